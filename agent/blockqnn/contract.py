@@ -1,0 +1,257 @@
+"""What a trial is told and what it answers: the contract of the agent, the operator, the trainer.
+
+The operator hands each trial a :class:`TrialSpec` as JSON in the environment variable
+``BLOCKQNN_TRIAL``. The trainer answers with a :class:`TrialResult` as JSON of at most
+:data:`RESULT_LIMIT` bytes in its termination message, which the operator copies to the Job's
+annotation ``blockqnn.dev/result``. Anything that writes such an annotation is a trainer.
+
+Field names are those of the BlockSearch resource, and so are the docstrings below.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from blockqnn.errors import InvalidMessage
+from blockqnn.model import Model
+
+SCHEMA_VERSION: Literal[1] = 1
+"""The version of both messages; a reader refuses any other."""
+
+TRIAL_VARIABLE = "BLOCKQNN_TRIAL"
+"""The environment variable that carries the :class:`TrialSpec`."""
+
+RESULT_LIMIT = 3584
+"""The size of a result in bytes: Kubernetes keeps 4,096 of a termination message."""
+
+MESSAGE_LIMIT = 400
+"""The longest text of a result's ``message``, in characters."""
+
+CURVE_LIMIT = 128
+"""The most points of a result's curve; a longer training thins its curve to this many."""
+
+
+class Validation(Model):
+    """How the images are held out that the reward is measured on."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)]
+    """The share of the training images that is held out, by a seed that all trials share.
+
+    The papers print 5:1 for training to test set and call the reward validation accuracy;
+    0.1 of CIFAR's 50,000 is what MetaQNN holds out.
+    """
+
+
+class DatasetSpec(Model):
+    """The images that a trial trains on."""
+
+    name: Literal["digits", "npz", "cifar10", "cifar100"]
+    """`digits` (8x8 grey, ships with scikit-learn), `npz` (files of one's own), or CIFAR."""
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=512)]
+    """Where the files are inside the trial's container; `digits` needs none.
+
+    For `npz`: one file, or a directory whose `*.npz` files other than `test.npz` are read in the
+    order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
+    """
+
+    validation: Validation
+
+
+class NetworkSpec(Model):
+    """How a block is stacked to a network (CVPR 2018, Fig. 3)."""
+
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1, max_length=8)
+    ]
+    """The width of each stage; pooling halves the image between two stages. Papers: 32, 64, 128."""
+
+    repeats: Annotated[int, Field(ge=1, le=32)]
+    """How many blocks each stage stacks (N in the papers): 4 on CIFAR, 3 on ImageNet."""
+
+    output_projection: bool
+    """Whether a 1x1 convolution brings a block's output back to the width of its stage.
+
+    The papers' text lets concatenations grow without one: the literal reading, with a median
+    output of twice the width and outliers of forty times.
+    """
+
+
+class Optimizer(Model):
+    """Adam, as the papers' early-stop training uses it."""
+
+    name: Literal["Adam"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    epsilon: Annotated[float, Field(gt=0, le=1)]
+
+
+class LearningRateSchedule(Model):
+    """The learning rate is multiplied by `factor` after each `every` epochs."""
+
+    factor: Annotated[float, Field(gt=0, le=1)]
+    every: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Restarts(Model):
+    """What happens when the first epoch ends no better than chance (CVPR 2018, section 4.2)."""
+
+    maximum: Annotated[int, Field(ge=0, le=10)]
+    """How many times the training starts again; after that the block is infeasible."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    """What each restart multiplies the learning rate by."""
+
+
+class TrainingSpec(Model):
+    """The early-stop training of a trial (CVPR 2018, section 4.2)."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    optimizer: Optimizer
+    schedule: LearningRateSchedule
+    restarts: Restarts
+
+
+class TrialSpec(Model):
+    """One trial: the block, the network around it, the data, and how to train."""
+
+    version: Literal[1] = SCHEMA_VERSION
+    search: str
+    """Namespace and name of the BlockSearch, `namespace/name`; for messages only."""
+    trial: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=0)]
+    block: str
+    """The Network Structure Code, as :meth:`blockqnn.nsc.Block.parse` reads it."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    """Fixes the weights, the order of the images and the restarts of this trial."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    """Fixes which images are held out: the same for all trials of a search."""
+    network: NetworkSpec
+    dataset: DatasetSpec
+    training: TrainingSpec
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a specification from JSON.
+
+        Raises:
+            InvalidMessage: naming the first field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidMessage(f"The trial specification {describe(error)}.") from None
+
+
+class Outcome(StrEnum):
+    """How a trial ended."""
+
+    SUCCEEDED = "Succeeded"
+    """It was trained; its accuracy is the reward's ground."""
+    INFEASIBLE = "Infeasible"
+    """The block's own fault (out of memory, NaN, never learned): the floor reward, no retry."""
+    FAILED = "Failed"
+    """Infrastructure or input: excluded from learning, counted against `maxFailedTrials`."""
+    CACHED = "Cached"
+    """It shares the result of an earlier trial whose block means the same network."""
+
+
+class Seconds(Model):
+    """Where the time of a trial went, in seconds of wall clock."""
+
+    start: Annotated[float, Field(ge=0)] = 0.0
+    """From the start of the process to the end of its imports."""
+    data: Annotated[float, Field(ge=0)] = 0.0
+    """Reading the images and moving them to the device."""
+    build: Annotated[float, Field(ge=0)] = 0.0
+    """Building and initialising the network."""
+    train: Annotated[float, Field(ge=0)] = 0.0
+    """All training steps, restarts included."""
+    evaluate: Annotated[float, Field(ge=0)] = 0.0
+    """Measuring the validation accuracy after each epoch."""
+    total: Annotated[float, Field(ge=0)] = 0.0
+    """The whole life of the process."""
+
+
+Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
+"""A short cause in CamelCase, for programs; the sentence for people stands beside it."""
+
+Accuracy = Annotated[float, Field(ge=0, le=1)]
+"""The share of the validation images that are classified rightly, from 0 to 1."""
+
+
+class TrialResult(Model):
+    """What a trainer reports of one attempt at one trial."""
+
+    version: Literal[1] = SCHEMA_VERSION
+    trial: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=0)]
+    block_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    """:func:`blockqnn.graph.canonical_hash` of the block that was trained."""
+    outcome: Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED]
+    reason: Reason
+    """`Completed`, or why there is no accuracy: `OutOfMemory`, `NotFinite`, `NeverLearned`, ..."""
+    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)] = ""
+    """One sentence for people; empty when the trial succeeded."""
+    accuracy: Accuracy | None = None
+    """After the last epoch, on the held-out images; present exactly when the trial succeeded."""
+    curve: Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)] = ()
+    """The validation accuracy after each epoch of the last restart."""
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    """Trainable parameters of the whole network, counted on the network itself."""
+    macs: Annotated[int, Field(ge=0)] | None = None
+    """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
+    restarts: Annotated[int, Field(ge=0, le=10)] = 0
+    """How often the training started again at a lower rate."""
+    device: Annotated[str, StringConstraints(max_length=64)] = ""
+    """What it ran on: `cpu`, or the accelerator's name."""
+    seconds: Seconds = Seconds()
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Hold the accuracy to the outcome."""
+        if (self.accuracy is not None) != (self.outcome is Outcome.SUCCEEDED):
+            raise ValueError("accuracy must be given exactly when the outcome is Succeeded")
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a result from JSON.
+
+        Raises:
+            InvalidMessage: naming the first field that is wrong, or that it is too long.
+        """
+        if len(text.encode()) > RESULT_LIMIT:
+            raise InvalidMessage(
+                f"The trial result is {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
+            )
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidMessage(f"The trial result {describe(error)}.") from None
+
+    def write(self) -> str:
+        """Write the result as compact JSON that :meth:`read` accepts.
+
+        Raises:
+            InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
+        """
+        text = self.model_dump_json(exclude_none=True, exclude_defaults=False)
+        if len(text.encode()) > RESULT_LIMIT:
+            raise InvalidMessage(
+                f"The trial result is {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
+            )
+        return text
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one clause what the first error of a validation is, and where.
+
+    The clause completes a sentence: ``is wrong at training.epochs: Input should be ...``.
+    """
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    where = f" at {place}" if place else ""
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"is wrong{where}: {first['msg']}{more}"

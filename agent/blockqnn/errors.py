@@ -1,0 +1,32 @@
+"""The exceptions of the agent.
+
+::
+
+    BlockQNNError
+    ├── InvalidBlock        a Network Structure Code that breaks a rule of the papers
+    ├── InvalidSettings     settings that contradict themselves or each other
+    ├── InvalidMessage      a trial specification or result that cannot be read
+    └── InvalidHistory      recorded trials that this search cannot have produced
+
+Every message says what was wrong, where, and what to do about it.
+"""
+
+
+class BlockQNNError(Exception):
+    """Anything that BlockQNN reports to its user; its text is a complete sentence."""
+
+
+class InvalidBlock(BlockQNNError):
+    """A Network Structure Code that breaks a rule of the papers."""
+
+
+class InvalidSettings(BlockQNNError):
+    """Settings that contradict themselves or each other."""
+
+
+class InvalidMessage(BlockQNNError):
+    """A trial specification or a trial result that cannot be read."""
+
+
+class InvalidHistory(BlockQNNError):
+    """Recorded trials that this search, with these settings, cannot have produced."""
