@@ -1,0 +1,225 @@
+"""What a block computes: its canonical hash, its density, its MACs and its parameters.
+
+The closed forms below describe the network that the trainer builds (CVPR 2018, section 3.1 and
+Fig. 3), without building it:
+
+* a convolution is ReLU, convolution without bias, batch norm, at the width of its stage;
+* an add of unequal widths brings the narrower up to the larger by ReLU, 1x1 convolution, batch
+  norm; a concat, and the output of several loose ends, has the sum of the widths;
+* with ``output_projection``, ReLU, 1x1 convolution, batch norm bring an output of another width
+  back to that of the stage;
+* the network is a 3x3 convolution with batch norm to the first width, the stages with a pooling
+  by two in between, global average pooling, and one linear layer.
+
+Batch norm has two parameters for each channel and no multiply-accumulates; neither have pooling,
+ReLU, add and concat (He and Sun 2015, which the papers cite, count convolutions only).
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from blockqnn.canonical import canonical_form
+from blockqnn.contract import NetworkSpec
+from blockqnn.nsc import Block, Layer, LayerType
+
+_POOLING = frozenset({LayerType.MAX_POOLING, LayerType.AVERAGE_POOLING})
+
+
+class FoldedGraph(NamedTuple):
+    """A block as a labelled graph, without the layers that do nothing.
+
+    Node 0 is the block's input; the others are layers in the order of the code.
+    """
+
+    labels: tuple[int, ...]
+    """Operation, kernel and number of times in the output, of each node, as one number."""
+    sources: tuple[tuple[int, ...], ...]
+    """The nodes that feed each node; the same node twice feeds both inputs of an add or concat."""
+
+
+def is_folded(layer: Layer) -> bool:
+    """Whether a layer passes its input on unchanged: an identity, or pooling of kernel 1.
+
+    Every layer of a block has stride 1, so pooling over a single position does nothing.
+    """
+    return layer.type is LayerType.IDENTITY or (layer.type in _POOLING and layer.kernel == 1)
+
+
+def fold(block: Block) -> FoldedGraph:
+    """Reduce a block to the graph of the layers that do something.
+
+    A layer that passes its input on is replaced by its source wherever it is used, also in the
+    output. So an output may hold a node several times, and add or concat may have one node as both
+    sources: that is a network of another width, or another function, and is kept. Layers that
+    would compute the same are not merged: two convolutions have two sets of weights.
+    """
+    node_of = [0] * len(block)
+    operations = [0]
+    sources: list[tuple[int, ...]] = [()]
+    for layer in block.body:
+        if is_folded(layer):
+            node_of[layer.index] = node_of[layer.pred1]
+            continue
+        node_of[layer.index] = len(operations)
+        operations.append(layer.type * 8 + layer.kernel)
+        sources.append(tuple([node_of[index] for index in layer.predecessors]))
+    labels = [operation << 8 for operation in operations]
+    for index in block.loose_ends:
+        labels[node_of[index]] += 1
+    return FoldedGraph(tuple(labels), tuple(sources))
+
+
+def canonical_hash(block: Block) -> str:
+    """Name the network that a block means: equal for codes of the same network.
+
+    Two blocks hash equal exactly when their folded graphs (:func:`fold`) are isomorphic, the output
+    included; that is independent of how layers are numbered and in which order an add, a concat or
+    the output takes them. A terminal alone equals a block of identities. As weights are drawn anew
+    for each training, such blocks are the same experiment.
+
+    Returns:
+        16 lower-case hexadecimal digits, the start of a SHA-256 of the canonical form; the same on
+        every machine. Different graphs share one with probability 2**-64.
+    """
+    graph = fold(block)
+    form = canonical_form(graph.labels, graph.sources)
+    text = ";".join([",".join(map(str, node)) for node in form])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def density(block: Block) -> float:
+    """Edges divided by nodes of the block's graph (CVPR 2018, section 3.3).
+
+    Counted on the code as it is written, as the papers draw it: identities are nodes; the edge from
+    the block's input is an edge; the input and the terminal are no nodes. Several loose ends count
+    as one more node, the concatenation, with an edge from each.
+
+    Returns:
+        1 for a chain and for a terminal alone; never less than 1, and less than 3.
+    """
+    edges = nodes = 0
+    for layer in block.body:
+        nodes += 1
+        edges += len(layer.predecessors)
+    ends = len(block.loose_ends)
+    if ends > 1:
+        nodes += 1
+        edges += ends
+    return edges / nodes if nodes else 1.0
+
+
+class _Cost(NamedTuple):
+    width: int
+    """Channels of the output."""
+    weights: int
+    """Weights of all convolutions: as many multiply-accumulates for each position."""
+    normalised: int
+    """Channels that go through batch norm."""
+
+
+def _block_cost(block: Block, entering: int, stage: int, projection: bool) -> _Cost:
+    """Cost of one block at the width `stage` whose input has the width `entering`."""
+    widths = [entering]
+    weights = normalised = 0
+    for layer in block.body:
+        first = widths[layer.pred1]
+        if layer.type is LayerType.CONVOLUTION:
+            weights += layer.kernel * layer.kernel * first * stage
+            normalised += stage
+            widths.append(stage)
+        elif layer.type is LayerType.ADD:
+            narrow, wide = sorted((first, widths[layer.pred2]))
+            if narrow != wide:
+                weights += narrow * wide
+                normalised += wide
+            widths.append(wide)
+        elif layer.type is LayerType.CONCAT:
+            widths.append(first + widths[layer.pred2])
+        else:
+            widths.append(first)
+    leaving = sum([widths[index] for index in block.loose_ends])
+    if projection and leaving != stage:
+        weights += leaving * stage
+        normalised += stage
+        leaving = stage
+    return _Cost(leaving, weights, normalised)
+
+
+def block_macs(block: Block, width: int, output_projection: bool = False) -> int:
+    """Count the multiply-accumulates of a block for each position of the image.
+
+    Args:
+        block: the block.
+        width: channels of its input and of each of its convolutions; at least 1.
+        output_projection: whether to count the 1x1 convolution that brings its output back to
+            `width`, where it has another.
+    """
+    return _block_cost(block, width, width, output_projection).weights
+
+
+class _NetworkCost(NamedTuple):
+    parameters: int
+    macs: int
+
+
+def _network_cost(
+    block: Block, network: NetworkSpec, input_shape: tuple[int, int, int], classes: int
+) -> _NetworkCost:
+    channels, height, breadth = input_shape
+    width = network.filters[0]
+    weights = 9 * channels * width
+    macs = weights * height * breadth
+    normalised = width
+    for number, stage in enumerate(network.filters):
+        if number:
+            height, breadth = height // 2, breadth // 2
+        for cost, times in _stage_costs(block, network, width, stage):
+            weights += cost.weights * times
+            normalised += cost.normalised * times
+            macs += cost.weights * times * height * breadth
+            width = cost.width
+    return _NetworkCost(weights + 2 * normalised + (width + 1) * classes, macs + width * classes)
+
+
+def _stage_costs(
+    block: Block, network: NetworkSpec, entering: int, stage: int
+) -> Iterator[tuple[_Cost, int]]:
+    """Yield the cost of the blocks of a stage in order, and how often it occurs in a row."""
+    for done in range(network.repeats):
+        cost = _block_cost(block, entering, stage, network.output_projection)
+        if cost.width == entering:
+            yield cost, network.repeats - done
+            return
+        yield cost, 1
+        entering = cost.width
+
+
+def network_parameters(
+    block: Block, network: NetworkSpec, input_shape: tuple[int, int, int], classes: int
+) -> int:
+    """Count the trainable parameters of the network stacked from a block.
+
+    Args:
+        block: the block.
+        network: how it is stacked.
+        input_shape: channels, height and breadth of an image; they do not matter to the count but
+            for the channels.
+        classes: the number of classes.
+    """
+    return _network_cost(block, network, input_shape, classes).parameters
+
+
+def network_macs(
+    block: Block, network: NetworkSpec, input_shape: tuple[int, int, int], classes: int
+) -> int:
+    """Count the multiply-accumulates of one image's forward pass, classifier included.
+
+    Args:
+        block: the block.
+        network: how it is stacked.
+        input_shape: channels, height and breadth of an image, in pixels; pooling between two
+            stages halves both, rounding down.
+        classes: the number of classes.
+    """
+    return _network_cost(block, network, input_shape, classes).macs
