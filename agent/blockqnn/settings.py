@@ -1,0 +1,84 @@
+"""What a search may be told: the space, the agent and the reward.
+
+No field has a default here: presets fill what a user leaves out (:mod:`blockqnn.presets`). The
+docstrings are the descriptions of the BlockSearch resource.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from blockqnn.model import Model
+from blockqnn.schedule import EpsilonStage
+
+
+class SpaceSettings(Model):
+    """Which blocks there are."""
+
+    max_layers: Annotated[int, Field(ge=2, le=64)]
+    """The largest index of a layer, the terminal included; at this index only the terminal is left.
+
+    CVPR 2018, section 4.2: 23.
+    """
+
+
+class ReplaySettings(Model):
+    """How past trials are learned from again after each iteration (CVPR 2018, section 4.2)."""
+
+    sample_size: Annotated[int, Field(ge=1, le=65_536)]
+    """How many past trials are drawn, with replacement, all with the same probability."""
+
+    updates: Annotated[int, Field(ge=0, le=1_000_000)]
+    """How many times a drawn trial updates the values, in turn: the first, the second, and so on,
+    then the first again. The papers: 64 updates of 64 trials."""
+
+
+class AgentSettings(Model):
+    """How blocks are proposed and what is learned from them."""
+
+    algorithm: Literal["QLearning", "RandomSearch"]
+    """`QLearning` is the papers'; `RandomSearch` is the papers' baseline (CVPR 2018, appendix A)."""
+
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    """How many blocks are proposed at a time, from the same values. The papers: 64."""
+
+    random_step: Literal["TypeFirst", "Flat"]
+    """How a layer is drawn at random: `TypeFirst` draws its type, then among the layers of that
+    type; `Flat` draws among all layers, most of which are adds and concats. The papers do not say;
+    `TypeFirst` gives the simple early blocks of CVPR 2018, appendix B (7 layers on average, not 18).
+    """
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    """How far an update moves a value towards the newly observed one: alpha in the papers, 0.01."""
+
+    discount: Annotated[float, Field(ge=0, le=1)]
+    """The weight of later rewards: gamma in the papers, 1."""
+
+    shaping: Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"]
+    """The reward of each layer of a block with T layers and the reward r.
+
+    `CVPR2018`: r/T, and r for the terminal; `AAAI2017`: r; `MetaQNN`: 0, and r for the terminal;
+    `Uniform`: r/T, which alone does not favour longer blocks and yet rewards every layer.
+    """
+
+    initial_value: Annotated[float, Field(ge=-1000, le=1000)]
+    """The value of what was never tried, in percent of accuracy. MetaQNN's algorithm: 0."""
+
+    epsilon_schedule: Annotated[tuple[EpsilonStage, ...], Field(min_length=1, max_length=64)]
+    """How likely a layer is drawn at random, stage after stage (CVPR 2018, Table 2)."""
+
+    replay: ReplaySettings
+
+
+class RewardSettings(Model):
+    """The redefined reward (CVPR 2018, section 3.3), in percent.
+
+    100 x accuracy - macsWeight x ln(MACs) - densityWeight x ln(density), where MACs are those of
+    one block at one position of the image, in units of one 1x1 convolution.
+    """
+
+    macs_weight: Annotated[float, Field(ge=-1000, le=1000)]
+    """Mu in the paper, 1. A negative weight favours costly blocks."""
+
+    density_weight: Annotated[float, Field(ge=-1000, le=1000)]
+    """Rho in the paper, 8. A negative weight favours densely connected blocks."""
