@@ -1,0 +1,7 @@
+"""`python -m blockqnn_devcluster VERB`."""
+
+import sys
+
+from .command_line import main
+
+sys.exit(main())
