@@ -6,7 +6,8 @@
     ├── InvalidBlock        a Network Structure Code that breaks a rule of the papers
     ├── InvalidSettings     settings that contradict themselves or each other
     ├── InvalidMessage      a trial specification or result that cannot be read
-    └── InvalidHistory      recorded trials that this search cannot have produced
+    ├── InvalidHistory      recorded trials that this search cannot have produced
+    └── NotProposable       blocks were asked for that depend on what is not learned yet, or gone
 
 Every message says what was wrong, where, and what to do about it.
 """
@@ -30,3 +31,7 @@ class InvalidMessage(BlockQNNError):
 
 class InvalidHistory(BlockQNNError):
     """Recorded trials that this search, with these settings, cannot have produced."""
+
+
+class NotProposable(BlockQNNError):
+    """Blocks were asked for that depend on values not learned yet, or no longer there."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from blockqnn.contract import NetworkSpec
 from blockqnn.model import Model
 from blockqnn.schedule import EpsilonStage
 
@@ -37,7 +38,7 @@ class AgentSettings(Model):
     """How blocks are proposed and what is learned from them."""
 
     algorithm: Literal["QLearning", "RandomSearch"]
-    """`QLearning` is the papers'; `RandomSearch` is the papers' baseline (CVPR 2018, appendix A)."""
+    """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A)."""
 
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """How many blocks are proposed at a time, from the same values. The papers: 64."""
@@ -45,7 +46,8 @@ class AgentSettings(Model):
     random_step: Literal["TypeFirst", "Flat"]
     """How a layer is drawn at random: `TypeFirst` draws its type, then among the layers of that
     type; `Flat` draws among all layers, most of which are adds and concats. The papers do not say;
-    `TypeFirst` gives the simple early blocks of CVPR 2018, appendix B (7 layers on average, not 18).
+    `TypeFirst` gives simple blocks early, as CVPR 2018, appendix B shows: with maxLayers 23 they
+    have 6 layers on average, with `Flat` 16. A choice among layers of equal value is drawn in the same way.
     """
 
     learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -82,3 +84,12 @@ class RewardSettings(Model):
 
     density_weight: Annotated[float, Field(ge=-1000, le=1000)]
     """Rho in the paper, 8. A negative weight favours densely connected blocks."""
+
+
+class SearchSettings(Model):
+    """Everything that decides what a search proposes and how it values a result."""
+
+    space: SpaceSettings
+    agent: AgentSettings
+    reward: RewardSettings
+    network: NetworkSpec

@@ -1,0 +1,186 @@
+"""A search as a whole: what to try next, and what was learned from what was tried.
+
+Pure and deterministic: no clock, no I/O, no state but what it was told. Trial i belongs to
+iteration i // batchSize; the blocks of an iteration are a function of the settings, the seed and
+the iterations learned before it. So a search that lost its process goes on by learning its history
+again (:meth:`Search.recover`), which gives the very same values, to the last bit.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
+from typing import Self
+
+from blockqnn.errors import InvalidBlock, InvalidHistory, NotProposable
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn.reward import floor_reward, redefined_reward
+from blockqnn.schedule import scaled
+from blockqnn.settings import SearchSettings
+from blockqnn.strategies import STRATEGIES
+from blockqnn.strategies.base import Experience
+
+__all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A block to be tried."""
+
+    trial: int
+    """Its number, counted from 0 over the whole search."""
+    iteration: int
+    """The number of its iteration, counted from 0."""
+    block: Block
+    hash: str
+    """:func:`blockqnn.graph.canonical_hash` of the block."""
+
+
+class Search:
+    """Proposes blocks, iteration by iteration, and learns from their rewards.
+
+    Args:
+        settings: what to search and how.
+        seed: fixes every random choice.
+        iterations: to how many iterations the epsilon schedule is scaled; None takes it as it is
+            written. Beyond the end of the schedule its last stage goes on, so a budget that is
+            raised later does not change this number.
+    """
+
+    def __init__(self, settings: SearchSettings, seed: int, iterations: int | None = None) -> None:
+        if iterations is not None:
+            stages = scaled(settings.agent.epsilon_schedule, iterations)
+            agent = settings.agent.model_copy(update={"epsilon_schedule": stages})
+            settings = settings.model_copy(update={"agent": agent})
+        self._settings = settings
+        self._batch_size = settings.agent.batch_size
+        self._strategy = STRATEGIES[settings.agent.algorithm](settings, seed)
+        self._learned = 0
+        self._proposals: dict[int, tuple[Proposal, ...]] = {}
+
+    @property
+    def learned(self) -> int:
+        """How many iterations have been learned: the number of the next one."""
+        return self._learned
+
+    def epsilon(self, iteration: int) -> float:
+        """Return the probability with which an iteration draws a layer at random, 0 to 1."""
+        return self._strategy.epsilon(iteration)
+
+    def proposable(self, iteration: int) -> bool:
+        """Whether :meth:`proposals` of an iteration can be asked for now.
+
+        Always so for the next iteration to be learned; for later ones when nothing that is learned
+        until then can change them (epsilon 1, random search); for earlier ones only when they do
+        not depend on values at all, for the values have moved on.
+        """
+        return iteration >= 0 and self._strategy.proposable(iteration, self._learned)
+
+    def proposals(self, iteration: int) -> tuple[Proposal, ...]:
+        """Return the blocks of an iteration, always a full batch, in trial order.
+
+        The same iteration gives the same blocks, however often it is asked for. Where the budget
+        ends within an iteration, the caller leaves the trials beyond it out.
+
+        Raises:
+            NotProposable: when :meth:`proposable` is false.
+        """
+        if not self.proposable(iteration):
+            raise NotProposable(
+                f"Iteration {iteration} cannot be proposed with {self._learned} iterations "
+                f"learned, for its blocks depend on them; propose iteration {self._learned}."
+            )
+        known = self._proposals.get(iteration)
+        if known is None:
+            first = iteration * self._batch_size
+            known = tuple(
+                Proposal(trial, iteration, block, canonical_hash(block))
+                for trial, block in enumerate(self._strategy.propose(iteration), first)
+            )
+            self._proposals[iteration] = known
+        return known
+
+    def reward(self, block: Block, accuracy: float | None) -> float:
+        """Value a block that was tried, in percent.
+
+        Args:
+            block: the block.
+            accuracy: its validation accuracy, from 0 to 1; None when it turned out infeasible.
+        """
+        reward, network = self._settings.reward, self._settings.network
+        if accuracy is None:
+            return floor_reward(block, reward, network)
+        return redefined_reward(block, accuracy, reward, network)
+
+    def learn(self, batch: Sequence[Experience]) -> None:
+        """Learn the next iteration, number :attr:`learned`, from all of its trials.
+
+        The blocks need not be those that would be proposed now: what was tried is what counts. A
+        last iteration that the budget cuts short is not learned, as nothing is proposed after it;
+        when the budget is raised, its other trials are proposed from the same values, and it is
+        learned as a whole, exactly as if the budget had been larger from the start.
+
+        Raises:
+            InvalidHistory: when these are not the trials of the iteration in order, a reward is
+                not finite, or a block does not belong to the space; then nothing has been learned.
+        """
+        self._check(batch)
+        try:
+            self._strategy.learn(self._learned, batch)
+        except InvalidBlock as error:
+            raise InvalidHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
+        self._proposals.pop(self._learned, None)
+        self._learned += 1
+
+    def _check(self, batch: Sequence[Experience]) -> None:
+        first = self._learned * self._batch_size
+        expected = range(first, first + self._batch_size)
+        if [experience.trial for experience in batch] != list(expected):
+            raise InvalidHistory(
+                f"Iteration {self._learned} consists of the trials {first} to {expected[-1]} in "
+                f"this order, but {_say_trials(batch)} given; learn all of them at once, failed "
+                "ones with no reward."
+            )
+        for experience in batch:
+            if experience.reward is not None and not isfinite(experience.reward):
+                raise InvalidHistory(
+                    f"Trial {experience.trial} has the reward {experience.reward}; give a finite "
+                    "number, or None when the trial failed."
+                )
+
+    @classmethod
+    def recover(
+        cls,
+        settings: SearchSettings,
+        seed: int,
+        history: Iterable[Experience],
+        iterations: int | None = None,
+    ) -> Self:
+        """Return a search that has learned a history, as the live one had.
+
+        Args:
+            settings: those of the search.
+            seed: that of the search.
+            history: its trials from the first on, in order; an iteration at the end that is not
+                complete is left for later.
+            iterations: that of the search.
+
+        Raises:
+            InvalidHistory: when the trials are not those of such a search.
+        """
+        search = cls(settings, seed, iterations)
+        trials = iter(history)
+        size = settings.agent.batch_size
+        while len(batch := tuple(islice(trials, size))) == size:
+            search.learn(batch)
+        return search
+
+
+def _say_trials(batch: Sequence[Experience]) -> str:
+    if not batch:
+        return "none are"
+    trials = [experience.trial for experience in batch]
+    if trials == list(range(trials[0], trials[0] + len(trials))):
+        return f"{trials[0]} to {trials[-1]} are"
+    return f"{len(trials)} trials in another order or with gaps are"

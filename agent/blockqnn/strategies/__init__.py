@@ -1,0 +1,18 @@
+"""The strategies of search, behind one interface.
+
+A new strategy is one file with a class that fulfils :class:`blockqnn.strategies.base.Strategy`, a
+name in `agent.algorithm`, and a line below.
+"""
+
+from collections.abc import Callable, Mapping
+
+from blockqnn.settings import SearchSettings
+from blockqnn.strategies.base import Strategy
+from blockqnn.strategies.q_learning import QLearning
+from blockqnn.strategies.random_search import RandomSearch
+
+STRATEGIES: Mapping[str, Callable[[SearchSettings, int], Strategy]] = {
+    "QLearning": QLearning,
+    "RandomSearch": RandomSearch,
+}
+"""For each `agent.algorithm` what makes its strategy from the settings and the seed."""
