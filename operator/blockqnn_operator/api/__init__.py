@@ -1,0 +1,1 @@
+"""The BlockSearch resource: its names, its fields, its schema. Pure."""

@@ -1,0 +1,48 @@
+"""The names by which BlockQNN is known in a cluster."""
+
+GROUP = "blockqnn.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "BlockSearch"
+PLURAL = "blocksearches"
+SINGULAR = "blocksearch"
+SHORT_NAME = "bs"
+
+SEARCH_LABEL = f"{GROUP}/search"
+"""On every object that a search owns: the name of the search."""
+
+TRIAL_LABEL = f"{GROUP}/trial-index"
+"""On trial Jobs and their Pods: the number of the trial, zero-padded to five digits."""
+
+ITERATION_LABEL = f"{GROUP}/iteration"
+"""On trial Jobs and their Pods: the iteration that the trial belongs to."""
+
+ARCHIVED_LABEL = f"{GROUP}/archived"
+"""On Jobs that are kept for their logs after their result is in the history: ``true``."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+"""``trial`` on Jobs and Pods, ``history`` on the ConfigMaps of the history."""
+
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+"""Set on Pods by Kubernetes: the Job that made them."""
+
+BLOCK_ANNOTATION = f"{GROUP}/block"
+"""On trial Jobs: the Network Structure Code that is trained."""
+
+BLOCK_HASH_ANNOTATION = f"{GROUP}/block-hash"
+"""On trial Jobs: the canonical hash of the block."""
+
+ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
+"""On trial Jobs: which attempt at the trial this Job is, from 0."""
+
+RESULT_ANNOTATION = f"{GROUP}/result"
+"""On trial Jobs: the trial's result, the durable record and the public contract."""
+
+SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
+"""On trial Jobs: the version of the trial specification and result."""
+
+CONTAINER = "trainer"
+"""The container of a trial's Pod that trains the block."""
+
+FIELD_MANAGER = "blockqnn-operator"
+"""Who the API server records as the manager of the fields that the operator writes."""

@@ -1,0 +1,99 @@
+"""From what a user wrote to a complete search: the preset fills what was left out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from blockqnn.contract import describe
+from blockqnn.errors import InvalidSettings
+from blockqnn.presets import PRESETS
+from blockqnn.schedule import scaled
+from blockqnn_operator.api.durations import seconds
+from blockqnn_operator.api.spec import BlockSearchSpec
+from blockqnn_operator.errors import InvalidSearch
+
+DEFAULT_PRESET = "CVPR2018"
+
+PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
+"""The sections that decide what a result means; they never change once a search has started."""
+
+
+def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) -> BlockSearchSpec:
+    """Fill in what a user's spec leaves out, and check the whole.
+
+    Args:
+        spec: ``spec`` of the BlockSearch, as the API server returns it.
+        pinned: what :func:`pin` made of this search when it started, from its history. It wins
+            over the preset, so that an upgrade which changes a preset changes no running search.
+
+    Raises:
+        InvalidSearch: when a field is missing, wrong, or contradicts another.
+    """
+    base = dict(pinned) if pinned is not None else _from_preset(spec)
+    try:
+        resolved = BlockSearchSpec.model_validate(_merge(base, spec))
+        seconds(resolved.failure_policy.trial_timeout)
+    except ValidationError as error:
+        raise InvalidSearch(f"The spec {describe(error)}.") from None
+    except InvalidSettings as error:
+        raise InvalidSearch(str(error)) from None
+    if pinned is None:
+        _check_schedule(resolved)
+    return resolved
+
+
+def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
+    """Return the part of a search that its history depends on, as JSON to be stored with it."""
+    whole = resolved.model_dump(mode="json")
+    pinned = {section: whole[section] for section in PINNED_SECTIONS}
+    pinned["dataset"] = {"validation": whole["dataset"]["validation"]}
+    pinned["budget"] = whole["budget"]
+    return pinned
+
+
+def _from_preset(spec: Mapping[str, Any]) -> dict[str, Any]:
+    name = spec.get("preset", DEFAULT_PRESET)
+    if name not in PRESETS:
+        raise InvalidSearch(
+            f"spec.preset is {name!r}; the presets are {', '.join(sorted(PRESETS))}."
+        )
+    base: dict[str, Any] = _merge(PRESETS[name], {})
+    agent = _merge(base["agent"], spec.get("agent", {}))
+    preset_iterations = sum(stage["iterations"] for stage in base["agent"]["epsilonSchedule"])
+    base.setdefault("budget", {"trials": preset_iterations * agent["batchSize"]})
+    budget = _merge(base["budget"], spec.get("budget", {}))
+    iterations = -(-budget["trials"] // agent["batchSize"])
+    base["agent"]["epsilonSchedule"] = [
+        stage.model_dump(mode="json")
+        for stage in scaled(base["agent"]["epsilonSchedule"], iterations)
+    ]
+    return base
+
+
+def _check_schedule(resolved: BlockSearchSpec) -> None:
+    agent = resolved.agent
+    iterations = -(-resolved.budget.trials // agent.batch_size)
+    planned = sum(stage.iterations for stage in agent.epsilon_schedule)
+    if planned != iterations:
+        raise InvalidSearch(
+            f"spec.agent.epsilonSchedule has {planned} iterations, but the budget of "
+            f"{resolved.budget.trials} trials makes {iterations} iterations of "
+            f"{agent.batch_size}. Change one of them, or leave epsilonSchedule out: the preset's "
+            "is scaled to the budget."
+        )
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one tree of maps over another; where both have a map they are merged."""
+    merged = {
+        key: _merge(value, {}) if isinstance(value, Mapping) else value
+        for key, value in base.items()
+    }
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(below, value)
+        elif value is not None:
+            merged[key] = value
+    return merged

@@ -1,0 +1,65 @@
+"""What OpenAPI cannot say about a BlockSearch, in the Common Expression Language.
+
+Each rule refuses a ``kubectl apply`` with a sentence that a person can act on; each has an accepted
+and a refused example in ``tests/cluster/test_schema_rules.py``.
+"""
+
+from typing import NamedTuple
+
+from blockqnn_operator.api.durations import PATTERN
+from blockqnn_operator.api.spec import LONGEST_NAME
+
+
+class Rule(NamedTuple):
+    """An expression that must hold, and what the user reads when it does not."""
+
+    rule: str
+    message: str
+
+
+def _fixed(field: str, *, optional: bool) -> Rule:
+    equal = f"self.{field} == oldSelf.{field}"
+    if optional:
+        equal = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || {equal})"
+    return Rule(
+        equal,
+        f"{field} cannot change once the search exists, since its results would not be comparable; "
+        "create another BlockSearch",
+    )
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "": (
+        Rule(
+            f"self.metadata.name.size() <= {LONGEST_NAME}",
+            f"metadata.name must have at most {LONGEST_NAME} characters, since the names of the "
+            "trials' Jobs begin with it",
+        ),
+        Rule(
+            "!self.metadata.name.contains('.')",
+            "metadata.name must not contain a dot, since the names of the trials' Pods begin with "
+            "it",
+        ),
+    ),
+    "spec": (
+        _fixed("preset", optional=False),
+        _fixed("seed", optional=False),
+        _fixed("space", optional=True),
+        _fixed("agent", optional=True),
+        _fixed("reward", optional=True),
+        _fixed("network", optional=True),
+        _fixed("training", optional=True),
+    ),
+    "spec.dataset": (
+        _fixed("name", optional=False),
+        _fixed("path", optional=False),
+        _fixed("validation", optional=True),
+    ),
+    "spec.failurePolicy.trialTimeout": (
+        Rule(
+            f"self.matches('{PATTERN}') && self.matches('[1-9]')",
+            "trialTimeout must be hours, minutes and seconds such as 90s, 45m or 1h30m",
+        ),
+    ),
+}
+"""The rules by the path of the schema that they stand at; the empty path is the whole object."""

@@ -1,0 +1,134 @@
+"""The fields of a BlockSearch: what a user may ask for.
+
+The models describe a *resolved* search, in which every field has a value. A user writes less: what
+is left out comes from the preset (:mod:`blockqnn_operator.api.resolve`) or from the default here.
+The docstrings are the descriptions that ``kubectl explain blocksearch.spec`` prints.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from blockqnn.contract import DatasetSpec, NetworkSpec, TrainingSpec
+from blockqnn.model import Model
+from blockqnn.settings import AgentSettings, RewardSettings, SpaceSettings
+
+LONGEST_NAME = 40
+"""The longest name of a BlockSearch: its Jobs' names, and their Pods', must fit 63 characters."""
+
+MOST_TRIALS = 99_999
+"""The largest budget: a trial's number has five digits in the names of its objects."""
+
+
+class Budget(Model):
+    """When the search is over; raising it makes a finished search go on."""
+
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)]
+    """How many blocks are proposed, duplicates included. The papers: 11,392."""
+
+
+class FailurePolicy(Model):
+    """What happens to trials that fail for reasons other than their block."""
+
+    retries: Annotated[int, Field(ge=0, le=20)] = 2
+    """How often a trial's Pod is started again before the trial counts as failed."""
+
+    max_failed_trials: Annotated[int, Field(ge=0, le=MOST_TRIALS)] = 20
+    """The search fails when more trials than this have failed."""
+
+    trial_timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] = "2h"
+    """How long one trial may take, retries included, such as `90s`, `45m` or `1h30m`."""
+
+
+class Dataset(DatasetSpec):
+    """The images that the search trains on."""
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=512)] = "/data"
+    """Where the files are inside the trial's container; `digits` needs none.
+
+    For `npz`: one file, or a directory whose `*.npz` files other than `test.npz` are read in the
+    order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
+    """
+
+    volume: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] | None = None
+    """The volume that holds the files: one volume source of a Pod, such as
+    `persistentVolumeClaim: {claimName: datasets}`. It is mounted read-only at `path`."""
+
+
+class Retention(Model):
+    """Which Jobs are kept for their logs after their results are in the history."""
+
+    failed: Annotated[int, Field(ge=0, le=1000)] = 10
+    """How many Jobs of failed or infeasible trials are kept, the latest first."""
+
+    succeeded: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many Jobs of succeeded trials are kept, the latest first."""
+
+
+class PodMetadata(Model):
+    """Labels and annotations that every trial's Pod gets besides the operator's."""
+
+    labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    annotations: dict[str, str] = Field(default_factory=dict, max_length=64)
+
+
+class PodTemplate(Model):
+    """A partial Pod template that is merged over the operator's.
+
+    Maps are merged key by key; containers, volumes and env by `name`, volumeMounts by `mountPath`;
+    any other list replaces the operator's. The API server judges the result.
+    """
+
+    metadata: PodMetadata = PodMetadata()
+    spec: dict[str, Any] = Field(default_factory=dict)
+    """Any field of a Pod's spec; the container that trains is called `trainer`."""
+
+
+class Trial(Model):
+    """How the Job of a trial looks."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=512)] = (
+        "ghcr.io/blockqnn/trainer:0.1.0"
+    )
+    """The trainer's image."""
+
+    resources: dict[str, dict[str, str | int]] = Field(
+        default={"limits": {"nvidia.com/gpu": 1}}, max_length=3
+    )
+    """The resources of the trainer's container, as in a Pod; one GPU unless something is given."""
+
+    pod_template: PodTemplate = PodTemplate()
+    """What to add to the trials' Pods: nodeSelector, tolerations, volumes, labels, env, ..."""
+
+    retain: Retention = Retention()
+
+
+class BlockSearchSpec(Model):
+    """A search for a block.
+
+    Only `dataset.name` must be given. The preset fills the fields of `space`, `agent`, `reward`,
+    `network`, `training`, `dataset.validation` and `budget` that are left out; once the search has
+    started they stay as they are.
+    """
+
+    preset: Literal["CVPR2018"] = "CVPR2018"
+    """Where the fields that are left out come from; a field set here wins."""
+
+    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    """Fixes every random choice: the same spec and seed propose the same blocks."""
+
+    suspend: bool = False
+    """While true no trial is started; running ones finish, and the search goes on later."""
+
+    parallelism: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """How many trials run at the same time."""
+
+    budget: Budget
+    failure_policy: FailurePolicy = FailurePolicy()
+    space: SpaceSettings
+    agent: AgentSettings
+    reward: RewardSettings
+    network: NetworkSpec
+    dataset: Dataset
+    training: TrainingSpec
+    trial: Trial = Trial()

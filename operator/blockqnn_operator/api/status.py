@@ -1,0 +1,151 @@
+"""The status of a BlockSearch: how far it is and what it found.
+
+Its size is constant, whatever the number of trials. Everything in it is derived from the history
+and the trial Jobs, so a lost status is written again as it was.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from blockqnn.model import Model
+
+MOST_TOP = 10
+"""How many blocks the status lists; the whole list is in the history."""
+
+LONGEST_MESSAGE = 1024
+"""The longest message of a condition, in characters."""
+
+
+class Phase(StrEnum):
+    """The state of a search in one word; the conditions say why."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class ConditionType(StrEnum):
+    """The aspects of a search that its conditions report."""
+
+    PROGRESSING = "Progressing"
+    """True while trials are started, run or learned from."""
+    COMPLETE = "Complete"
+    """True when the budget is spent."""
+    FAILED = "Failed"
+    """True when the search has stopped and will not go on as it is."""
+    SUSPENDED = "Suspended"
+    """True while ``spec.suspend`` keeps new trials from starting."""
+    DEGRADED = "Degraded"
+    """True when something needs a person's attention although the search may go on."""
+
+
+class Reason(StrEnum):
+    """Why a condition is what it is. Documented in ``docs/conditions.md``."""
+
+    TRIALS_RUNNING = "TrialsRunning"
+    BUDGET_SPENT = "BudgetSpent"
+    BUDGET_LEFT = "BudgetLeft"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    TOO_MANY_FAILURES = "TooManyFailures"
+    INVALID_SPEC = "InvalidSpec"
+    HISTORY_UNREADABLE = "HistoryUnreadable"
+    RESULT_INVALID = "ResultInvalid"
+    TRIALS_FAILED = "TrialsFailed"
+    JOB_REFUSED = "JobRefused"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    AS_EXPECTED = "AsExpected"
+
+
+class Condition(Model):
+    """One aspect of the search, in the form of ``metav1.Condition``."""
+
+    type: ConditionType
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    """Why, in one word for programs."""
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
+    """Why, in a sentence for people."""
+    last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    observed_generation: int
+
+
+class TrialCounts(Model):
+    """How many trials there are, by outcome; a trial counts once its result is known."""
+
+    total: int
+    """Trials whose outcome is known."""
+    running: int
+    """Trials whose Job exists and has no result yet."""
+    succeeded: int
+    infeasible: int
+    failed: int
+    cached: int
+    """Trials that share the result of an earlier one and needed no training."""
+
+
+class BestBlock(Model):
+    """A block and what it reached."""
+
+    trial: int
+    """The number of the trial, from 0."""
+    block: str
+    """Its Network Structure Code."""
+    accuracy: float
+    """Validation accuracy, from 0 to 1."""
+    reward: float
+    """The redefined reward, in percent (CVPR 2018, section 3.3)."""
+    parameters: int | None = None
+    """Trainable parameters of the whole network."""
+    macs: int | None = None
+    """Multiply-accumulates of one image's forward pass."""
+
+
+class History(Model):
+    """Where the results are: ConfigMaps named ``NAME-history-NNNN``."""
+
+    shards: int
+    records: int
+
+
+class BlockSearchStatus(Model):
+    """What the operator reports of a search."""
+
+    observed_generation: int
+    """The generation of the spec that this status answers."""
+    phase: Phase
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] = ""
+    """What the search is doing or waiting for, in a sentence."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+            }
+        ),
+    ] = ()
+    start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    estimated_completion_time: Annotated[
+        str | None, Field(json_schema_extra={"format": "date-time"})
+    ] = None
+    """When the budget will be spent at the present rate; updated with each iteration."""
+    iteration: int = 0
+    """The lowest iteration that is not in the history yet, from 0."""
+    epsilon: float | None = None
+    """The share of random choices in that iteration's blocks."""
+    progress: str = ""
+    """Trials with an outcome and the budget, such as ``1280/11392``."""
+    trials: TrialCounts | None = None
+    gpu_seconds: float = 0.0
+    """Seconds of GPU that the trials in the history took."""
+    best: BestBlock | None = None
+    """The block with the highest reward; of equals the earliest."""
+    top: Annotated[tuple[BestBlock, ...], Field(max_length=MOST_TOP)] = ()
+    """The best blocks by reward, duplicates left out."""
+    history: History | None = None

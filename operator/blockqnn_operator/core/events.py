@@ -1,0 +1,106 @@
+"""What to tell people as Kubernetes Events: what happened once, not what is.
+
+An event's key makes it unique: the shell derives the object's name from it, so that the same event
+is never told twice, not even after a restart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType
+from blockqnn_operator.core.ledger import Ledger
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.state import SearchState, best
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to a search."""
+
+    key: str
+    """What makes it unique within the search."""
+    type: Literal["Normal", "Warning"]
+    reason: str
+    """What happened, in CamelCase."""
+    message: str
+    """What happened, in a sentence."""
+
+
+def events_of(
+    ledger: Ledger, state: SearchState, archive: Sequence[TrialRecord]
+) -> tuple[Event, ...]:
+    """Return the events of the open trials and of what enters the history now."""
+    events = []
+    for trial in ledger.trials:
+        verdict, job = trial.verdict, trial.job
+        if trial.judgement.invalid and job:
+            events.append(
+                Event(
+                    f"{job.name}/ResultInvalid",
+                    "Warning",
+                    "ResultInvalid",
+                    f"Trial {trial.number} ({job.name}): {trial.judgement.invalid}",
+                )
+            )
+        if verdict and job and verdict.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
+            failed = verdict.outcome is Outcome.FAILED
+            events.append(
+                Event(
+                    f"{job.name}/{verdict.outcome}",
+                    "Warning" if failed else "Normal",
+                    "TrialFailed" if failed else "TrialInfeasible",
+                    f"Trial {trial.number} ({job.name}): {verdict.reason}: {verdict.message}",
+                )
+            )
+    return (*events, *_new_best(state, archive))
+
+
+def _new_best(state: SearchState, archive: Sequence[TrialRecord]) -> list[Event]:
+    trained = [record for record in archive if record.outcome is Outcome.SUCCEEDED]
+    leader = best(trained, 1)
+    if not leader or leader[0].reward is None or leader[0].accuracy is None:
+        return []
+    previous = state.archive.top[0].reward if state.archive.top else None
+    if previous is not None and leader[0].reward <= previous:
+        return []
+    return [
+        Event(
+            f"{leader[0].trial}/NewBest",
+            "Normal",
+            "NewBest",
+            f"Trial {leader[0].trial} reached {leader[0].accuracy:.2%} accuracy, reward "
+            f"{leader[0].reward:.2f}: {leader[0].block}",
+        )
+    ]
+
+
+_TOLD = {
+    ConditionType.COMPLETE: ("Normal", "Complete"),
+    ConditionType.FAILED: ("Warning", "Failed"),
+    ConditionType.SUSPENDED: ("Normal", "Suspended"),
+    ConditionType.DEGRADED: ("Warning", "Degraded"),
+}
+
+
+def transitions(before: Sequence[Condition], after: BlockSearchStatus) -> tuple[Event, ...]:
+    """Return the events of conditions that have become true."""
+    true_before = {(c.type, c.reason) for c in before if c.status == "True"}
+    events = []
+    for condition in after.conditions:
+        told = _TOLD.get(condition.type)
+        if condition.status != "True" or told is None:
+            continue
+        if (condition.type, condition.reason) in true_before:
+            continue
+        kind: Literal["Normal", "Warning"] = "Warning" if told[0] == "Warning" else "Normal"
+        events.append(
+            Event(
+                f"{condition.type}/{condition.reason}/{condition.last_transition_time}",
+                kind,
+                told[1] if condition.type is not ConditionType.DEGRADED else condition.reason,
+                condition.message,
+            )
+        )
+    return tuple(events)

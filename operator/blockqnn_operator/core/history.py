@@ -1,0 +1,142 @@
+"""The history of a search, cut into shards that fit a ConfigMap.
+
+A shard holds complete lines and is at most :data:`SHARD_LIMIT` bytes long: a ConfigMap may hold
+1 MiB, and half of that leaves room for its metadata and keeps each append small. Shards are only
+ever appended to, in order; all but the last are final.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blockqnn_operator.api import names
+from blockqnn_operator.core.observation import SearchObject
+from blockqnn_operator.core.records import Header, TrialRecord, write_header
+from blockqnn_operator.errors import HistoryUnreadable
+
+SHARD_LIMIT = 512 * 1024
+"""The longest text of a shard, in bytes."""
+
+DATA_KEY = "records.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One stored ConfigMap of a history."""
+
+    number: int
+    text: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShardWrite:
+    """A shard to be written: created when it replaces nothing, else replaced as it was read."""
+
+    number: int
+    text: str
+    replaces: str | None
+    """The resource version that must still be the current one; None creates the shard."""
+
+
+def shard_name(search: str, number: int) -> str:
+    """Return the name of a shard's ConfigMap."""
+    return f"{search}-history-{number:04d}"
+
+
+def start(header: Header) -> ShardWrite:
+    """Return the write that begins a history."""
+    return ShardWrite(0, write_header(header) + "\n", None)
+
+
+def append(
+    last: Shard, records: Sequence[TrialRecord], limit: int = SHARD_LIMIT
+) -> list[ShardWrite]:
+    """Return the writes that append records after the last shard, in the order to do them.
+
+    Each write leaves a history that ends with a whole record, so a crash between two of them
+    loses nothing: what was not written yet is still on the Jobs.
+    """
+    writes: list[ShardWrite] = []
+    number, text = last.number, last.text
+    replaces: str | None = last.resource_version
+    changed = False
+    for record in records:
+        line = record.write() + "\n"
+        if text and len(text.encode()) + len(line.encode()) > limit:
+            if changed:
+                writes.append(ShardWrite(number, text, replaces))
+            number, text, replaces = number + 1, "", None
+        text, changed = text + line, True
+    if changed:
+        writes.append(ShardWrite(number, text, replaces))
+    return writes
+
+
+def lines(shards: Sequence[Shard]) -> list[str]:
+    """Return the lines of all shards.
+
+    Raises:
+        HistoryUnreadable: when a shard is missing.
+    """
+    for expected, shard in enumerate(shards):
+        if shard.number != expected:
+            raise HistoryUnreadable(
+                f"Shard {expected} of the history is missing although shard {shard.number} exists; "
+                "restore its ConfigMap from a backup, or start another search."
+            )
+    return [line for shard in shards for line in shard.text.splitlines()]
+
+
+def config_map(search: SearchObject, write: ShardWrite) -> dict[str, Any]:
+    """Return the ConfigMap that stores a shard."""
+    metadata: dict[str, Any] = {
+        "name": shard_name(search.name, write.number),
+        "namespace": search.namespace,
+        "labels": {
+            "app.kubernetes.io/name": "blockqnn",
+            "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
+            names.COMPONENT_LABEL: "history",
+            names.SEARCH_LABEL: search.name,
+        },
+        "ownerReferences": [owner_reference(search)],
+    }
+    if write.replaces is not None:
+        metadata["resourceVersion"] = write.replaces
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata,
+        "data": {DATA_KEY: write.text},
+    }
+
+
+def read_shard(body: Mapping[str, Any]) -> Shard:
+    """Read a shard from its ConfigMap.
+
+    Raises:
+        HistoryUnreadable: when the ConfigMap holds no shard.
+    """
+    metadata = body["metadata"]
+    number = metadata["name"].rsplit("-", 1)[-1]
+    text = (body.get("data") or {}).get(DATA_KEY)
+    if text is None or not number.isdigit():
+        raise HistoryUnreadable(
+            f"ConfigMap {metadata['name']} holds no history; it should have the key {DATA_KEY}."
+        )
+    return Shard(int(number), text, metadata["resourceVersion"])
+
+
+def owner_reference(search: SearchObject) -> dict[str, Any]:
+    """Return the reference by which a search's objects go when it goes.
+
+    It does not block the owner's deletion: that needs a right that the operator has no other use
+    for.
+    """
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": search.name,
+        "uid": search.uid,
+        "controller": True,
+    }

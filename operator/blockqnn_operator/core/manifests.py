@@ -1,0 +1,202 @@
+"""The Job of a trial, as the API server takes it. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from blockqnn.contract import SCHEMA_VERSION, TRIAL_VARIABLE, TrialSpec
+from blockqnn.search import Proposal
+from blockqnn_operator.api import names
+from blockqnn_operator.api.durations import seconds
+from blockqnn_operator.api.spec import BlockSearchSpec, Trial
+from blockqnn_operator.core.history import owner_reference
+from blockqnn_operator.core.observation import SearchObject
+
+BAD_INPUT_STATUS = 2
+"""The trainer's exit status for input that no retry mends: the Job fails at once."""
+
+SHUTDOWN_SECONDS = 10
+"""How long a trainer has after SIGTERM; it needs less than one to write its last words."""
+
+TRAINER_USER = 65532
+"""The user that the trainer runs as, that of the image; any but root would do."""
+
+Manifest = dict[str, Any]
+
+
+def job_name(search: str, trial: int, attempt: int) -> str:
+    """Return the name of a trial's Job: the same trial has the same Job, whoever creates it."""
+    return f"{search}-t{trial:05d}-a{attempt}"
+
+
+def trial_job(search: SearchObject, settings: BlockSearchSpec, proposal: Proposal) -> Manifest:
+    """Return the Job that trains a proposed block."""
+    attempt = 0
+    labels = _labels(search, proposal)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(search.name, proposal.trial, attempt),
+            "namespace": search.namespace,
+            "labels": labels,
+            "annotations": {
+                names.BLOCK_ANNOTATION: str(proposal.block),
+                names.BLOCK_HASH_ANNOTATION: proposal.hash,
+                names.ATTEMPT_ANNOTATION: str(attempt),
+                names.SCHEMA_VERSION_ANNOTATION: str(SCHEMA_VERSION),
+            },
+            "ownerReferences": [owner_reference(search)],
+        },
+        "spec": {
+            "backoffLimit": settings.failure_policy.retries,
+            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout),
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": names.CONTAINER,
+                            "operator": "In",
+                            "values": [BAD_INPUT_STATUS],
+                        },
+                    },
+                ]
+            },
+            "template": pod_template(settings, labels, _trial_spec(search, settings, proposal)),
+        },
+    }
+
+
+def pod_template(settings: BlockSearchSpec, labels: Mapping[str, str], spec: TrialSpec) -> Manifest:
+    """Return the Pod template of a trial: the operator's, with the user's merged over it."""
+    base: Manifest = {
+        "metadata": {"labels": dict(labels)},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": TRAINER_USER,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(settings, spec)],
+            "volumes": [{"name": "scratch", "emptyDir": {}}, *_dataset_volume(settings)],
+        },
+    }
+    template = settings.trial.pod_template
+    metadata = merge(template.metadata.model_dump(), base["metadata"])
+    return {"metadata": metadata, "spec": merge(base["spec"], template.spec)}
+
+
+def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
+    mounts: list[Manifest] = [{"name": "scratch", "mountPath": "/tmp"}]
+    if settings.dataset.volume:
+        mounts.append({"name": "dataset", "mountPath": settings.dataset.path, "readOnly": True})
+    return {
+        "name": names.CONTAINER,
+        "image": settings.trial.image,
+        "command": ["blockqnn-train", "run"],
+        "env": [
+            {"name": TRIAL_VARIABLE, "value": spec.model_dump_json()},
+        ],
+        "resources": settings.trial.resources,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def _dataset_volume(settings: BlockSearchSpec) -> list[Manifest]:
+    volume = settings.dataset.volume
+    return [{"name": "dataset", **volume}] if volume else []
+
+
+def _trial_spec(search: SearchObject, settings: BlockSearchSpec, proposal: Proposal) -> TrialSpec:
+    dataset = settings.dataset.model_dump(exclude={"volume"})
+    return TrialSpec.model_validate(
+        {
+            "search": search.key,
+            "trial": proposal.trial,
+            "attempt": 0,
+            "block": str(proposal.block),
+            "seed": _derived_seed(settings.seed, f"trial:{proposal.trial}"),
+            "splitSeed": _derived_seed(settings.seed, "split"),
+            "network": settings.network,
+            "dataset": dataset,
+            "training": settings.training,
+        }
+    )
+
+
+def _derived_seed(seed: int, purpose: str) -> int:
+    """Derive an independent seed of 63 bits: neighbouring seeds must not give related streams."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "blockqnn-trial",
+        "app.kubernetes.io/instance": search.name,
+        "app.kubernetes.io/part-of": "blockqnn",
+        "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
+        names.COMPONENT_LABEL: "trial",
+        names.SEARCH_LABEL: search.name,
+        names.TRIAL_LABEL: f"{proposal.trial:05d}",
+        names.ITERATION_LABEL: str(proposal.iteration),
+    }
+
+
+def accelerators(trial: Trial) -> int:
+    """Return how many GPUs a trial's container has, of whichever vendor."""
+    containers = merge(
+        {"containers": [{"name": names.CONTAINER, "resources": trial.resources}]},
+        trial.pod_template.spec,
+    )["containers"]
+    trainer = next(c for c in containers if c.get("name") == names.CONTAINER)
+    limits = trainer.get("resources", {}).get("limits", {})
+    return sum(
+        int(count)
+        for name, count in limits.items()
+        if ("gpu" in name or "/mig-" in name) and str(count).isdigit()
+    )
+
+
+MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "imagePullSecrets": "name",
+    "volumeMounts": "mountPath",
+}
+"""The lists of a Pod that are merged item by item, and what tells their items apart: the merge keys
+that Kubernetes itself uses for them."""
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Manifest:
+    """Lay one partial manifest over another, as a strategic merge patch does."""
+    merged = dict(base)
+    for field, value in over.items():
+        below = merged.get(field)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[field] = merge(below, value)
+        elif isinstance(below, list) and isinstance(value, list) and field in MERGE_KEYS:
+            merged[field] = _merge_items(below, value, MERGE_KEYS[field])
+        else:
+            merged[field] = value
+    return merged
+
+
+def _merge_items(base: list[Any], over: list[Any], key: str) -> list[Any]:
+    items = {item.get(key): item for item in base}
+    for item in over:
+        items[item.get(key)] = merge(items.get(item.get(key), {}), item)
+    return list(items.values())

@@ -1,0 +1,164 @@
+"""What the operator sees of a search: small frozen values, read once before it decides.
+
+The shell fills them from its watches; the rest of ``core`` never sees a raw object.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from blockqnn_operator.api import names
+
+
+@dataclass(frozen=True, slots=True)
+class SearchObject:
+    """A BlockSearch as the API server holds it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: datetime
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+    deleting: bool
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self:
+        """Read the object from its JSON."""
+        metadata = body["metadata"]
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            generation=metadata.get("generation", 0),
+            created_at=read_time(metadata["creationTimestamp"]),
+            spec=body.get("spec", {}),
+            status=body.get("status", {}),
+            deleting="deletionTimestamp" in metadata,
+        )
+
+    @property
+    def key(self) -> str:
+        """Namespace and name, as people write them."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """A trial's Job, reduced to what decisions need."""
+
+    name: str
+    owner_uid: str
+    trial: int
+    attempt: int
+    block: str
+    block_hash: str
+    result: str | None
+    """The text of the annotation ``blockqnn.dev/result``, whatever it holds."""
+    archived: bool
+    """Kept for its logs; its result is in the history."""
+    deleting: bool
+    condition: str | None
+    """``Complete`` or ``Failed`` once the Job has ended, else None."""
+    reason: str
+    message: str
+    finished_at: datetime | None
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self | None:
+        """Read a Job from its JSON; None when it is no trial of ours."""
+        metadata = body["metadata"]
+        labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+        owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
+        trial, attempt = (
+            labels.get(names.TRIAL_LABEL, ""),
+            annotations.get(names.ATTEMPT_ANNOTATION),
+        )
+        if owner is None or not trial.isdigit() or not (attempt or "").isdigit():
+            return None
+        ended = _ended(body.get("status", {}))
+        return cls(
+            name=metadata["name"],
+            owner_uid=owner["uid"],
+            trial=int(trial),
+            attempt=int(attempt or 0),
+            block=annotations.get(names.BLOCK_ANNOTATION, ""),
+            block_hash=annotations.get(names.BLOCK_HASH_ANNOTATION, ""),
+            result=annotations.get(names.RESULT_ANNOTATION),
+            archived=labels.get(names.ARCHIVED_LABEL) == "true",
+            deleting="deletionTimestamp" in metadata,
+            condition=ended.get("type"),
+            reason=ended.get("reason", ""),
+            message=ended.get("message", ""),
+            finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
+        )
+
+
+def _ended(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
+            return dict(condition)
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPod:
+    """A Pod of a trial's Job, reduced to what decisions need."""
+
+    name: str
+    job: str
+    created_at: datetime
+    exit_code: int | None
+    """The exit status of the trainer's container, None while it has not ended."""
+    reason: str
+    """Why the container or the Pod ended, or why the container is waiting."""
+    message: str
+    """The termination message of the trainer's container, or the Pod's own message."""
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self | None:
+        """Read a Pod from its JSON; None when no Job made it."""
+        metadata, status = body["metadata"], body.get("status", {})
+        job = metadata.get("labels", {}).get(names.JOB_NAME_LABEL)
+        if not job:
+            return None
+        state = _trainer_state(status)
+        terminated = state.get("terminated")
+        current = terminated or state.get("waiting") or status
+        return cls(
+            name=metadata["name"],
+            job=job,
+            created_at=read_time(metadata["creationTimestamp"]),
+            exit_code=terminated.get("exitCode") if terminated else None,
+            reason=current.get("reason", ""),
+            message=current.get("message", ""),
+        )
+
+
+def _trainer_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    for container in status.get("containerStatuses") or ():
+        if container.get("name") == names.CONTAINER:
+            return dict(container.get("state") or {})
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a decision about one search rests on, apart from its history."""
+
+    search: SearchObject
+    jobs: tuple[TrialJob, ...]
+    pods: tuple[TrialPod, ...]
+    now: datetime
+
+
+def read_time(text: str) -> datetime:
+    """Read a time as Kubernetes writes it, such as ``2020-01-31T12:00:00Z``."""
+    return datetime.fromisoformat(text)
+
+
+def write_time(moment: datetime) -> str:
+    """Write a time as Kubernetes does, to the second, in UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

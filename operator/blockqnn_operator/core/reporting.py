@@ -1,0 +1,282 @@
+"""The status of a search: derived from its history and its open trials. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import (
+    LONGEST_MESSAGE,
+    BestBlock,
+    BlockSearchStatus,
+    Condition,
+    ConditionType,
+    History,
+    Phase,
+    Reason,
+    TrialCounts,
+)
+from blockqnn_operator.core.archiving import record_of
+from blockqnn_operator.core.ledger import Ledger, Stage
+from blockqnn_operator.core.observation import Observed, read_time, write_time
+from blockqnn_operator.core.planning import too_many_failures
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.state import SearchState, best
+
+DIGITS = 6
+"""Decimal places of the status' numbers: more would be noise in ``kubectl get``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that kept the plan from being carried out, to be reported as a condition."""
+
+    reason: Reason
+    message: str
+
+
+def report(
+    observed: Observed, state: SearchState, ledger: Ledger, problems: Sequence[Problem] = ()
+) -> BlockSearchStatus:
+    """Return the status of a search that runs, or has run.
+
+    Args:
+        observed: what the decision was made from.
+        state: the history and the agent, with what was archived in this pass.
+        ledger: the open trials, as they were before this pass.
+        problems: what went wrong in carrying out the plan.
+    """
+    archived = len(state.archive)
+    open_trials = [trial for trial in ledger.trials if trial.number >= archived]
+    counts = _counts(state, [t.outcome for t in open_trials if t.outcome])
+    running = sum(trial.stage is Stage.RUNNING for trial in open_trials)
+    failed = too_many_failures(Ledger(tuple(open_trials), ()), state)
+    budget = state.settings.budget.trials
+    phase = _phase(state, failed=failed)
+    trials = TrialCounts(total=sum(counts.values()), running=running, **counts)
+    top = [
+        _best_block(record) for record in best([*state.archive.top, *_open_records(ledger, state)])
+    ]
+    before = previous_status(observed)
+    iteration = state.archive.records[-1].iteration + 1 if archived else 0
+    message = _message(phase, trials, state)
+    status = BlockSearchStatus(
+        observed_generation=observed.search.generation,
+        phase=phase,
+        message=message,
+        start_time=before.start_time if before and before.start_time else write_time(observed.now),
+        iteration=iteration,
+        epsilon=round(state.agent.epsilon(min(iteration, _last_iteration(state))), DIGITS),
+        progress=f"{trials.total}/{budget}",
+        trials=trials,
+        gpu_seconds=round(state.archive.gpu_seconds, 1),
+        best=top[0] if top else None,
+        top=tuple(top),
+        history=History(shards=len(state.shards), records=archived),
+    )
+    timed = _with_times(status, before, observed.now, state)
+    return with_conditions(timed, _conditions(phase, message, state, ledger, problems), observed)
+
+
+def report_stopped(observed: Observed, problem: Problem) -> BlockSearchStatus:
+    """Return the status of a search that cannot run at all; what is known of it stays."""
+    before = previous_status(observed)
+    kept = before.model_dump(by_alias=False) if before else {}
+    status = BlockSearchStatus.model_validate(
+        kept
+        | {
+            "observed_generation": observed.search.generation,
+            "phase": Phase.FAILED,
+            "message": problem.message[:LONGEST_MESSAGE],
+        }
+    )
+    facts = {
+        ConditionType.PROGRESSING: (False, problem.reason, problem.message),
+        ConditionType.FAILED: (True, problem.reason, problem.message),
+    }
+    return with_conditions(status, facts, observed)
+
+
+def previous_status(observed: Observed) -> BlockSearchStatus | None:
+    """Read the status that the object has; None when it has none that can be read."""
+    try:
+        return BlockSearchStatus.model_validate(observed.search.status)
+    except ValidationError:
+        return None
+
+
+def dump(status: BlockSearchStatus) -> dict[str, Any]:
+    """Return the status as the API server takes it."""
+    return status.model_dump(mode="json", exclude_none=True)
+
+
+Facts = dict[ConditionType, tuple[bool, Reason, str]]
+
+
+def with_conditions(
+    status: BlockSearchStatus, facts: Facts, observed: Observed
+) -> BlockSearchStatus:
+    """Return the status with conditions that say when each last changed."""
+    before = previous_status(observed)
+    known = {condition.type: condition for condition in before.conditions} if before else {}
+    conditions = []
+    for kind, (value, reason, message) in facts.items():
+        previous = known.get(kind)
+        text = "True" if value else "False"
+        unchanged = previous is not None and previous.status == text
+        since = (
+            previous.last_transition_time if previous and unchanged else write_time(observed.now)
+        )
+        conditions.append(
+            Condition(
+                type=kind,
+                status="True" if value else "False",
+                reason=reason,
+                message=message[:LONGEST_MESSAGE],
+                last_transition_time=since,
+                observed_generation=observed.search.generation,
+            )
+        )
+    return status.model_copy(update={"conditions": tuple(conditions)})
+
+
+def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, int]:
+    counts = dict(state.archive.outcomes)
+    for outcome in open_outcomes:
+        counts[outcome] += 1
+    return {outcome.lower(): counts[outcome] for outcome in Outcome}
+
+
+def _phase(state: SearchState, *, failed: bool) -> Phase:
+    if len(state.archive) >= state.settings.budget.trials:
+        return Phase.COMPLETE
+    if failed:
+        return Phase.FAILED
+    return Phase.SUSPENDED if state.settings.suspend else Phase.RUNNING
+
+
+def _open_records(ledger: Ledger, state: SearchState) -> list[TrialRecord]:
+    """Return the records of the succeeded trials that are not in the history yet."""
+    return [
+        record_of(trial, state, {})
+        for trial in ledger.trials
+        if trial.number >= len(state.archive)
+        and trial.stage is Stage.OVER
+        and trial.outcome is Outcome.SUCCEEDED
+    ]
+
+
+def _best_block(record: TrialRecord) -> BestBlock:
+    return BestBlock(
+        trial=record.trial,
+        block=record.block,
+        accuracy=round(record.accuracy or 0.0, DIGITS),
+        reward=round(record.reward or 0.0, DIGITS),
+        parameters=record.parameters,
+        macs=record.macs,
+    )
+
+
+def _last_iteration(state: SearchState) -> int:
+    return max(-(-state.settings.budget.trials // state.settings.agent.batch_size) - 1, 0)
+
+
+def _message(phase: Phase, trials: TrialCounts, state: SearchState) -> str:
+    policy = state.settings.failure_policy
+    if phase is Phase.COMPLETE:
+        return f"All {state.settings.budget.trials} trials of the budget are done."
+    if phase is Phase.FAILED:
+        return (
+            f"{trials.failed} trials failed, more than the {policy.max_failed_trials} of "
+            "spec.failurePolicy.maxFailedTrials; the Events and the Jobs' logs say why. Raise it "
+            "to go on."
+        )
+    if phase is Phase.SUSPENDED:
+        return f"Suspended by spec.suspend; {trials.running} trials are still running."
+    return f"{trials.running} trials are running."
+
+
+def _with_times(
+    status: BlockSearchStatus,
+    before: BlockSearchStatus | None,
+    now: datetime,
+    state: SearchState,
+) -> BlockSearchStatus:
+    if status.phase is Phase.COMPLETE:
+        ended = before.completion_time if before and before.completion_time else write_time(now)
+        return status.model_copy(update={"completion_time": ended})
+    estimate = before.estimated_completion_time if before else None
+    if before is None or before.iteration != status.iteration:
+        estimate = _estimate(status, now, state)
+    return status.model_copy(update={"estimated_completion_time": estimate})
+
+
+def _estimate(status: BlockSearchStatus, now: datetime, state: SearchState) -> str | None:
+    """Extrapolate the rate so far: rough, but every figure it needs is in the status."""
+    done = len(state.archive)
+    if not done or not status.start_time:
+        return None
+    elapsed = (now - read_time(status.start_time)).total_seconds()
+    left = state.settings.budget.trials - done
+    return write_time(now + timedelta(seconds=elapsed / done * left))
+
+
+def _conditions(
+    phase: Phase,
+    message: str,
+    state: SearchState,
+    ledger: Ledger,
+    problems: Sequence[Problem],
+) -> Facts:
+    complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
+    reasons = {
+        Phase.COMPLETE: Reason.BUDGET_SPENT,
+        Phase.FAILED: Reason.TOO_MANY_FAILURES,
+        Phase.SUSPENDED: Reason.SUSPENDED,
+    }
+    progress = reasons.get(phase, Reason.TRIALS_RUNNING)
+    suspended = state.settings.suspend
+    return {
+        ConditionType.PROGRESSING: (phase is Phase.RUNNING, progress, message),
+        ConditionType.COMPLETE: (
+            complete,
+            Reason.BUDGET_SPENT if complete else Reason.BUDGET_LEFT,
+            message,
+        ),
+        ConditionType.FAILED: (
+            failed,
+            Reason.TOO_MANY_FAILURES if failed else Reason.AS_EXPECTED,
+            message if failed else "The search can go on.",
+        ),
+        ConditionType.SUSPENDED: (
+            suspended,
+            Reason.SUSPENDED if suspended else Reason.RESUMED,
+            "spec.suspend is true." if suspended else "spec.suspend is false.",
+        ),
+        ConditionType.DEGRADED: _degraded(state, ledger, problems),
+    }
+
+
+def _degraded(
+    state: SearchState, ledger: Ledger, problems: Sequence[Problem]
+) -> tuple[bool, Reason, str]:
+    if problems:
+        return True, problems[0].reason, problems[0].message
+    for trial in ledger.trials:
+        if trial.judgement.invalid:
+            return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
+    failed = [t for t in ledger.trials if t.outcome is Outcome.FAILED and t.verdict]
+    if failed and failed[-1].verdict:
+        return True, Reason.TRIALS_FAILED, _failure(failed[-1].number, failed[-1].verdict.message)
+    stored = state.archive.outcomes[Outcome.FAILED]
+    if stored:
+        last = next(r for r in reversed(state.archive.records) if r.outcome is Outcome.FAILED)
+        return True, Reason.TRIALS_FAILED, _failure(last.trial, last.message)
+    return False, Reason.AS_EXPECTED, "Every trial so far ended with a result."
+
+
+def _failure(trial: int, message: str) -> str:
+    return f"The latest failed trial is {trial}: {message}"

@@ -1,0 +1,100 @@
+"""A search's memory: its archived records and the agent that has learned from them.
+
+All of it is derived from the history, so it can be dropped and built again at any time; the result
+is the same to the last bit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blockqnn.contract import Outcome
+from blockqnn.nsc import Block
+from blockqnn.search import Experience, Search, SearchSettings
+from blockqnn_operator.api.spec import BlockSearchSpec
+from blockqnn_operator.api.status import MOST_TOP
+from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.records import Header, TrialRecord
+
+
+@dataclass(slots=True)
+class Archive:
+    """The records of a search, and what is counted over them."""
+
+    records: list[TrialRecord] = field(default_factory=list)
+    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    gpu_seconds: float = 0.0
+    originals: dict[str, int] = field(default_factory=dict)
+    """Canonical hash -> the earliest trial with a result for it."""
+    top: list[TrialRecord] = field(default_factory=list)
+    """The best records by reward, duplicates left out, the best first."""
+
+    def extend(self, records: Sequence[TrialRecord]) -> None:
+        """Take in the next records, in trial order."""
+        for record in records:
+            self.records.append(record)
+            self.outcomes[record.outcome] += 1
+            self.gpu_seconds += record.gpu_seconds
+            if record.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
+                self.originals.setdefault(record.hash, record.trial)
+            if record.outcome is Outcome.SUCCEEDED:
+                self.top = best([*self.top, record])
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+def best(records: Sequence[TrialRecord], count: int = MOST_TOP) -> list[TrialRecord]:
+    """Return the records with the highest rewards, the earliest of equals first."""
+    rewarded = [record for record in records if record.reward is not None]
+    return sorted(rewarded, key=lambda record: (-(record.reward or 0.0), record.trial))[:count]
+
+
+@dataclass(slots=True)
+class SearchState:
+    """Everything that is known of a search apart from what runs at the moment."""
+
+    header: Header
+    settings: BlockSearchSpec
+    """The resolved spec as of now; its pinned sections are the header's."""
+    shards: list[Shard]
+    archive: Archive
+    agent: Search
+
+    @classmethod
+    def recover(
+        cls,
+        header: Header,
+        settings: BlockSearchSpec,
+        shards: Sequence[Shard],
+        records: Sequence[TrialRecord],
+    ) -> "SearchState":
+        """Build the state from the stored history, as the live run left it."""
+        state = cls(header, settings, list(shards), Archive(), new_agent(settings, header.seed))
+        state.extend(records)
+        return state
+
+    def extend(self, records: Sequence[TrialRecord]) -> None:
+        """Take in records that are stored now, and learn from each iteration they complete."""
+        self.archive.extend(records)
+        size = self.settings.agent.batch_size
+        while len(self.archive) >= (self.agent.learned + 1) * size:
+            first = self.agent.learned * size
+            batch = self.archive.records[first : first + size]
+            self.agent.learn([_experience(record) for record in batch])
+
+
+def new_agent(settings: BlockSearchSpec, seed: int) -> Search:
+    """Return the agent of a search that has learned nothing yet."""
+    return Search(
+        SearchSettings(
+            space=settings.space,
+            agent=settings.agent,
+            reward=settings.reward,
+            network=settings.network,
+        ),
+        seed=seed,
+    )
+
+
+def _experience(record: TrialRecord) -> Experience:
+    return Experience(record.trial, Block.parse(record.block), record.reward)

@@ -1,0 +1,134 @@
+"""What became of a trial's Job: running, reporting, or over, and with which outcome.
+
+A result is believed in this order: the Job's annotation, which is the durable record, whoever wrote
+it; then the termination message of a Pod. An invalid result is reported and never guessed at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from blockqnn.contract import Outcome, TrialResult
+from blockqnn.errors import InvalidMessage
+from blockqnn_operator.core.observation import TrialJob, TrialPod
+
+REPORTING_DEADLINE = timedelta(seconds=60)
+"""How long after its end a Job without a result is given for its Pod to be seen: the watch of the
+Pods may lag behind that of the Jobs, by far less than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a trial whose Job is over."""
+
+    outcome: Outcome
+    reason: str
+    message: str
+    result: TrialResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What can be said of a trial's Job now; at most one of the first two is set."""
+
+    verdict: Verdict | None = None
+    """The trial is over."""
+    annotate: TrialResult | None = None
+    """The Job's Pod reports this result; it must become the Job's annotation before it counts."""
+    invalid: str = ""
+    """Why the annotation, or a Pod's message, is no result of this trial; empty when none is."""
+    wait_until: datetime | None = None
+    """When to look again although nothing may happen until then."""
+
+
+NOTHING_SAID = Judgement()
+"""What can be said of a trial without a Job."""
+
+
+def judge(job: TrialJob, pods: Sequence[TrialPod], now: datetime) -> Judgement:
+    """Say what became of a trial's Job.
+
+    Args:
+        job: the Job.
+        pods: the Job's Pods, in any order.
+        now: the present time.
+    """
+    invalid = ""
+    if job.result is not None:
+        try:
+            return Judgement(verdict=_of_result(_read(job, job.result)))
+        except InvalidMessage as error:
+            invalid = f"Its annotation is no result: {error}"
+    latest = sorted(pods, key=lambda pod: (pod.created_at, pod.name), reverse=True)
+    reported, complaint = _reported(job, latest)
+    invalid = invalid or complaint
+    if reported is not None and (reported.outcome is not Outcome.FAILED or job.condition):
+        return Judgement(annotate=reported, invalid=invalid)
+    if job.condition is None:
+        return Judgement(invalid=invalid)
+    return _ended_without_result(job, latest, invalid, now)
+
+
+def _read(job: TrialJob, text: str) -> TrialResult:
+    result = TrialResult.read(text)
+    expected = (job.trial, job.attempt, job.block_hash)
+    if (result.trial, result.attempt, result.block_hash) != expected:
+        raise InvalidMessage(
+            f"The trial result is of trial {result.trial}, attempt {result.attempt}, block "
+            f"{result.block_hash}; expected were {expected[0]}, {expected[1]}, {expected[2]}."
+        )
+    return result
+
+
+def _of_result(result: TrialResult) -> Verdict:
+    return Verdict(result.outcome, result.reason, result.message, result)
+
+
+def _reported(job: TrialJob, latest: Sequence[TrialPod]) -> tuple[TrialResult | None, str]:
+    """Return the best result among the Pods' messages, and what is wrong with an invalid one.
+
+    A result about the block counts from whichever Pod it is; of failures the latest counts.
+    """
+    failure, complaint = None, ""
+    for pod in latest:
+        if pod.exit_code is None or not pod.message:
+            continue
+        try:
+            result = _read(job, pod.message)
+        except InvalidMessage as error:
+            if pod.exit_code == 0:
+                complaint = complaint or f"The message of its Pod is no result: {error}"
+            continue
+        if result.outcome is not Outcome.FAILED:
+            return result, complaint
+        failure = failure or result
+    return failure, complaint
+
+
+def _ended_without_result(
+    job: TrialJob, latest: Sequence[TrialPod], invalid: str, now: datetime
+) -> Judgement:
+    if job.condition == "Failed":
+        return Judgement(verdict=_of_failed_job(job, latest), invalid=invalid)
+    deadline = (job.finished_at or now) + REPORTING_DEADLINE
+    ended = any(pod.exit_code is not None for pod in latest)
+    if not ended and now < deadline:
+        return Judgement(invalid=invalid, wait_until=deadline)
+    reason = "ResultInvalid" if invalid else "ResultMissing"
+    message = invalid or "The trainer ended with status 0 and left no result."
+    return Judgement(verdict=Verdict(Outcome.FAILED, reason, message), invalid=invalid)
+
+
+def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
+    """Say why a Job failed: the last words of its last Pod when it left any."""
+    ended = next((pod for pod in latest if pod.exit_code is not None or pod.reason), None)
+    message = f"Its Job failed: {job.message or job.reason}."
+    if ended is not None:
+        said = f": {_first_line(ended.message)}" if ended.message.strip() else ""
+        status = "" if ended.exit_code is None else f", status {ended.exit_code}"
+        message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
+    return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:300]

@@ -1,0 +1,1 @@
+"""Kopf handlers, the API client and the process: everything that does I/O."""

@@ -1,0 +1,257 @@
+"""Carries out a plan: bounded concurrency, and 404 and 409 as normal outcomes."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from blockqnn_operator.api import names
+from blockqnn_operator.api.status import Reason
+from blockqnn_operator.core import history
+from blockqnn_operator.core.events import Event
+from blockqnn_operator.core.history import Shard, ShardWrite, config_map, shard_name
+from blockqnn_operator.core.ledger import OpenTrial
+from blockqnn_operator.core.manifests import job_name, trial_job
+from blockqnn_operator.core.observation import SearchObject, TrialJob, write_time
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.reporting import Problem
+from blockqnn_operator.core.retention import Cleanup
+from blockqnn_operator.core.state import SearchState
+from blockqnn_operator.shell.cluster import (
+    ApiError,
+    Cluster,
+    Json,
+    config_maps_path,
+    jobs_path,
+)
+from blockqnn_operator.shell.observe import Freshest
+
+CONCURRENCY = 20
+"""Requests of one search in flight: twenty creators kept a development API server busy
+(53 trials a second on two cores), and more of them only wait."""
+
+NOT_FOUND, CONFLICT, UNPROCESSABLE, FORBIDDEN = 404, 409, 422, 403
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+
+async def create_jobs(
+    cluster: Cluster,
+    search: SearchObject,
+    state: SearchState,
+    trials: Sequence[OpenTrial],
+    freshest: Freshest,
+) -> list[Problem]:
+    """Create the Jobs of trials; return what the API server has against them, if anything.
+
+    The first refusal is returned alone: the others would read the same.
+    """
+
+    async def create(trial: OpenTrial) -> Problem | None:
+        body = trial_job(search, state.settings, trial.proposal)
+        try:
+            freshest.wrote(await cluster.create(jobs_path(search.namespace), body))
+        except ApiError as error:
+            return await _refused(cluster, search, trial, error, freshest)
+        logger.info("%s: trial %d started: %s", search.key, trial.number, trial.proposal.block)
+        return None
+
+    if not trials:
+        return []
+    first = await create(trials[0])
+    if first is not None:
+        return [first]
+    found = await _at_once(create, trials[1:])
+    return [problem for problem in found if problem is not None][:1]
+
+
+async def _refused(
+    cluster: Cluster,
+    search: SearchObject,
+    trial: OpenTrial,
+    error: ApiError,
+    freshest: Freshest,
+) -> Problem | None:
+    """Say what a refused Job means: nothing, a quota, or a template that cannot be right."""
+    if error.status == CONFLICT and error.reason == "AlreadyExists":
+        name = job_name(search.name, trial.number, 0)
+        existing = await cluster.get(jobs_path(search.namespace, name))
+        job = TrialJob.read(existing)
+        if job is not None and job.owner_uid == search.uid:
+            freshest.wrote(existing)
+            return None
+        return Problem(
+            Reason.JOB_REFUSED,
+            f"Job {name} exists and belongs to something else; delete it, or wait until it is "
+            "collected.",
+        )
+    if error.status == FORBIDDEN and "quota" in str(error).lower():
+        return Problem(Reason.QUOTA_EXCEEDED, f"Waiting for quota: {error}")
+    if error.status in (UNPROCESSABLE, FORBIDDEN, 400, NOT_FOUND):
+        return Problem(Reason.JOB_REFUSED, f"The API server refuses the Job of a trial: {error}")
+    raise error
+
+
+async def annotate_jobs(
+    cluster: Cluster, search: SearchObject, trials: Sequence[OpenTrial], freshest: Freshest
+) -> None:
+    """Copy the results that Pods report to their Jobs' annotations."""
+
+    async def annotate(trial: OpenTrial) -> None:
+        if trial.job is None or trial.to_annotate is None:
+            return
+        result = trial.to_annotate
+        patch = {"metadata": {"annotations": {names.RESULT_ANNOTATION: result.write()}}}
+        try:
+            freshest.wrote(await cluster.patch(jobs_path(search.namespace, trial.job.name), patch))
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+            return
+        logger.info(
+            "%s: trial %d ended: %s, accuracy %s",
+            search.key,
+            trial.number,
+            result.outcome,
+            "none" if result.accuracy is None else f"{result.accuracy:.4f}",
+        )
+
+    await _at_once(annotate, trials)
+
+
+async def archive(
+    cluster: Cluster, search: SearchObject, state: SearchState, records: Sequence[TrialRecord]
+) -> None:
+    """Append records to the stored history, then to the state.
+
+    Raises:
+        ApiError: with status 409 when somebody else wrote the history; the state is then stale
+            and must be recovered from what is stored.
+    """
+    if not records:
+        return
+    stored = len(state.archive)
+    for write in history.append(state.shards[-1], records):
+        shard = await write_shard(cluster, search, write)
+        if write.replaces is not None:
+            state.shards.pop()
+        state.shards.append(shard)
+    state.extend(records)
+    logger.info(
+        "%s: trials %d to %d are in the history", search.key, stored, len(state.archive) - 1
+    )
+
+
+async def write_shard(cluster: Cluster, search: SearchObject, write: ShardWrite) -> Shard:
+    """Store a shard and return it as stored."""
+    body = config_map(search, write)
+    if write.replaces is None:
+        answer = await cluster.create(config_maps_path(search.namespace), body)
+    else:
+        path = config_maps_path(search.namespace, shard_name(search.name, write.number))
+        answer = await cluster.replace(path, body)
+    return history.read_shard(answer)
+
+
+async def clean_up(
+    cluster: Cluster, search: SearchObject, cleanup: Cleanup, freshest: Freshest
+) -> None:
+    """Label the Jobs that stay and delete those that go."""
+
+    async def keep(name: str) -> None:
+        patch = {"metadata": {"labels": {names.ARCHIVED_LABEL: "true"}}}
+        freshest.wrote(await cluster.patch(jobs_path(search.namespace, name), patch))
+
+    async def delete(name: str) -> None:
+        await cluster.delete(jobs_path(search.namespace, name))
+        freshest.forget(name)
+
+    async def delete_iteration(iteration: int) -> None:
+        selector = (
+            f"{names.SEARCH_LABEL}={search.name},{names.ITERATION_LABEL}={iteration},"
+            f"{names.ARCHIVED_LABEL}!=true"
+        )
+        await cluster.delete_collection(jobs_path(search.namespace), selector)
+
+    await _at_once(_unless_gone(keep), cleanup.keep)
+    await _at_once(_unless_gone(delete), cleanup.delete)
+    await _at_once(delete_iteration, cleanup.delete_iterations)
+
+
+async def tell(
+    cluster: Cluster, search: SearchObject, events: Iterable[Event], now: datetime, told: set[str]
+) -> None:
+    """Create the Kubernetes Events that were not told yet.
+
+    Args:
+        cluster: the API server.
+        search: what the events are about.
+        events: what happened.
+        now: the time of the events.
+        told: the keys of the events that this process has told; added to.
+    """
+
+    async def create(event: Event) -> None:
+        body = _event_body(search, event, now)
+        try:
+            await cluster.create(f"/api/v1/namespaces/{search.namespace}/events", body)
+        except ApiError as error:
+            # An event is worth less than the search: one that is refused is only logged.
+            if error.status != CONFLICT:
+                logger.warning("%s: an Event was refused: %s", search.key, error)
+                return
+        told.add(event.key)
+
+    new = {event.key: event for event in events if event.key not in told}
+    await _at_once(create, list(new.values()))
+
+
+def _event_body(search: SearchObject, event: Event, now: datetime) -> Json:
+    digest = hashlib.sha256(f"{search.uid}/{event.key}".encode()).hexdigest()[:16]
+    moment = write_time(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{search.name}.{digest}", "namespace": search.namespace},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": search.name,
+            "namespace": search.namespace,
+            "uid": search.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:1000],
+        "source": {"component": names.FIELD_MANAGER},
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+        "count": 1,
+    }
+
+
+def _unless_gone(act: Callable[[str], Awaitable[None]]) -> Callable[[str], Awaitable[None]]:
+    async def tolerant(name: str) -> None:
+        try:
+            await act(name)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    return tolerant
+
+
+async def _at_once(act: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
+    """Do something with each item, a bounded number at a time; the first error is raised."""
+    gate = asyncio.Semaphore(CONCURRENCY)
+
+    async def one(item: Item) -> Result:
+        async with gate:
+            return await act(item)
+
+    return await asyncio.gather(*(one(item) for item in items))

@@ -1,0 +1,175 @@
+"""The API server, as the operator uses it: a few verbs over plain JSON.
+
+The official client carries the connection: kubeconfig, in-cluster credentials and their renewal.
+Its models are left out, since a manifest here is data that the API server itself judges.
+"""
+
+import json
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from blockqnn_operator.errors import ClusterUnavailable, OperatorError
+
+Json = dict[str, Any]
+
+REQUEST_TIMEOUT = 30.0
+"""How long one request may take, in seconds: the API server itself gives up after 60."""
+
+CONNECTIONS = 32
+"""Requests in flight at a time; the API server's fairness queues what is above its own limit."""
+
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class ApiError(OperatorError):
+    """The API server answered a request with a refusal."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status."""
+        self.reason = reason
+        """The API server's reason in CamelCase, such as ``AlreadyExists``."""
+
+
+class Cluster:
+    """A connection to one API server."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> "Cluster":
+        """Find credentials: the service account inside a Pod, else the kubeconfig.
+
+        Raises:
+            ClusterUnavailable: when there are none, or they cannot be read.
+        """
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = CONNECTIONS
+        try:
+            try:
+                config.load_incluster_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration
+                )
+            except config.ConfigException:
+                await config.load_kube_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration
+                )
+        except (config.ConfigException, OSError) as error:
+            raise ClusterUnavailable(
+                f"There are no credentials for a cluster: {error} Set KUBECONFIG to a kubeconfig "
+                "file, or run in a Pod with a service account."
+            ) from None
+        return cls(client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
+
+    async def version(self) -> str:
+        """Return the version of the API server."""
+        return str((await self._request("GET", "/version"))["gitVersion"])
+
+    async def get(self, path: str) -> Json:
+        """Return an object."""
+        return await self._request("GET", path)
+
+    async def list(self, path: str, selector: str) -> list[Json]:
+        """Return all objects of a collection that a label selector matches."""
+        items: list[Json] = []
+        query = {"labelSelector": selector, "limit": "500"}
+        while True:
+            page = await self._request("GET", path, query=query)
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def create(self, path: str, body: Json) -> Json:
+        """Create an object in a collection and return it."""
+        return await self._request("POST", path, body=body)
+
+    async def replace(self, path: str, body: Json) -> Json:
+        """Replace an object; refused with 409 when ``resourceVersion`` is not the current one."""
+        return await self._request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: Json) -> Json:
+        """Merge a patch into an object and return it."""
+        return await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    async def delete(self, path: str) -> None:
+        """Delete an object; what it owns goes in the background."""
+        await self._request("DELETE", path, query={"propagationPolicy": "Background"})
+
+    async def delete_collection(self, path: str, selector: str) -> None:
+        """Delete all objects of a collection that a label selector matches."""
+        query = {"labelSelector": selector, "propagationPolicy": "Background"}
+        await self._request("DELETE", path, query=query)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        try:
+            verb, url, headers, payload, _ = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._api.call_api(
+                verb, url, headers, payload, _request_timeout=REQUEST_TIMEOUT
+            )
+            text = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            raise ClusterUnavailable(
+                f"The API server {self.server} cannot be reached: {_said(error)}."
+            ) from error
+        answer = _json(text)
+        if response.status >= 400:
+            raise ApiError(
+                response.status,
+                str(answer.get("reason", "")),
+                str(answer.get("message") or f"{method} {path} was answered {response.status}."),
+            )
+        return answer
+
+
+def _json(text: bytes) -> Json:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _said(error: BaseException) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def jobs_path(namespace: str, name: str = "") -> str:
+    """Return the path of a namespace's Jobs, or of one of them."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
+
+
+def config_maps_path(namespace: str, name: str = "") -> str:
+    """Return the path of a namespace's ConfigMaps, or of one of them."""
+    return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")

@@ -1,0 +1,228 @@
+"""The reconcile of one search: observe, plan, apply, and the status last."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from blockqnn_operator import __version__
+from blockqnn_operator.api import names
+from blockqnn_operator.api.resolve import pin, resolve
+from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
+from blockqnn_operator.core import history, records
+from blockqnn_operator.core.events import transitions
+from blockqnn_operator.core.ledger import survey
+from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
+from blockqnn_operator.core.planning import Plan, plan
+from blockqnn_operator.core.reporting import (
+    Problem,
+    dump,
+    previous_status,
+    report,
+    report_stopped,
+)
+from blockqnn_operator.core.state import SearchState
+from blockqnn_operator.errors import HistoryUnreadable, InvalidSearch
+from blockqnn_operator.shell import apply
+from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
+from blockqnn_operator.shell.observe import Freshest, load_shards
+
+RETRY_SECONDS = 10.0
+"""How soon to try again what the API server refused for a reason that may pass, such as a quota."""
+
+COLLECTED_SECONDS = 1.0
+"""How soon to look whether the objects of an earlier search of the same name are collected."""
+
+STATUS_SECONDS = 1.0
+"""The shortest time between two status writes of a search that only counts on: people and
+``kubectl get --watch`` need no more, and each write goes to every watcher."""
+
+Key = tuple[str, str]
+"""Namespace and name of a search."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the process keeps of a search between two passes; all of it can be lost."""
+
+    uid: str
+    freshest: Freshest = field(default_factory=Freshest)
+    state: SearchState | None = None
+    told: set[str] = field(default_factory=set)
+    """Keys of the Events that were told."""
+    status: Json | None = None
+    """The status as last written, until the watch returns it."""
+    status_written: datetime | None = None
+
+
+class Controller:
+    """Reconciles searches; one search is never reconciled twice at the same time.
+
+    Args:
+        cluster: the API server.
+        searches: finds a search by its key; None when it is gone.
+        jobs: finds the watched Jobs of a search, with their resource versions.
+        pods: finds the watched Pods of a search.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        searches: Callable[[Key], SearchObject | None],
+        jobs: Callable[[Key], Iterable[tuple[int, TrialJob]]],
+        pods: Callable[[Key], Iterable[TrialPod]],
+    ) -> None:
+        self._cluster = cluster
+        self._searches = searches
+        self._jobs = jobs
+        self._pods = pods
+        self._memories: dict[Key, Memory] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring a search one step further.
+
+        Returns:
+            After how many seconds to do so again although nothing may happen until then; None when
+            there is no need.
+        """
+        search = self._searches(key)
+        if search is None or search.deleting:
+            self._memories.pop(key, None)
+            return None
+        memory = self._memories.get(key)
+        if memory is None or memory.uid != search.uid:
+            memory = self._memories[key] = Memory(search.uid)
+        observed = self._observe(key, search, memory)
+        try:
+            return await self._advance(observed, memory)
+        except (InvalidSearch, HistoryUnreadable) as error:
+            await self._stop(observed, memory, error)
+            return None
+        except ApiError as error:
+            if error.status != apply.CONFLICT:
+                raise
+            # Somebody else wrote the history: what is stored counts, so read it again.
+            memory.state = None
+            return COLLECTED_SECONDS
+
+    def _observe(self, key: Key, search: SearchObject, memory: Memory) -> Observed:
+        if memory.status is not None:
+            search = replace(search, status=memory.status)
+        return Observed(
+            search=search,
+            jobs=memory.freshest.over(self._jobs(key)),
+            pods=tuple(self._pods(key)),
+            now=datetime.now(UTC),
+        )
+
+    async def _advance(self, observed: Observed, memory: Memory) -> float | None:
+        search, cluster = observed.search, self._cluster
+        if memory.state is None:
+            memory.state = await self._recover(search)
+            if memory.state is None:
+                return COLLECTED_SECONDS
+        state = memory.state
+        state.settings = resolve(search.spec, state.header.settings)
+        decided = plan(observed, state)
+        await apply.annotate_jobs(cluster, search, decided.annotate, memory.freshest)
+        await apply.archive(cluster, search, state, decided.archive)
+        await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
+        problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
+        await apply.tell(cluster, search, decided.events, observed.now, memory.told)
+        return await self._report(observed, memory, state, decided, problems)
+
+    async def _recover(self, search: SearchObject) -> SearchState | None:
+        """Read the history and replay it; begin one where there is none."""
+        shards = await load_shards(self._cluster, search)
+        if shards is None:
+            return None
+        if not shards:
+            settings = resolve(search.spec)
+            header = records.Header(
+                operator_version=__version__,
+                search_uid=search.uid,
+                seed=settings.seed,
+                settings=pin(settings),
+            )
+            shards = [await apply.write_shard(self._cluster, search, history.start(header))]
+        header, stored = records.read_lines(history.lines(shards))
+        settings = resolve(search.spec, header.settings)
+        # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
+        return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
+
+    async def _report(
+        self,
+        observed: Observed,
+        memory: Memory,
+        state: SearchState,
+        decided: Plan,
+        problems: list[Problem],
+    ) -> float | None:
+        now = self._observe(_key(observed.search), observed.search, memory)
+        status = report(now, state, survey(now, state), problems)
+        waits = [decided.requeue_after, await self._write_status(now, memory, status)]
+        if problems:
+            waits.append(RETRY_SECONDS)
+        elif decided.annotate or decided.archive:
+            # What has just become durable frees slots or opens the next iteration: go on at once.
+            waits.append(0.0)
+        return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    async def _stop(self, observed: Observed, memory: Memory, error: Exception) -> None:
+        """Report that a search cannot run as it is; its change, or an upgrade, brings it back."""
+        reason = (
+            Reason.INVALID_SPEC if isinstance(error, InvalidSearch) else Reason.HISTORY_UNREADABLE
+        )
+        memory.state = None
+        status = report_stopped(observed, Problem(reason, str(error)))
+        await self._write_status(observed, memory, status)
+
+    async def _write_status(
+        self, observed: Observed, memory: Memory, status: BlockSearchStatus
+    ) -> float | None:
+        """Write the status if it has changed; returns when to come back if that must wait."""
+        search, body = observed.search, dump(status)
+        if body == search.status:
+            return None
+        before = previous_status(observed)
+        settled = before is not None and (
+            (before.phase, _summary(before)) == (status.phase, _summary(status))
+        )
+        if settled and memory.status_written is not None:
+            age = (observed.now - memory.status_written).total_seconds()
+            if age < STATUS_SECONDS and status.phase is Phase.RUNNING:
+                return STATUS_SECONDS - age
+        await self._put_status(search, body)
+        memory.status, memory.status_written = body, observed.now
+        events = transitions(before.conditions if before else (), status)
+        await apply.tell(self._cluster, search, events, observed.now, memory.told)
+        return None
+
+    async def _put_status(self, search: SearchObject, body: Json) -> None:
+        """Replace the whole status; a merge patch would leave fields behind that are gone now."""
+        path = f"{search_path(search)}/status"
+        gone = {field: None for field in search.status if field not in body}
+        try:
+            await self._cluster.patch(path, {"status": gone | body})
+        except ApiError as error:
+            if error.status != apply.NOT_FOUND:
+                raise
+
+
+def _summary(status: BlockSearchStatus) -> set[tuple[str, str, str]]:
+    return {(c.type, c.status, c.reason) for c in status.conditions}
+
+
+def _key(search: SearchObject) -> Key:
+    return search.namespace, search.name
+
+
+def search_path(search: SearchObject) -> str:
+    """Return the path of a BlockSearch."""
+    return (
+        f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{search.namespace}"
+        f"/{names.PLURAL}/{search.name}"
+    )

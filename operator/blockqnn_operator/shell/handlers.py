@@ -1,0 +1,99 @@
+"""What Kopf watches for the operator, and what each change sets off: a table of contents.
+
+Only indices and plain event handlers: they leave no annotation, finalizer or status of Kopf's own
+on any object. Deciding is left to the reconcile; a handler only says which search to look at.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import kopf
+
+from blockqnn_operator.api import names
+from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
+from blockqnn_operator.shell.controller import Key
+from blockqnn_operator.shell.observe import watched_job
+from blockqnn_operator.shell.queue import WorkQueue
+
+RESYNC_SECONDS = 300.0
+"""How often every search is looked at although nothing was heard of it: a safety net under the
+watches, rare enough to cost nothing."""
+
+_TRIALS: dict[str, Any] = {names.SEARCH_LABEL: kopf.PRESENT, names.COMPONENT_LABEL: "trial"}
+
+
+_Indexed = dict[Key, Any] | None
+
+
+class Watched:
+    """The objects that Kopf's watches have told of."""
+
+    def __init__(self) -> None:
+        self._searches: dict[Key, SearchObject] = {}
+        self._jobs: kopf.Index[Key, Any] | None = None
+        self._pods: kopf.Index[Key, Any] | None = None
+
+    def adopt(self, indices: dict[str, Any]) -> None:
+        """Take hold of the indices, which Kopf hands to every handler."""
+        self._jobs, self._pods = indices["trial_jobs"], indices["trial_pods"]
+
+    def remember(self, key: Key, search: SearchObject | None) -> None:
+        """Take note of a search as it is now; None when it is gone."""
+        if search is None:
+            self._searches.pop(key, None)
+        else:
+            self._searches[key] = search
+
+    def known(self) -> Iterable[Key]:
+        """Return the keys of all searches."""
+        return tuple(self._searches)
+
+    def search(self, key: Key) -> SearchObject | None:
+        """Return a search; None when it is gone."""
+        return self._searches.get(key)
+
+    def jobs(self, key: Key) -> Iterable[tuple[int, TrialJob]]:
+        """Return the resource versions and Jobs of a search's trials."""
+        return tuple(self._jobs.get(key, ())) if self._jobs else ()
+
+    def pods(self, key: Key) -> Iterable[TrialPod]:
+        """Return the Pods of a search's trials."""
+        return tuple(self._pods.get(key, ())) if self._pods else ()
+
+
+def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue[Key]) -> None:
+    """Register everything that the operator watches."""
+    _register_indices(registry)
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+    def search_changed(event: Any, body: Any, **indices: Any) -> None:
+        search = SearchObject.read(body)
+        key = (search.namespace, search.name)
+        watched.adopt(indices)
+        watched.remember(key, None if event["type"] == "DELETED" else search)
+        queue.add(key)
+
+    @kopf.on.event("batch", "v1", "jobs", labels=_TRIALS, registry=registry)
+    @kopf.on.event("", "v1", "pods", labels=_TRIALS, registry=registry)
+    def trial_changed(namespace: str | None, labels: Any, **_: Any) -> None:
+        queue.add(_key(namespace, labels))
+
+
+def _register_indices(registry: kopf.OperatorRegistry) -> None:
+    @kopf.index("batch", "v1", "jobs", labels=_TRIALS, registry=registry)
+    def trial_jobs(
+        body: Any, namespace: str | None, labels: Any, **_: Any
+    ) -> dict[Key, Any] | None:
+        job = watched_job(body)
+        return None if job is None else {_key(namespace, labels): job}
+
+    @kopf.index("", "v1", "pods", labels=_TRIALS, registry=registry)
+    def trial_pods(
+        body: Any, namespace: str | None, labels: Any, **_: Any
+    ) -> dict[Key, Any] | None:
+        pod = TrialPod.read(body)
+        return None if pod is None else {_key(namespace, labels): pod}
+
+
+def _key(namespace: str | None, labels: Any) -> Key:
+    return namespace or "", labels[names.SEARCH_LABEL]

@@ -1,0 +1,162 @@
+"""The operator's process: ``blockqnn-operator``."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+import kopf
+
+from blockqnn_operator import __version__
+from blockqnn_operator.errors import ClusterUnavailable, OperatorError
+from blockqnn_operator.shell.cluster import ApiError, Cluster
+from blockqnn_operator.shell.controller import Controller, Key
+from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
+from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
+from blockqnn_operator.shell.settings import operator_settings
+
+WORKERS = 4
+"""Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
+
+logger = logging.getLogger("blockqnn_operator")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the operator until a signal ends it; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    _configure_logging(options.log_level)
+    try:
+        asyncio.run(_run(options.namespace, options.liveness))
+    except OperatorError as error:
+        logger.error("%s", error)
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="blockqnn-operator",
+        description="Runs the BlockSearches of a Kubernetes cluster. Credentials come from the "
+        "service account inside a Pod, elsewhere from KUBECONFIG.",
+    )
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        action="append",
+        default=[],
+        help="watch this namespace only; may be repeated (default: all namespaces)",
+    )
+    parser.add_argument(
+        "--liveness",
+        metavar="URL",
+        help="serve the liveness probe there, such as http://0.0.0.0:8080/healthz",
+    )
+    parser.add_argument(
+        "--log-level",
+        default="INFO",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="the least important messages to print (default: INFO)",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(message)s"
+    )
+    # Kopf says much about its own workings; what concerns the user is in our messages.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+
+
+async def _run(namespaces: Sequence[str], liveness: str | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    cluster = await Cluster.connect()
+    try:
+        if await _until_reachable(cluster, stop):
+            await _operate(cluster, namespaces, liveness, stop)
+    finally:
+        await cluster.close()
+
+
+async def _until_reachable(cluster: Cluster, stop: asyncio.Event) -> bool:
+    """Wait until the API server answers; False when the process is asked to stop before."""
+    delay = FIRST_BACKOFF
+    while not stop.is_set():
+        try:
+            version = await cluster.version()
+        except (ClusterUnavailable, ApiError) as error:
+            logger.warning("%s Trying again in %.1f s.", error, delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay)
+            delay = min(delay * 2, LONGEST_BACKOFF)
+        else:
+            logger.info(
+                "blockqnn-operator %s serves %s (Kubernetes %s)",
+                __version__,
+                cluster.server,
+                version,
+            )
+            return True
+    return False
+
+
+async def _operate(
+    cluster: Cluster, namespaces: Sequence[str], liveness: str | None, stop: asyncio.Event
+) -> None:
+    watched = Watched()
+    controller = Controller(cluster, watched.search, watched.jobs, watched.pods)
+    queue: WorkQueue[Key] = WorkQueue(controller.reconcile, WORKERS)
+    registry = kopf.OperatorRegistry()
+    register(registry, watched, queue)
+    _register_login(registry)
+    stopping = asyncio.Event()
+    kopf_task = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            settings=operator_settings(),
+            standalone=True,
+            clusterwide=not namespaces,
+            namespaces=tuple(namespaces),
+            liveness_endpoint=liveness,
+            stop_flag=stopping,
+        ),
+        name="kopf",
+    )
+    tasks = [
+        kopf_task,
+        asyncio.create_task(queue.run(), name="queue"),
+        asyncio.create_task(_resync(watched, queue), name="resync"),
+    ]
+    waiter = asyncio.create_task(stop.wait())
+    await asyncio.wait([*tasks, waiter], return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    waiter.cancel()
+    for task in tasks[1:]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _resync(watched: Watched, queue: WorkQueue[Key]) -> None:
+    while True:
+        await asyncio.sleep(RESYNC_SECONDS)
+        for key in watched.known():
+            queue.add(key)
+
+
+def _register_login(registry: kopf.OperatorRegistry) -> None:
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: object) -> kopf.ConnectionInfo | None:
+        return kopf.login_via_client(**kwargs)  # type: ignore[arg-type]

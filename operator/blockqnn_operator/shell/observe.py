@@ -1,0 +1,100 @@
+"""Gathers what a decision rests on: the watched objects and the stored history.
+
+Kopf's indices hold the trial Jobs and Pods by search. A watch tells of the operator's own writes a
+moment after it made them; until then the answers to those writes, which are newer, are laid over
+what the index holds.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blockqnn_operator.api import names
+from blockqnn_operator.core.history import Shard, read_shard
+from blockqnn_operator.core.observation import SearchObject, TrialJob
+from blockqnn_operator.shell.cluster import Cluster, config_maps_path
+
+UNSEEN_SECONDS = 10.0
+"""How long a write is believed that no watch has told of: a Job that somebody deleted at once is
+never seen, and must be created again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    version: int
+    job: TrialJob
+    at: float
+
+
+class Freshest:
+    """The newest known state of a search's Jobs: from the watch, or from the operator's writes.
+
+    Args:
+        clock: tells the seconds that have passed, from any origin.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._written: dict[str, _Written] = {}
+
+    def wrote(self, body: Mapping[str, Any]) -> None:
+        """Take note of a Job as the API server returned it from a write."""
+        job = TrialJob.read(body)
+        if job is not None:
+            self._written[job.name] = _Written(version_of(body), job, self._clock())
+
+    def over(self, watched: Iterable[tuple[int, TrialJob]]) -> tuple[TrialJob, ...]:
+        """Return the Jobs as they are best known.
+
+        Args:
+            watched: resource version and Job, from the index.
+        """
+        jobs = {}
+        for version, job in watched:
+            jobs[job.name] = job
+            written = self._written.get(job.name)
+            if written is not None and written.version <= version:
+                del self._written[job.name]
+        oldest = self._clock() - UNSEEN_SECONDS
+        self._written = {n: w for n, w in self._written.items() if w.at >= oldest}
+        return tuple((jobs | {name: w.job for name, w in self._written.items()}).values())
+
+    def forget(self, name: str) -> None:
+        """Drop a Job that was deleted, so that what was written of it does not linger."""
+        self._written.pop(name, None)
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """Return an object's resource version; those of one kind grow with each write.
+
+    The API promises this since Kubernetes 1.34; every version before it kept to it with etcd.
+    """
+    text = body["metadata"].get("resourceVersion", "0")
+    return int(text) if text.isdigit() else 0
+
+
+def watched_job(body: Mapping[str, Any]) -> tuple[int, TrialJob] | None:
+    """Read a Job for the index: its resource version and what decisions need of it."""
+    job = TrialJob.read(body)
+    return None if job is None else (version_of(body), job)
+
+
+async def load_shards(cluster: Cluster, search: SearchObject) -> list[Shard] | None:
+    """Read the stored history of a search, in order; empty when there is none.
+
+    Returns:
+        The shards, or None while the ConfigMaps of an earlier search of the same name are still
+        being collected.
+
+    Raises:
+        HistoryUnreadable: when a ConfigMap holds no shard.
+    """
+    selector = f"{names.SEARCH_LABEL}={search.name},{names.COMPONENT_LABEL}=history"
+    bodies = await cluster.list(config_maps_path(search.namespace), selector)
+    owners = {
+        owner["uid"] for body in bodies for owner in body["metadata"].get("ownerReferences", ())
+    }
+    if owners - {search.uid}:
+        return None
+    return sorted((read_shard(body) for body in bodies), key=lambda shard: shard.number)

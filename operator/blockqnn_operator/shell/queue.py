@@ -1,0 +1,108 @@
+"""A work queue: each key is handled by one worker at a time, and never twice for nothing.
+
+As in controller-runtime: adding a key that is queued already changes nothing; adding one that is
+being handled makes it be handled once more afterwards; an error brings the key back later and
+later; a key may ask to be handled again after a time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACKOFF = 0.5
+"""Seconds before a key that failed is handled again; doubled by each failure after that."""
+
+LONGEST_BACKOFF = 60.0
+"""Seconds that the back-off never exceeds: within a minute of a mended fault all is well again."""
+
+logger = logging.getLogger(__name__)
+
+
+class WorkQueue(Generic[K]):
+    """De-duplicated keys, a few workers, back-off on error, and timers.
+
+    Args:
+        handle: what to do with a key; returns after how many seconds to do it again, or None.
+        workers: how many keys are handled at a time.
+    """
+
+    def __init__(self, handle: Callable[[K], Awaitable[float | None]], workers: int) -> None:
+        self._handle = handle
+        self._workers = workers
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._queued: set[K] = set()
+        self._active: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+
+    def add(self, key: K) -> None:
+        """Have a key handled soon."""
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Have a key handled after a time; of several timers of a key the earliest counts."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= due:
+            return
+        if timer is not None:
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._due, key)
+
+    def forget(self, key: K) -> None:
+        """Drop what is remembered of a key: its failures and its timer."""
+        self._failures.pop(key, None)
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+
+    async def run(self) -> None:
+        """Handle keys until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._work())
+        finally:
+            for key in list(self._timers):
+                self.forget(key)
+
+    def _due(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._ready.get()
+            self._queued.discard(key)
+            self._active.add(key)
+            try:
+                await self._handle_once(key)
+            finally:
+                self._active.discard(key)
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    async def _handle_once(self, key: K) -> None:
+        try:
+            again_after = await self._handle(key)
+        except Exception as error:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            # Beyond a few doublings the longest back-off is reached; a larger power overflows.
+            delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 16), LONGEST_BACKOFF)
+            logger.warning("%s: %s Trying again in %.1f s.", key, error, delay)
+            logger.debug("%s", key, exc_info=True)
+            self.add_after(key, delay)
+        else:
+            self._failures.pop(key, None)
+            if again_after is not None:
+                self.add_after(key, again_after)

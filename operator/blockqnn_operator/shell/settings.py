@@ -1,0 +1,31 @@
+"""Kopf's settings, each with its reason."""
+
+import logging
+
+import kopf
+
+from blockqnn_operator.api import names
+
+
+def operator_settings() -> kopf.OperatorSettings:
+    """Return the settings of the operator's process."""
+    settings = kopf.OperatorSettings()
+    # The operator tells its own Events; log lines are no Events.
+    settings.posting.enabled = False
+    settings.posting.level = logging.WARNING
+    # Only our own objects arrive, filtered by the API server, and the first list comes in pages.
+    settings.watching.label_selectors["jobs.batch"] = f"{names.SEARCH_LABEL}"
+    settings.watching.label_selectors["pods"] = f"{names.SEARCH_LABEL}"
+    settings.watching.chunk_size = 500
+    # A watch that has died silently is noticed: the server ends each after five minutes, the client
+    # a little later, and a connection that does not come about is given up after half a minute.
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 60
+    # No handler stores anything; were one added, it must not share another operator's names.
+    settings.persistence.finalizer = f"{names.GROUP}/kopf-finalizer"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(
+        prefix=f"kopf.{names.GROUP}", v1=False
+    )
+    return settings
