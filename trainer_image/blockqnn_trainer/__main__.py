@@ -1,0 +1,86 @@
+"""The command ``blockqnn-train``: runs a trial, or describes the network of a block."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from blockqnn.errors import BlockQNNError
+from blockqnn_trainer.run import EXIT_INPUT, EXIT_VERDICT, TrialProcess
+
+_DESCRIPTION = "Trains the network of a block and reports its validation accuracy."
+_EPILOG = """\
+exit status of run:
+  0      a verdict about the block, Succeeded or Infeasible
+  1      an unexpected error; trying again may help
+  2      an input that stays wrong however often it is tried
+  128+n  ended by signal n
+"""
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    options = parse(sys.argv[1:])
+    status = _run(options) if options.command == "run" else _describe(options)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking the interpreter and torch apart again takes time and changes nothing.
+    os._exit(status)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exit with status 2 and a usage line when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="blockqnn-train",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the trial that BLOCKQNN_TRIAL specifies")
+    run.add_argument("--trial", type=Path, help="a file with the specification, as JSON")
+    describe = commands.add_parser("describe", help="show the network of a block and what it costs")
+    describe.add_argument("block", help="the Network Structure Code: (1,1,3,0,0)(2,7,0,0,0)")
+    describe.add_argument("--filters", type=int, nargs="+", default=[32, 64, 128])
+    describe.add_argument("--repeats", type=int, default=4, help="blocks in each stage")
+    describe.add_argument(
+        "--image", type=int, nargs=3, default=[32, 32, 3], metavar=("HEIGHT", "WIDTH", "CHANNELS")
+    )
+    describe.add_argument("--classes", type=int, default=10)
+    describe.add_argument(
+        "--output-projection", action=argparse.BooleanOptionalAction, default=True
+    )
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    process = TrialProcess(os.environ, options.trial)
+    process.end_on_signal()
+    return process.run()
+
+
+def _describe(options: argparse.Namespace) -> int:
+    # Imported here because it imports torch, which `run` does after reading its input.
+    from blockqnn_trainer.describe import describe
+
+    height, width, channels = options.image
+    try:
+        lines = describe(
+            options.block,
+            options.filters,
+            options.repeats,
+            options.output_projection,
+            (channels, height, width),
+            options.classes,
+        )
+    except BlockQNNError as error:
+        print(error, file=sys.stderr)
+        return EXIT_INPUT
+    print("\n".join(lines))
+    return EXIT_VERDICT
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The images of a trial: reading them, holding some out, keeping them on the device.
+
+Every dataset becomes one array of bytes, N x height x width x channels, and one of labels. They
+stay on the device as bytes, a quarter of the size of floats, and each batch is gathered and
+normalised there. No worker process, no augmentation: the papers' early-stop training has none.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blockqnn.contract import DatasetSpec
+from blockqnn_trainer.errors import DatasetInvalid
+from blockqnn_trainer.sources import read_images
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images and their labels on one device, with what normalises them."""
+
+    pixels: Tensor
+    """uint8, N x height x width x channels."""
+    labels: Tensor
+    """int64, N, from 0."""
+    mean: Tensor
+    """float32, one for each channel: the mean of the training images, 0 to 255."""
+    deviation: Tensor
+    """float32, one for each channel: the standard deviation of the training images."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather and normalise images.
+
+        Args:
+            chosen: int64 indices, B, on the same device.
+
+        Returns:
+            float32 images, B x channels x height x width in channels-last memory order, and int64
+            labels, B.
+        """
+        pixels = self.pixels[chosen].to(torch.float32)
+        # A view: bytes that lie channel by channel within a pixel are channels-last already.
+        images = pixels.sub_(self.mean).div_(self.deviation).permute(0, 3, 1, 2)
+        return images, self.labels[chosen]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A dataset divided into the images to train on and those to measure the reward on."""
+
+    training: Images
+    validation: Images
+    classes: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image, in pixels."""
+        height, width, channels = self.training.pixels.shape[1:]
+        return channels, height, width
+
+    @classmethod
+    def make(
+        cls,
+        pixels: NDArray[numpy.uint8],
+        labels: NDArray[numpy.int64],
+        fraction: float,
+        seed: int,
+        device: torch.device,
+    ) -> Self:
+        """Hold out a share of the images, the same for the same number of images and seed.
+
+        A seeded permutation, as MetaQNN's; not stratified, so the classes of the held-out images
+        are as uneven as chance makes them, alike for all trials of a search.
+
+        Args:
+            pixels: N x height x width x channels.
+            labels: N, from 0.
+            fraction: the share to hold out, rounded to the nearest whole image.
+            seed: fixes which.
+            device: where the images shall be.
+
+        Raises:
+            DatasetInvalid: when there are too few images for two of each part.
+        """
+        held_out = round(len(labels) * fraction)
+        # Batch norm and a standard deviation need two.
+        if held_out < 1 or len(labels) - held_out < 2:
+            raise DatasetInvalid(
+                f"Of {len(labels)} images, dataset.validation.fraction {fraction:g} leaves "
+                f"{len(labels) - held_out} to train on and holds {held_out} out; at least 2 and 1 "
+                "are needed."
+            )
+        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        validation, training = order[:held_out].numpy(), order[held_out:].numpy()
+        mean, deviation = channel_statistics(pixels[training])
+
+        def part(chosen: NDArray[numpy.int64]) -> Images:
+            return Images(
+                torch.from_numpy(pixels[chosen]).to(device),
+                torch.from_numpy(labels[chosen]).to(device),
+                torch.from_numpy(mean).to(device),
+                torch.from_numpy(deviation).to(device),
+            )
+
+        return cls(part(training), part(validation), int(labels.max()) + 1)
+
+
+def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:
+    """Read a dataset and hold out its validation images.
+
+    Raises:
+        DatasetMissing: when it is not where `dataset.path` says.
+        DatasetInvalid: when it cannot be used.
+    """
+    pixels, labels = read_images(dataset)
+    return Split.make(pixels, labels, dataset.validation.fraction, split_seed, device)
+
+
+_CHUNK = 4096  # images: their float64 pixels are 100 MB at CIFAR's size, whatever the dataset's
+
+
+def channel_statistics(
+    pixels: NDArray[numpy.uint8],
+) -> tuple[NDArray[numpy.float32], NDArray[numpy.float32]]:
+    """Mean and standard deviation of each channel, 0 to 255; a constant channel has deviation 1.
+
+    Sums of bytes and of their squares are exact in float64 up to 10**11 pixels, so the order of
+    summation, and with it the number of threads, does not matter.
+    """
+    channels = pixels.shape[3]
+    total, squares = numpy.zeros(channels), numpy.zeros(channels)
+    for start in range(0, len(pixels), _CHUNK):
+        values = pixels[start : start + _CHUNK].reshape(-1, channels).astype(numpy.float64)
+        total += values.sum(axis=0)
+        squares += numpy.square(values).sum(axis=0)
+    count = pixels.size // channels
+    mean = total / count
+    deviation = numpy.sqrt(numpy.maximum(squares / count - mean * mean, 0))
+    deviation[deviation == 0] = 1
+    return mean.astype(numpy.float32), deviation.astype(numpy.float32)

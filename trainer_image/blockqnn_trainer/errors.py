@@ -1,0 +1,65 @@
+"""The exceptions of the trainer.
+
+::
+
+    BlockQNNError
+    └── TrainerError
+        ├── InvalidInput        stays wrong however often it is tried: exit status 2, Failed
+        │   ├── InvalidTrial      settings of the process that cannot be read
+        │   ├── NetworkInvalid    a network that these images do not allow
+        │   ├── DatasetMissing    images that are not where they should be
+        │   └── DatasetInvalid    images that are there and cannot be used
+        └── Infeasible          the block's own fault: exit status 0, the floor reward
+            ├── OutOfMemory       the network does not fit into the memory
+            ├── NotFinite         its loss became infinite or not a number
+            └── NeverLearned      no better than chance after every restart
+
+The name of a leaf is the ``reason`` of the result, its text the ``message``: a whole sentence.
+"""
+
+from blockqnn.errors import BlockQNNError
+
+
+class TrainerError(BlockQNNError):
+    """Anything that ends a trial and that the trainer can name."""
+
+    @property
+    def reason(self) -> str:
+        """The cause in CamelCase, as the result carries it."""
+        return type(self).__name__
+
+
+class InvalidInput(TrainerError):
+    """An input that is wrong however often it is tried."""
+
+
+class InvalidTrial(InvalidInput):
+    """Settings of the process, outside the specification, that cannot be read."""
+
+
+class NetworkInvalid(InvalidInput):
+    """A network specification that the size of the images does not allow."""
+
+
+class DatasetMissing(InvalidInput):
+    """A dataset that is not where it should be."""
+
+
+class DatasetInvalid(InvalidInput):
+    """A dataset that is there and cannot be used."""
+
+
+class Infeasible(TrainerError):
+    """A block that cannot be trained; trying again would end the same."""
+
+
+class OutOfMemory(Infeasible):
+    """The network, or what its training keeps, does not fit into the memory."""
+
+
+class NotFinite(Infeasible):
+    """The loss became infinite or not a number."""
+
+
+class NeverLearned(Infeasible):
+    """The first epoch ended no better than chance, at every learning rate that was tried."""

@@ -1,0 +1,70 @@
+"""What the trainer learns of the machine without importing torch: its age and its processors."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from blockqnn_trainer.errors import InvalidTrial
+
+THREADS_VARIABLE = "BLOCKQNN_THREADS"
+"""The environment variable that fixes the number of threads; it wins over all else."""
+
+_IMPORTED = time.monotonic()
+_STARTTIME_FIELD = 22  # of /proc/PID/stat, counted from 1; the name is field 2
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def process_age(stat: Path = Path("/proc/self/stat")) -> float:
+    """Seconds since this process began, the start of the interpreter included.
+
+    Where the kernel does not tell (anything but Linux), seconds since this module was imported.
+    """
+    try:
+        # The process name, in parentheses, may itself contain blanks and parentheses.
+        fields = stat.read_text().rpartition(")")[2].split()
+        ticks = int(fields[_STARTTIME_FIELD - 3])
+        began = ticks / os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.monotonic() - _IMPORTED
+
+
+def thread_count(environment: Mapping[str, str], cgroup: Path = _CGROUP) -> int:
+    """How many threads a CPU training may use; at least 1.
+
+    ``BLOCKQNN_THREADS``, else ``OMP_NUM_THREADS``, else the processors that this process may run
+    on, or fewer where the container's CPU limit allows fewer. A limit is rounded down: one thread
+    too many waits at every barrier for the scheduler to let it run again.
+
+    Raises:
+        InvalidTrial: when ``BLOCKQNN_THREADS`` is no whole number from 1.
+    """
+    if THREADS_VARIABLE in environment:
+        text = environment[THREADS_VARIABLE]
+        if not text.isdecimal() or int(text) < 1:
+            raise InvalidTrial(
+                f"The environment variable {THREADS_VARIABLE} is {text!r}; "
+                "it must be a whole number from 1."
+            )
+        return int(text)
+    # OpenMP allows a list, one number for each level of nesting; the first counts here.
+    outermost = environment.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if outermost.isdecimal() and int(outermost) >= 1:
+        return int(outermost)
+    processors = len(os.sched_getaffinity(0))
+    return max(1, min(processors, int(_cpu_limit(cgroup) or processors)))
+
+
+def _cpu_limit(cgroup: Path) -> float | None:
+    """The CPU limit of the container in processors, None when it has none."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    # No limit is written as "max" by version 2 of cgroups and as -1 by version 1.
+    return int(quota) / int(period) if quota.isdecimal() and int(period) > 0 else None

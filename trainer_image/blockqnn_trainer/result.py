@@ -1,0 +1,162 @@
+"""What a trial answers: gathered while it runs, written once, to its termination message."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from blockqnn.contract import (
+    CURVE_LIMIT,
+    MESSAGE_LIMIT,
+    RESULT_LIMIT,
+    Outcome,
+    Seconds,
+    TrialResult,
+)
+from blockqnn.errors import InvalidMessage
+from blockqnn_trainer.machine import process_age
+
+TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
+"""The environment variable that names the file of the termination message."""
+
+TERMINATION_FILE = Path("/dev/termination-log")
+"""Where Kubernetes reads the termination message unless the container says otherwise."""
+
+Stage = Literal["data", "build", "train", "evaluate"]
+Ending = Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED]
+
+
+class Progress:
+    """What is known of a trial so far; complete enough at any moment to be reported.
+
+    Written by the training thread, read by the one that waits for a signal.
+    """
+
+    def __init__(self, trial: int, attempt: int, block_hash: str) -> None:
+        self.trial = trial
+        self.attempt = attempt
+        self.block_hash = block_hash
+        self.device = ""
+        self.parameters: int | None = None
+        self.macs: int | None = None
+        self.restarts = 0
+        self.curve: tuple[float, ...] = ()
+        self.start = 0.0
+        self._spent: dict[Stage, float] = {}
+        self._running: tuple[Stage, float] | None = None
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Account the time of a ``with`` block to a stage."""
+        began = time.monotonic()
+        self._running = stage, began
+        try:
+            yield
+        finally:
+            self._running = None
+            self._spent[stage] = self._spent.get(stage, 0.0) + time.monotonic() - began
+
+    def seconds(self) -> Seconds:
+        """Where the time went until now, in whole milliseconds."""
+        spent = dict(self._spent)
+        running = self._running
+        if running is not None:
+            spent[running[0]] = spent.get(running[0], 0.0) + time.monotonic() - running[1]
+        total = process_age()
+        stages = {stage: round(value, 3) for stage, value in spent.items()}
+        # Before its imports end, a process has spent all its time on them.
+        return Seconds(start=round(self.start or total, 3), total=round(total, 3), **stages)
+
+    def result(
+        self, outcome: Ending, reason: str, message: str = "", accuracy: float | None = None
+    ) -> TrialResult:
+        """The result of this trial, if it ended now."""
+        return TrialResult(
+            trial=self.trial,
+            attempt=self.attempt,
+            block_hash=self.block_hash,
+            outcome=outcome,
+            reason=reason,
+            message=_shorten(message, MESSAGE_LIMIT),
+            accuracy=accuracy,
+            curve=thin(self.curve, CURVE_LIMIT),
+            parameters=self.parameters,
+            macs=self.macs,
+            restarts=self.restarts,
+            device=_shorten(self.device, 64),  # the contract's limit
+            seconds=self.seconds(),
+        )
+
+
+def thin(curve: tuple[float, ...], limit: int) -> tuple[float, ...]:
+    """Leave at most `limit` points of a curve, evenly spaced, the last one among them."""
+    if len(curve) <= limit:
+        return curve
+    return tuple(curve[(number + 1) * len(curve) // limit - 1] for number in range(limit))
+
+
+def encode(result: TrialResult) -> str:
+    """Write a result as JSON that fits into a termination message, whatever it holds.
+
+    The curve is halved until it fits, then the message: JSON needs up to 6 bytes for a character.
+    """
+    while True:
+        try:
+            return result.write()
+        except InvalidMessage:
+            result = _halve(result)
+
+
+def _halve(result: TrialResult) -> TrialResult:
+    if len(result.curve) > 1:
+        return result.model_copy(update={"curve": thin(result.curve, len(result.curve) // 2)})
+    return result.model_copy(update={"message": _shorten(result.message, len(result.message) // 2)})
+
+
+def _shorten(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
+
+
+class Reporter:
+    """Writes the termination message, at most once: the first writer wins.
+
+    The training thread and the one that waits for a signal may both come to an end.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._path = environment.get(TERMINATION_VARIABLE)
+        self._lock = threading.Lock()
+        self._written = False
+
+    def report(self, message: TrialResult | str) -> bool:
+        """Write a result, or a sentence where no result can be made.
+
+        It is printed too, so that a log holds it, and a run outside a cluster shows it.
+
+        Returns:
+            Whether this was the first message; a later one is not written.
+        """
+        with self._lock:
+            if self._written:
+                return False
+            self._written = True
+            text = encode(message) if isinstance(message, TrialResult) else _cut(message)
+            self._write(text)
+            print(text, flush=True)
+            return True
+
+    def _write(self, text: str) -> None:
+        # The default file is only there in a container: elsewhere it must not be made in /dev.
+        path = Path(self._path) if self._path else TERMINATION_FILE
+        if self._path is None and not path.exists():
+            return
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            print(f"The termination message cannot be written to {path}: {error}.", flush=True)
+
+
+def _cut(sentence: str) -> str:
+    return sentence.encode()[:RESULT_LIMIT].decode(errors="ignore")

@@ -1,0 +1,192 @@
+"""The early-stop training of the papers (CVPR 2018, section 4.2).
+
+Adam, a learning rate that falls by a factor every few epochs, no augmentation, every image once an
+epoch, the last partial batch included. When the first epoch ends no better than chance, training
+starts again from new weights at a lower rate.
+
+Nothing waits for the device inside an epoch: the loss is summed there and read once at its end.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from blockqnn.contract import TrainingSpec
+from blockqnn_trainer.adam import Adam
+from blockqnn_trainer.data import Split
+from blockqnn_trainer.errors import Infeasible, NeverLearned, NotFinite
+from blockqnn_trainer.network import Network, initialise
+
+
+class Observer(Protocol):
+    """What wants to know how a training goes on."""
+
+    def timed(self, stage: Literal["train", "evaluate"]) -> AbstractContextManager[None]:
+        """Account the time of a ``with`` block to a stage."""
+
+    def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
+        """Learn of an epoch, counted from 1: its mean loss and the validation accuracy after it."""
+
+    def restarted(self, learning_rate: float) -> None:
+        """Learn that training starts again, at this rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """How an epoch ended."""
+
+    loss: float
+    """The mean over the training images."""
+    accuracy: float
+    """The share of validation images classified rightly after it."""
+    finite: bool
+    """Whether the loss, and the logits of all validation images, are finite numbers."""
+
+
+def train(
+    network: Network,
+    split: Split,
+    spec: TrainingSpec,
+    generator: torch.Generator,
+    observer: Observer,
+) -> float:
+    """Train a network from its present weights.
+
+    The same weights, images, specification and state of the generator give the same bits on a CPU
+    with the same number of threads.
+
+    Args:
+        network: freshly initialised, on the device of the images.
+        split: the images.
+        spec: how to train.
+        generator: on the CPU; draws the order of the images, and the weights of restarts.
+        observer: told of every epoch and restart.
+
+    Returns:
+        The validation accuracy after the last epoch, 0 to 1.
+
+    Raises:
+        NeverLearned: when the first epoch ended no better than chance at every learning rate.
+        NotFinite: when the loss or a logit became infinite or not a number, after the first epoch.
+            In the first, that is no better than chance: it restarts while it may.
+    """
+    rate = spec.optimizer.learning_rate
+    chance = 1 / split.classes
+    for restart in range(spec.restarts.maximum + 1):
+        if restart:
+            rate *= spec.restarts.factor
+            initialise(network, generator)
+            observer.restarted(rate)
+        run = _Run(network, split, spec, rate, generator, observer)
+        first = run.epoch(0)
+        if first.finite and first.accuracy > chance:
+            return run.finish(first)
+    raise _defeat(first, chance, spec.restarts.maximum + 1, rate)
+
+
+def _defeat(first: _Epoch, chance: float, trainings: int, rate: float) -> Infeasible:
+    tried = f"tried {trainings} times, at last with the learning rate {rate:g}"
+    if not first.finite:
+        return NotFinite(f"The loss or a logit is not finite in the first epoch, {tried}.")
+    return NeverLearned(
+        f"The first epoch ends with the validation accuracy {first.accuracy:.4f}, no better than "
+        f"chance ({chance:.4f}), {tried}."
+    )
+
+
+def batch_bounds(images: int, batch_size: int) -> list[tuple[int, int]]:
+    """Divide an epoch's images into batches: the start and the end of each.
+
+    The last batch has what is left; dropping it would train on fewer images than the papers, 195
+    steps instead of 196 of 256 on 50,000. A single image that is left joins the batch before,
+    because batch norm has no variance of a single value where the image has shrunk to one pixel.
+    """
+    starts = list(range(0, images, batch_size))
+    if len(starts) > 1 and batch_size > 1 and images - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], images], strict=True))
+
+
+class _Run:
+    """One training from fresh weights, at one initial learning rate."""
+
+    def __init__(
+        self,
+        network: Network,
+        split: Split,
+        spec: TrainingSpec,
+        rate: float,
+        generator: torch.Generator,
+        observer: Observer,
+    ) -> None:
+        self._network = network
+        self._split = split
+        self._spec = spec
+        self._rate = rate
+        self._generator = generator
+        self._observer = observer
+        self._adam = Adam(network, spec.optimizer)
+
+    def finish(self, first: _Epoch) -> float:
+        """Train the epochs after the first; return the accuracy of the last."""
+        last = first
+        for number in range(1, self._spec.epochs):
+            last = self.epoch(number)
+            if not last.finite:
+                raise NotFinite(
+                    f"The loss or a logit is not finite in epoch {number + 1} of "
+                    f"{self._spec.epochs}, at the initial learning rate {self._rate:g}."
+                )
+        return last.accuracy
+
+    def epoch(self, number: int) -> _Epoch:
+        """Train and evaluate one epoch, counted from 0."""
+        schedule = self._spec.schedule
+        rate = self._rate * schedule.factor ** (number // schedule.every)
+        with self._observer.timed("train"):
+            loss = self._train(rate)
+        with self._observer.timed("evaluate"):
+            accuracy, finite = self._evaluate()
+        self._observer.epoch_ended(number + 1, loss, accuracy)
+        return _Epoch(loss, accuracy, finite and math.isfinite(loss))
+
+    def _train(self, rate: float) -> float:
+        self._network.train()
+        images = self._split.training
+        total = torch.zeros((), device=images.labels.device)
+        # Drawn on the CPU, so that a seed means the same order on every device.
+        order = torch.randperm(len(images), generator=self._generator).to(total.device)
+        for batch in _batches(order, self._spec.batch_size):
+            pixels, labels = images.batch(batch)
+            loss = functional.cross_entropy(self._network(pixels), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._adam.step(rate)
+            total += loss.detach() * len(batch)
+        return total.item() / len(images)
+
+    def _evaluate(self) -> tuple[float, bool]:
+        self._network.eval()
+        images = self._split.validation
+        device = images.labels.device
+        right = torch.zeros((), dtype=torch.int64, device=device)
+        finite = torch.ones((), dtype=torch.bool, device=device)
+        with torch.inference_mode():
+            # A batch that fits while training fits here; a larger one need not.
+            order = torch.arange(len(images), device=device)
+            for batch in _batches(order, self._spec.batch_size):
+                pixels, labels = images.batch(batch)
+                logits = self._network(pixels)
+                right += (logits.argmax(1) == labels).sum()
+                finite &= logits.isfinite().all()
+        return right.item() / len(images), bool(finite.item())
+
+
+def _batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
+    for start, end in batch_bounds(len(order), batch_size):
+        yield order[start:end]

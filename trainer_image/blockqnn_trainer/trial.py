@@ -1,0 +1,154 @@
+"""One trial from its specification to its result. Importing this imports torch."""
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Literal
+
+import torch
+
+from blockqnn.contract import Outcome, TrialResult, TrialSpec
+from blockqnn.nsc import Block
+from blockqnn_trainer.data import Split, load
+from blockqnn_trainer.errors import Infeasible, OutOfMemory
+from blockqnn_trainer.network import (
+    Network,
+    build_network,
+    check_batch_size,
+    check_image_size,
+    count_macs,
+    count_parameters,
+)
+from blockqnn_trainer.result import Progress
+from blockqnn_trainer.train import train
+
+
+def run_trial(spec: TrialSpec, block: Block, progress: Progress) -> TrialResult:
+    """Train the network of a block as a specification says.
+
+    One line for each epoch goes to standard output.
+
+    Args:
+        spec: the trial.
+        block: the block of `spec`, read.
+        progress: kept up to date, so that it can be reported at any moment.
+
+    Returns:
+        A verdict about the block: Succeeded or Infeasible.
+
+    Raises:
+        InvalidInput: when the dataset or the network cannot be used as they are.
+    """
+    device = _choose_device()
+    progress.device = _describe(device)
+    with progress.timed("data"):
+        split = load(spec.dataset, spec.split_seed, device)
+    check_image_size(spec.network, split.input_shape)
+    check_batch_size(spec.network, split.input_shape, spec.training.batch_size)
+    generator = torch.Generator().manual_seed(spec.seed)
+    try:
+        with _memory_errors_named():
+            network = _build(spec, block, split, generator, device, progress)
+            _announce(spec, split, progress)
+            observer = _Log(progress, spec.training.epochs)
+            accuracy = train(network, split, spec.training, generator, observer)
+    except Infeasible as error:
+        return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
+    return progress.result(Outcome.SUCCEEDED, "Completed", accuracy=accuracy)
+
+
+def _choose_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _describe(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _build(
+    spec: TrialSpec,
+    block: Block,
+    split: Split,
+    generator: torch.Generator,
+    device: torch.device,
+    progress: Progress,
+) -> Network:
+    with progress.timed("build"):
+        network = build_network(
+            block, spec.network, split.input_shape, split.classes, generator=generator
+        )
+        progress.parameters = count_parameters(network)
+        network = network.to(device)
+        progress.macs = count_macs(network, split.input_shape)
+    return network
+
+
+def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
+    threads = f" with {torch.get_num_threads()} threads" if progress.device == "cpu" else ""
+    size = "x".join(str(length) for length in split.training.pixels.shape[1:])
+    print(
+        f"trial {spec.trial} attempt {spec.attempt} of {spec.search}: block {spec.block}, "
+        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device}{threads}"
+    )
+    seconds = progress.seconds()
+    print(
+        f"{spec.dataset.name}: {len(split.training):,} images to train on and "
+        f"{len(split.validation):,} held out, {size}, {split.classes} classes; "
+        f"start {seconds.start:.2f} s, data {seconds.data:.2f} s, build {seconds.build:.2f} s",
+        flush=True,
+    )
+
+
+class _Log:
+    """Writes each epoch down: a line on standard output, a point of the curve."""
+
+    def __init__(self, progress: Progress, epochs: int) -> None:
+        self._progress = progress
+        self._epochs = epochs
+        self._began = time.monotonic()
+
+    def timed(self, stage: Literal["train", "evaluate"]) -> AbstractContextManager[None]:
+        return self._progress.timed(stage)
+
+    def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
+        self._progress.curve += (accuracy,)
+        now = time.monotonic()
+        print(
+            f"epoch {epoch}/{self._epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
+            f"{now - self._began:.2f} s",
+            flush=True,
+        )
+        self._began = now
+
+    def restarted(self, learning_rate: float) -> None:
+        self._progress.curve = ()
+        self._progress.restarts += 1
+        print(
+            f"restart {self._progress.restarts}: the first epoch ended no better than chance; "
+            f"learning rate {learning_rate:g}",
+            flush=True,
+        )
+
+
+_MEMORY_ERRORS = ("DefaultCPUAllocator", "Storage size calculation overflowed", "ALLOC_FAILED")
+"""Marks of exhausted memory in torch's RuntimeErrors: its CPU allocator, sizes beyond 64 bits,
+and the libraries of CUDA, which have workspaces of their own."""
+
+
+@contextmanager
+def _memory_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_memory_error(error):
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise OutOfMemory(
+            f"The network or its training does not fit into the memory: {first_line}"
+        ) from None
+
+
+def _is_memory_error(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(mark in str(error) for mark in _MEMORY_ERRORS)
