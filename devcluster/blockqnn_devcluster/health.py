@@ -52,6 +52,11 @@ class HealthClient:
 
 
 def node_is_ready(node: dict[str, Any] | None) -> bool:
-    """Tell whether a Node object says that it is ready."""
-    conditions = ((node or {}).get("status") or {}).get("conditions") or []
+    """Tell whether pods can be bound to a node: it says that it is ready, and has no taint.
+
+    A new Node is tainted until the controller manager has seen that it is ready.
+    """
+    if node is None or node["spec"].get("taints"):
+        return False
+    conditions = node["status"].get("conditions") or []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
