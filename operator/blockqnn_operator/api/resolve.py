@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from blockqnn.contract import describe
 from blockqnn.errors import InvalidSettings
 from blockqnn.presets import PRESETS
-from blockqnn.schedule import scaled
+from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch
@@ -64,9 +64,9 @@ def _from_preset(spec: Mapping[str, Any]) -> dict[str, Any]:
     base.setdefault("budget", {"trials": preset_iterations * agent["batchSize"]})
     budget = _merge(base["budget"], spec.get("budget", {}))
     iterations = -(-budget["trials"] // agent["batchSize"])
+    stages = [EpsilonStage.model_validate(stage) for stage in base["agent"]["epsilonSchedule"]]
     base["agent"]["epsilonSchedule"] = [
-        stage.model_dump(mode="json")
-        for stage in scaled(base["agent"]["epsilonSchedule"], iterations)
+        stage.model_dump(mode="json") for stage in scaled(stages, iterations)
     ]
     return base
 

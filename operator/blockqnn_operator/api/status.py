@@ -50,7 +50,7 @@ class Reason(StrEnum):
     BUDGET_SPENT = "BudgetSpent"
     BUDGET_LEFT = "BudgetLeft"
     SUSPENDED = "Suspended"
-    RESUMED = "Resumed"
+    NOT_SUSPENDED = "NotSuspended"
     TOO_MANY_FAILURES = "TooManyFailures"
     INVALID_SPEC = "InvalidSpec"
     HISTORY_UNREADABLE = "HistoryUnreadable"

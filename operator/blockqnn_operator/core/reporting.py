@@ -253,7 +253,7 @@ def _conditions(
         ),
         ConditionType.SUSPENDED: (
             suspended,
-            Reason.SUSPENDED if suspended else Reason.RESUMED,
+            Reason.SUSPENDED if suspended else Reason.NOT_SUSPENDED,
             "spec.suspend is true." if suspended else "spec.suspend is false.",
         ),
         ConditionType.DEGRADED: _degraded(state, ledger, problems),

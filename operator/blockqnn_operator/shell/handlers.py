@@ -1,7 +1,8 @@
 """What Kopf watches for the operator, and what each change sets off: a table of contents.
 
 Only indices and plain event handlers: they leave no annotation, finalizer or status of Kopf's own
-on any object. Deciding is left to the reconcile; a handler only says which search to look at.
+on any object. Deciding is left to the reconcile; a handler only says which search to look at. All
+are asynchronous: Kopf runs any other kind in threads.
 """
 
 from collections.abc import Iterable
@@ -66,7 +67,7 @@ def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue
     _register_indices(registry)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-    def search_changed(event: Any, body: Any, **indices: Any) -> None:
+    async def search_changed(event: Any, body: Any, **indices: Any) -> None:
         search = SearchObject.read(body)
         key = (search.namespace, search.name)
         watched.adopt(indices)
@@ -75,20 +76,20 @@ def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue
 
     @kopf.on.event("batch", "v1", "jobs", labels=_TRIALS, registry=registry)
     @kopf.on.event("", "v1", "pods", labels=_TRIALS, registry=registry)
-    def trial_changed(namespace: str | None, labels: Any, **_: Any) -> None:
+    async def trial_changed(namespace: str | None, labels: Any, **_: Any) -> None:
         queue.add(_key(namespace, labels))
 
 
 def _register_indices(registry: kopf.OperatorRegistry) -> None:
-    @kopf.index("batch", "v1", "jobs", labels=_TRIALS, registry=registry)
-    def trial_jobs(
+    @kopf.index("batch", "v1", "jobs", id="trial_jobs", labels=_TRIALS, registry=registry)
+    async def trial_jobs(
         body: Any, namespace: str | None, labels: Any, **_: Any
     ) -> dict[Key, Any] | None:
         job = watched_job(body)
         return None if job is None else {_key(namespace, labels): job}
 
-    @kopf.index("", "v1", "pods", labels=_TRIALS, registry=registry)
-    def trial_pods(
+    @kopf.index("", "v1", "pods", id="trial_pods", labels=_TRIALS, registry=registry)
+    async def trial_pods(
         body: Any, namespace: str | None, labels: Any, **_: Any
     ) -> dict[Key, Any] | None:
         pod = TrialPod.read(body)

@@ -72,7 +72,8 @@ def _configure_logging(level: str) -> None:
     )
     # Kopf says much about its own workings; what concerns the user is in our messages.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
-    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    for chatty in ("aiohttp", "asyncio", "kubernetes"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
 async def _run(namespaces: Sequence[str], liveness: str | None) -> None:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from blockqnn.errors import BlockQNNError
+
 K = TypeVar("K", bound=Hashable)
 
 FIRST_BACKOFF = 0.5
@@ -99,8 +101,15 @@ class WorkQueue(Generic[K]):
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             # Beyond a few doublings the longest back-off is reached; a larger power overflows.
             delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 16), LONGEST_BACKOFF)
-            logger.warning("%s: %s Trying again in %.1f s.", key, error, delay)
-            logger.debug("%s", key, exc_info=True)
+            expected = isinstance(error, BlockQNNError)
+            logger.log(
+                logging.WARNING if expected else logging.ERROR,
+                "%s: %s Trying again in %.1f s.",
+                key,
+                error,
+                delay,
+                exc_info=not expected,
+            )
             self.add_after(key, delay)
         else:
             self._failures.pop(key, None)
