@@ -47,7 +47,8 @@ class AgentSettings(Model):
     """How a layer is drawn at random: `TypeFirst` draws its type, then among the layers of that
     type; `Flat` draws among all layers, most of which are adds and concats. The papers do not say;
     `TypeFirst` gives simple blocks early, as CVPR 2018, appendix B shows: with maxLayers 23 they
-    have 6 layers on average, with `Flat` 16. A choice among layers of equal value is drawn in the same way.
+    have 6 layers on average, with `Flat` 16. A choice among layers of equal value is drawn in the
+    same way.
     """
 
     learning_rate: Annotated[float, Field(gt=0, le=1)]

@@ -95,11 +95,13 @@ def isomorphic(one: Block, other: Block) -> bool:
     return False
 
 
+@settings(deadline=None)
 @given(blocks(), st.randoms(use_true_random=False))
 def test_renumbered_layers_mean_the_same(block: Block, random: Random) -> None:
     assert canonical_hash(renumbered(block, random)) == canonical_hash(block)
 
 
+@settings(deadline=None)
 @given(
     blocks(longest=12),
     st.data(),
@@ -114,7 +116,7 @@ def test_layers_that_do_nothing_fold(
     assert canonical_hash(with_idle_layer(block, after, layer_type)) == canonical_hash(block)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(blocks(longest=6, types="14566"), blocks(longest=6, types="14566"))
 def test_hashes_are_equal_exactly_for_isomorphic_graphs(one: Block, other: Block) -> None:
     assert (canonical_hash(one) == canonical_hash(other)) == isomorphic(one, other)
@@ -169,7 +171,7 @@ def test_rings_that_colour_refinement_confuses_differ() -> None:
 
 
 @given(st.sampled_from([(6,), (3, 3), (5, 4), (10,)]), st.randoms(use_true_random=False))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_renumbered_rings_mean_the_same(shape: tuple[int, ...], random: Random) -> None:
     block = ring_block(*shape)
     assert canonical_hash(renumbered(block, random)) == canonical_hash(block)
@@ -228,6 +230,7 @@ def test_density_counted_by_hand(code: str, edges: int, nodes: int) -> None:
     assert density(Block.parse(code)) == edges / nodes
 
 
+@settings(deadline=None)
 @given(blocks())
 def test_density_is_between_one_and_three(block: Block) -> None:
     assert 1 <= density(block) < 3
@@ -262,6 +265,7 @@ def test_width_grows_without_output_projection() -> None:
     assert network_parameters(block, network, (1, 8, 8), 2) == weights + 2 * 16 + 17 * 2
 
 
+@settings(deadline=None)
 @given(blocks(), st.booleans())
 def test_blocks_of_one_hash_cost_the_same(block: Block, projection: bool) -> None:
     network = NetworkSpec(filters=(4, 8), repeats=2, output_projection=projection)

@@ -1,0 +1,49 @@
+"""The closed forms of MACs and parameters equal what torch counts on the trainer's network."""
+
+from random import Random
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from blockqnn.contract import NetworkSpec
+from blockqnn.graph import network_macs, network_parameters
+from blockqnn.settings import SpaceSettings
+from blockqnn.space import RandomStep, Space
+
+pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
+
+from blockqnn_trainer.network import build_network, count_macs, count_parameters
+
+SPACE = Space(SpaceSettings(max_layers=14))
+networks = st.fixed_dictionaries(
+    {
+        "filters": st.lists(st.integers(1, 9), min_size=1, max_size=3),
+        "repeats": st.integers(1, 3),
+        "outputProjection": st.booleans(),
+    }
+).map(NetworkSpec.model_validate)
+shapes = st.tuples(st.integers(1, 3), st.integers(4, 9), st.integers(4, 9))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.randoms(use_true_random=False),
+    st.sampled_from(["TypeFirst", "Flat"]),
+    networks,
+    shapes,
+    st.integers(2, 12),
+)
+def test_counts_equal_those_of_torch(
+    random: Random,
+    step: RandomStep,
+    network: NetworkSpec,
+    shape: tuple[int, int, int],
+    classes: int,
+) -> None:
+    block = SPACE.random_block(random, step)
+    parameters = network_parameters(block, network, shape, classes)
+    assume(parameters < 2_000_000)  # without projection, widths multiply from block to block
+    built = build_network(block, network, shape, classes)
+    assert count_parameters(built) == parameters
+    assert count_macs(built, shape) == network_macs(block, network, shape, classes)

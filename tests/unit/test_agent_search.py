@@ -1,0 +1,228 @@
+"""A search as the operator drives it: proposals, learning, and recovery to the last bit."""
+
+from collections.abc import Sequence
+from math import nan
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blockqnn.errors import InvalidHistory, NotProposable
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn.presets import PRESETS
+from blockqnn.reward import floor_reward, redefined_reward
+from blockqnn.search import Experience, Proposal, Search, SearchSettings
+from blockqnn.strategies import STRATEGIES
+
+ALGORITHMS = sorted(STRATEGIES)
+
+
+def settings_for(algorithm: str = "QLearning", batch: int = 4, **agent: Any) -> SearchSettings:
+    preset = PRESETS["CVPR2018"]
+    changes = {"algorithm": algorithm, "batchSize": batch, "learningRate": 0.3, **agent}
+    return SearchSettings.model_validate(
+        {
+            "space": {"maxLayers": 8},
+            "agent": {**preset["agent"], **changes},
+            "reward": preset["reward"],
+            "network": preset["network"],
+        }
+    )
+
+
+def tried(search: Search, proposals: Sequence[Proposal], failing: int = 7) -> list[Experience]:
+    """A made-up outcome that depends on the block alone; some trials fail or are infeasible."""
+    return [
+        Experience(
+            proposal.trial,
+            proposal.block,
+            None if proposal.trial % failing == 3 else outcome(search, proposal),
+        )
+        for proposal in proposals
+    ]
+
+
+def outcome(search: Search, proposal: Proposal) -> float:
+    share = int(proposal.hash[:6], 16) / 0xFFFFFF
+    return search.reward(proposal.block, share if share > 0.1 else None)
+
+
+def run(search: Search, iterations: int) -> list[Experience]:
+    history: list[Experience] = []
+    for iteration in range(iterations):
+        batch = tried(search, search.proposals(iteration))
+        search.learn(batch)
+        history += batch
+    return history
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**53), iterations=st.integers(1, 12), stop=st.integers(0, 12))
+def test_recovery_equals_the_live_search_to_the_last_bit(
+    algorithm: str, seed: int, iterations: int, stop: int
+) -> None:
+    chosen = settings_for(algorithm)
+    live = Search(chosen, seed, 12)
+    history = run(live, iterations)
+    recovered = Search.recover(chosen, seed, history, 12)
+    assert recovered.learned == live.learned == iterations
+    assert recovered.proposals(iterations) == live.proposals(iterations)
+    if algorithm == "QLearning":
+        assert values(recovered) == values(live)
+    # One that was stopped on the way repeats the rest.
+    stopped = Search.recover(chosen, seed, history[: min(stop, iterations) * 4], 12)
+    for iteration in range(stopped.learned, iterations):
+        batch = tried(stopped, stopped.proposals(iteration))
+        assert batch == history[iteration * 4 : iteration * 4 + 4]
+        stopped.learn(batch)
+    assert stopped.proposals(iterations) == live.proposals(iterations)
+
+
+def values(search: Search) -> Any:
+    strategy: Any = search._strategy
+    return strategy.table.rows
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_proposals_are_numbered_hashed_and_repeatable(algorithm: str) -> None:
+    search = Search(settings_for(algorithm), 0, 12)
+    run(search, 6)
+    proposals = search.proposals(6)
+    assert proposals == search.proposals(6)
+    assert [proposal.trial for proposal in proposals] == [24, 25, 26, 27]
+    for proposal in proposals:
+        assert proposal.iteration == 6
+        assert proposal.hash == canonical_hash(proposal.block)
+        assert len(proposal.block) <= 8
+
+
+def test_the_random_phase_can_be_proposed_at_once() -> None:
+    search = Search(settings_for(), 0, 178)
+    assert all(search.proposable(iteration) for iteration in range(95))
+    assert not search.proposable(95)
+    assert search.epsilon(94) == 1.0
+    assert search.epsilon(95) == 0.9
+    late = search.proposals(94)
+    run(search, 94)
+    assert search.proposals(94) == late
+    with pytest.raises(NotProposable, match=r"Iteration 95.*94 iterations learned"):
+        search.proposals(95)
+    search.learn(tried(search, late))
+    assert search.proposable(95)
+    assert not search.proposable(96)
+
+
+def test_values_that_have_moved_on_are_not_proposed_from() -> None:
+    search = Search(settings_for(), 0, 4)
+    run(search, 4)
+    assert search.proposable(0)
+    assert not search.proposable(3)
+
+
+def test_random_search_needs_no_learning() -> None:
+    search = Search(settings_for("RandomSearch"), 0)
+    assert search.proposable(10_000)
+    assert search.epsilon(10_000) == 1.0
+
+
+def test_random_search_is_the_random_phase_of_q_learning() -> None:
+    random, learning = (
+        Search(settings_for(name), 5, 178) for name in ("RandomSearch", "QLearning")
+    )
+    for iteration in range(5):
+        assert random.proposals(iteration) == learning.proposals(iteration)
+
+
+def test_seeds_differ() -> None:
+    blocks = [Search(settings_for(batch=64), seed).proposals(0) for seed in range(3)]
+    assert len({str(proposals[5:]) for proposals in blocks}) == 3
+
+
+def test_a_history_that_was_cut_short_waits_for_its_rest() -> None:
+    chosen = settings_for()
+    history = run(Search(chosen, 0, 6), 3)
+    recovered = Search.recover(chosen, 0, history[:10], 6)
+    assert recovered.learned == 2
+    assert tried(recovered, recovered.proposals(2)) == history[8:]
+
+
+def test_what_was_tried_counts_not_what_would_be_proposed() -> None:
+    search = Search(settings_for(), 0, 4)
+    block = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")
+    search.learn([Experience(trial, block, 60.0) for trial in range(4)])
+    search.learn([Experience(trial, block, 60.0) for trial in range(4, 8)])
+    assert set(values(search)) == {0, 2}
+
+
+def test_failed_trials_teach_nothing() -> None:
+    search = Search(settings_for(), 0, 4)
+    search.learn([Experience(one.trial, one.block, None) for one in search.proposals(0)])
+    assert values(search) == {}
+    assert search.learned == 1
+
+
+@pytest.mark.parametrize(
+    ("trials", "told"),
+    [
+        ([], "none are given"),
+        ([0, 1, 2], "0 to 2 are given"),
+        ([0, 1, 3, 2], "4 trials in another order"),
+        ([4, 5, 6, 7], "4 to 7 are given"),
+    ],
+)
+def test_other_trials_than_those_of_the_iteration_are_refused(trials: list[int], told: str) -> None:
+    search = Search(settings_for(), 0, 4)
+    block = Block.parse("(1,7,0,0,0)")
+    with pytest.raises(InvalidHistory, match=f"trials 0 to 3 in this order, but {told}"):
+        search.learn([Experience(trial, block, 1.0) for trial in trials])
+    assert search.learned == 0
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_block_of_another_space_is_refused_and_nothing_is_learned(algorithm: str) -> None:
+    search = Search(settings_for(algorithm), 0, 4)
+    batch = tried(search, search.proposals(0))
+    long = "(1,4,0,0,0)" + "".join(f"({index},1,3,1,0)" for index in range(2, 9)) + "(9,7,0,0,0)"
+    with pytest.raises(InvalidHistory, match=r"Iteration 0 cannot be learned.*maxLayers 8"):
+        search.learn([*batch[:3], Experience(3, Block.parse(long), 1.0)])
+    fresh = Search(settings_for(algorithm), 0, 4)
+    search.learn(batch)
+    fresh.learn(batch)
+    assert search.proposals(1) == fresh.proposals(1)
+
+
+def test_a_reward_that_is_no_number_is_refused() -> None:
+    search = Search(settings_for(), 0, 4)
+    batch = [Experience(one.trial, one.block, nan) for one in search.proposals(0)]
+    with pytest.raises(InvalidHistory, match="Trial 0 has the reward nan"):
+        search.learn(batch)
+
+
+def test_rewards_are_the_redefined_ones() -> None:
+    chosen = settings_for()
+    search = Search(chosen, 0)
+    block = Block.parse("(1,1,3,0,0)(2,1,3,1,0)(3,7,0,0,0)")
+    assert search.reward(block, 0.5) == redefined_reward(block, 0.5, chosen.reward, chosen.network)
+    assert search.reward(block, None) == floor_reward(block, chosen.reward, chosen.network)
+
+
+def test_q_learning_finds_a_good_block_more_often_than_chance() -> None:
+    """Convolutions good, all else bad: late batches must beat the random phase clearly."""
+    chosen = settings_for(batch=16)
+    search = Search(chosen, 1, 40)
+    means: list[float] = []
+    for iteration in range(40):
+        batch = [
+            Experience(one.trial, one.block, _convolutions(one.block))
+            for one in search.proposals(iteration)
+        ]
+        search.learn(batch)
+        means.append(sum(one.reward or 0.0 for one in batch) / len(batch))
+    assert sum(means[-4:]) / 4 > 1.5 * sum(means[:20]) / 20
+
+
+def _convolutions(block: Block) -> float:
+    return 10.0 * sum(layer.type == 1 for layer in block.body)
