@@ -121,16 +121,21 @@ def prepare(directory: ClusterDirectory) -> None:
 
 
 def start_control_plane(
-    components: Components, programs: Path, directory: ClusterDirectory
+    components: Components,
+    programs: Path,
+    directory: ClusterDirectory,
+    beside: Callable[[Ports], None],
 ) -> Ports:
     """Start etcd, the API server, the controller manager and the scheduler; return their ports.
+
+    `beside` is called while the API server starts, to start what waits for it by itself.
 
     A port that another program takes between our choice and its use costs a new attempt.
     Raises `StartError` with the end of the log of the component that failed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _attempt(components, programs, directory)
+            return _attempt(components, programs, directory, beside)
         except PortTakenError:
             components.kill()
             shutil.rmtree(directory.etcd, ignore_errors=True)
@@ -139,7 +144,12 @@ def start_control_plane(
     raise AssertionError("unreachable")
 
 
-def _attempt(components: Components, programs: Path, directory: ClusterDirectory) -> Ports:
+def _attempt(
+    components: Components,
+    programs: Path,
+    directory: ClusterDirectory,
+    beside: Callable[[Ports], None],
+) -> Ports:
     ports = Ports(*free_ports(4))
     write_kubeconfig(directory, directory.kubeconfig, ports.server, *ADMINISTRATOR)
     for name in ("kube-controller-manager", "kube-scheduler"):
@@ -152,6 +162,7 @@ def _attempt(components: Components, programs: Path, directory: ClusterDirectory
     # The API server waits for etcd by itself; the other two give up without an API server.
     components.start("etcd", flags.etcd(programs, directory, ports))
     components.start("kube-apiserver", flags.api_server(programs, directory, ports))
+    beside(ports)
     components.wait_for("kube-apiserver", lambda: health.is_well(f"{ports.server}/readyz"))
     components.start(
         "kube-controller-manager", flags.controller_manager(programs, directory, ports)

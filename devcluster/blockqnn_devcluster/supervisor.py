@@ -139,10 +139,13 @@ def _run(
     with ProcessFamily(held=(lock.descriptor,)) as family:
         components = Components(family, directory)
         try:
-            ports = start_control_plane(components, programs, directory)
+
+            def start_node(ports: Ports) -> None:
+                if options.node:
+                    _start_node(options, components, directory, ports, lock)
+
+            ports = start_control_plane(components, programs, directory, start_node)
             announce(f"  {time.monotonic() - began:.1f} s: the API server answers")
-            if options.node:
-                _start_node(options, components, directory, ports, lock)
             wait_for_controllers(components, directory, ports)
             if options.node:
                 _wait_for_node(components, directory, ports)

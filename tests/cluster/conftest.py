@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.errors import NotRunningError
 from blockqnn_devcluster.layout import DIRECTORY_VARIABLE
