@@ -37,8 +37,9 @@ LOOK_EVERY = 0.25
 """Seconds between two looks at the running components."""
 NODE_STOP_WITHIN = 10.0
 """Seconds in which the node ends its containers: it gives them 2 s themselves."""
-NODE_MUST_LIVE = 5.0
-"""Seconds: a node that ends sooner than that, after a restart, would only end again."""
+NODE_RESTARTS = 3
+NODE_RESTARTS_WITHIN = 30.0
+"""More restarts than that within so many seconds: the node would only end again."""
 LEFTOVERS_WITHIN = 10.0
 """Seconds in which what a killed cluster left must be gone; its guardians take a moment."""
 
@@ -201,7 +202,7 @@ def _watch(
 ) -> None:
     """Look at the components until somebody asks for the end; a node that dies is started again."""
     parent = os.getppid()
-    node_started = time.monotonic()
+    restarts: list[float] = []
     while True:
         readable, _, _ = select.select([lifeline] if lifeline else [], [], [], LOOK_EVERY)
         # The other end of the lifeline may live on in a child that the asker forked.
@@ -211,8 +212,9 @@ def _watch(
             status = component.process.poll()
             if status is None:
                 continue
-            lived = time.monotonic() - node_started
-            if component.name != "node" or lived < NODE_MUST_LIVE:
+            now = time.monotonic()
+            restarts = [at for at in restarts if now - at < NODE_RESTARTS_WITHIN]
+            if component.name != "node" or len(restarts) >= NODE_RESTARTS:
                 raise ComponentDiedError(
                     f"{component.name} ended by itself with status {status}; "
                     f"the cluster {options.name!r} ends with it. Its last lines:\n"
@@ -221,7 +223,7 @@ def _watch(
             announce(f"the node ended with status {status}: starting it again")
             components.drop(component)
             _start_node(options, components, directory, ports, lock)
-            node_started = time.monotonic()
+            restarts.append(now)
 
 
 def _stop(components: Components) -> None:
