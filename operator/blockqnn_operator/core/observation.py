@@ -65,6 +65,8 @@ class TrialJob:
     reason: str
     message: str
     finished_at: datetime | None
+    failed_pods: int
+    """How many of its Pods have failed, as Kubernetes has counted them."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -93,6 +95,7 @@ class TrialJob:
             reason=ended.get("reason", ""),
             message=ended.get("message", ""),
             finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
+            failed_pods=body.get("status", {}).get("failed", 0),
         )
 
 

@@ -13,8 +13,11 @@ from blockqnn.errors import InvalidMessage
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 
 REPORTING_DEADLINE = timedelta(seconds=60)
-"""How long after its end a Job without a result is given for its Pod to be seen: the watch of the
+"""How long after its end a Job without a result is given for its Pods to be seen: the watch of the
 Pods may lag behind that of the Jobs, by far less than this."""
+
+OUT_OF_TIME = "DeadlineExceeded"
+"""Why Kubernetes fails a Job that takes too long; it deletes the Pod that is running then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,16 @@ def judge(job: TrialJob, pods: Sequence[TrialPod], now: datetime) -> Judgement:
     latest = sorted(pods, key=lambda pod: (pod.created_at, pod.name), reverse=True)
     reported, complaint = _reported(job, latest)
     invalid = invalid or complaint
-    if reported is not None and (reported.outcome is not Outcome.FAILED or job.condition):
+    if reported is not None and reported.outcome is not Outcome.FAILED:
         return Judgement(annotate=reported, invalid=invalid)
     if job.condition is None:
         return Judgement(invalid=invalid)
-    return _ended_without_result(job, latest, invalid, now)
+    deadline = (job.finished_at or now) + REPORTING_DEADLINE
+    if now < deadline and not _all_seen(job, latest):
+        return Judgement(invalid=invalid, wait_until=deadline)
+    if reported is not None:
+        return Judgement(annotate=reported, invalid=invalid)
+    return Judgement(verdict=_without_result(job, latest, invalid), invalid=invalid)
 
 
 def _read(job: TrialJob, text: str) -> TrialResult:
@@ -101,33 +109,51 @@ def _reported(job: TrialJob, latest: Sequence[TrialPod]) -> tuple[TrialResult | 
             continue
         if result.outcome is not Outcome.FAILED:
             return result, complaint
-        failure = failure or result
+        if _explains_the_end(job, pod):
+            failure = failure or result
     return failure, complaint
 
 
-def _ended_without_result(
-    job: TrialJob, latest: Sequence[TrialPod], invalid: str, now: datetime
-) -> Judgement:
+def _explains_the_end(job: TrialJob, pod: TrialPod) -> bool:
+    """Say whether a Pod's failure may be why its Job ended as it did.
+
+    That of a Pod which was tried again is not; nor are the last words of one that Kubernetes
+    stopped because the Job's time was up.
+    """
+    return pod.exit_code == 0 if job.condition == "Complete" else job.reason != OUT_OF_TIME
+
+
+def _all_seen(job: TrialJob, pods: Sequence[TrialPod]) -> bool:
+    """Say whether the Pods that decided how a Job ended have been seen to end."""
+    if job.condition == "Complete":
+        return any(pod.exit_code == 0 for pod in pods)
+    return job.reason == OUT_OF_TIME or job.failed_pods <= sum(
+        pod.exit_code is not None for pod in pods
+    )
+
+
+def _without_result(job: TrialJob, latest: Sequence[TrialPod], invalid: str) -> Verdict:
     if job.condition == "Failed":
-        return Judgement(verdict=_of_failed_job(job, latest), invalid=invalid)
-    deadline = (job.finished_at or now) + REPORTING_DEADLINE
-    ended = any(pod.exit_code is not None for pod in latest)
-    if not ended and now < deadline:
-        return Judgement(invalid=invalid, wait_until=deadline)
+        return _of_failed_job(job, latest)
     reason = "ResultInvalid" if invalid else "ResultMissing"
     message = invalid or "The trainer ended with status 0 and left no result."
-    return Judgement(verdict=Verdict(Outcome.FAILED, reason, message), invalid=invalid)
+    return Verdict(Outcome.FAILED, reason, message)
 
 
 def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
     """Say why a Job failed: the last words of its last Pod when it left any."""
-    ended = next((pod for pod in latest if pod.exit_code is not None or pod.reason), None)
+    ended = next((pod for pod in latest if _tells_why(job, pod)), None)
     message = f"Its Job failed: {job.message or job.reason}."
     if ended is not None:
         said = f": {_first_line(ended.message)}" if ended.message.strip() else ""
         status = "" if ended.exit_code is None else f", status {ended.exit_code}"
         message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
     return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)
+
+
+def _tells_why(job: TrialJob, pod: TrialPod) -> bool:
+    """Say whether a Pod can explain a failed Job: it ended of itself, or it could not start."""
+    return bool(pod.reason) if pod.exit_code is None else job.reason != OUT_OF_TIME
 
 
 def _first_line(text: str) -> str:

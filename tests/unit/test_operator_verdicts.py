@@ -1,0 +1,273 @@
+"""What became of a trial's Job, judged from its annotation, its conditions and its Pods."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from operator_builders import NOW, A, B, at, make_job, make_pod, make_result
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.core.observation import TrialJob, TrialPod
+from blockqnn_operator.core.verdicts import Judgement, judge
+
+GOOD = make_result(accuracy=0.75)
+INFEASIBLE = make_result(outcome=Outcome.INFEASIBLE, reason="OutOfMemory", message="Too big.")
+FAILURE = make_result(outcome=Outcome.FAILED, reason="Error", message="The disk is full.")
+LATER_FAILURE = make_result(outcome=Outcome.FAILED, reason="Error", message="The disk broke.")
+
+LIMIT_MESSAGE = "Job has reached the specified backoff limit"
+DEADLINE_MESSAGE = "Job was active longer than specified deadline"
+
+RUNNING = make_job()
+COMPLETE = make_job(condition="Complete")
+OUT_OF_RETRIES = make_job(
+    condition="Failed", reason="BackoffLimitExceeded", message=LIMIT_MESSAGE, failed_pods=1
+)
+OUT_OF_TIME = make_job(
+    condition="Failed", reason="DeadlineExceeded", message=DEADLINE_MESSAGE, failed_pods=1
+)
+
+FIRST = make_pod(name="first", exit_code=1, reason="OOMKilled")
+SECOND = replace(FIRST, name="second", created_at=at(30))
+
+
+def annotated(text: str) -> TrialJob:
+    return make_job(result=text)
+
+
+def judged(job: TrialJob, *pods: TrialPod, now: datetime = NOW) -> Judgement:
+    return judge(job, pods, now)
+
+
+def failure_of(judgement: Judgement) -> tuple[str, str]:
+    """Reason and message of a trial that failed."""
+    assert judgement.verdict is not None
+    assert judgement.verdict.outcome is Outcome.FAILED
+    assert judgement.annotate is None
+    return judgement.verdict.reason, judgement.verdict.message
+
+
+@pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ImagePullBackOff"),)])
+def test_a_job_that_runs_says_nothing(pods: tuple[TrialPod, ...]) -> None:
+    assert judged(RUNNING, *pods) == Judgement()
+
+
+@pytest.mark.parametrize("result", [GOOD, INFEASIBLE, FAILURE])
+@pytest.mark.parametrize("condition", [None, "Complete", "Failed"])
+def test_a_valid_annotation_ends_the_trial_whatever_else_there_is(
+    result: object, condition: str | None
+) -> None:
+    job = make_job(result=result, condition=condition)  # type: ignore[arg-type]
+    verdict = judged(job, make_pod(exit_code=1, message="Traceback")).verdict
+    assert verdict is not None
+    assert verdict.result == result
+    assert (verdict.outcome, verdict.reason) == (verdict.result.outcome, verdict.result.reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "",
+            "The trial result is wrong: Invalid JSON: EOF while parsing a value at line 1 column 0",
+        ),
+        ("null", "The trial result is wrong: Input should be an object"),
+        (
+            make_result(trial=7).write(),
+            f"The trial result is of trial 7, attempt 0, block {GOOD.block_hash}; "
+            f"expected were 0, 0, {GOOD.block_hash}.",
+        ),
+        (
+            make_result(attempt=1).write(),
+            f"The trial result is of trial 0, attempt 1, block {GOOD.block_hash}; "
+            f"expected were 0, 0, {GOOD.block_hash}.",
+        ),
+        (
+            make_result(block=B).write(),
+            f"The trial result is of trial 0, attempt 0, block {make_result(block=B).block_hash}; "
+            f"expected were 0, 0, {GOOD.block_hash}.",
+        ),
+        (GOOD.write().replace("0.75", "1.75"), "The trial result is wrong at accuracy: "),
+        (
+            GOOD.write().replace('"version":1', '"version":2'),
+            "The trial result is wrong at version",
+        ),
+        ("x" * 3585, "The trial result is 3585 bytes long; at most 3584 fit."),
+    ],
+    ids=["empty", "null", "trial", "attempt", "block", "accuracy", "version", "too long"],
+)
+def test_an_invalid_annotation_is_reported_and_does_not_count(text: str, said: str) -> None:
+    judgement = judged(annotated(text))
+    assert judgement.verdict is None
+    assert judgement.annotate is None
+    assert judgement.invalid.startswith(f"Its annotation is no result: {said}")
+
+
+def test_an_invalid_annotation_gives_way_to_the_message_of_the_pod() -> None:
+    judgement = judged(annotated("null"), make_pod(exit_code=0, message=GOOD))
+    assert judgement.annotate == GOOD
+    assert judgement.invalid.startswith("Its annotation is no result: ")
+
+
+@pytest.mark.parametrize("job", [RUNNING, COMPLETE, OUT_OF_RETRIES, OUT_OF_TIME])
+@pytest.mark.parametrize("result", [GOOD, INFEASIBLE])
+@pytest.mark.parametrize("exit_code", [0, 1, 137])
+def test_what_a_pod_says_of_its_block_is_annotated_however_the_job_ends(
+    job: TrialJob, result: object, exit_code: int
+) -> None:
+    pod = make_pod(exit_code=exit_code, message=result)  # type: ignore[arg-type]
+    assert judged(job, pod) == Judgement(annotate=result)  # type: ignore[arg-type]
+
+
+def test_a_message_counts_only_once_the_container_has_ended() -> None:
+    assert judged(RUNNING, make_pod(message=GOOD)) == Judgement()
+
+
+def test_the_result_of_a_retry_counts_and_the_failure_before_it_does_not() -> None:
+    first = replace(FIRST, message=FAILURE.write())
+    second = make_pod(exit_code=0, message=GOOD, created_at=at(30))
+    for pods in [(first, second), (second, first)]:
+        assert judged(COMPLETE, *pods).annotate == GOOD
+        assert judged(RUNNING, *pods).annotate == GOOD
+
+
+def test_a_result_about_the_block_counts_even_when_a_later_pod_failed() -> None:
+    first = make_pod(exit_code=1, message=INFEASIBLE)
+    assert judged(OUT_OF_RETRIES, first, SECOND).annotate == INFEASIBLE
+
+
+def test_a_failure_is_not_the_end_while_the_job_still_tries_again() -> None:
+    assert judged(RUNNING, make_pod(exit_code=1, message=FAILURE)) == Judgement()
+
+
+def test_the_latest_failure_is_annotated_when_the_job_gives_up() -> None:
+    first = replace(FIRST, message=FAILURE.write())
+    second = replace(SECOND, message=LATER_FAILURE.write())
+    for pods in [(first, second), (second, first)]:
+        assert judged(OUT_OF_RETRIES, *pods) == Judgement(annotate=LATER_FAILURE)
+
+
+def test_a_failure_that_ends_with_status_0_is_annotated_when_the_job_is_complete() -> None:
+    assert judged(RUNNING, make_pod(exit_code=0, message=FAILURE)) == Judgement()
+    assert judged(COMPLETE, make_pod(exit_code=0, message=FAILURE)).annotate == FAILURE
+
+
+def test_an_invalid_message_is_reported_when_the_pod_claims_success() -> None:
+    judgement = judged(RUNNING, make_pod(exit_code=0, message="Done!"))
+    assert judgement.verdict is None
+    assert judgement.invalid == (
+        "The message of its Pod is no result: The trial result is wrong: Invalid JSON: expected "
+        "value at line 1 column 1."
+    )
+    assert failure_of(judged(COMPLETE, make_pod(exit_code=0, message="Done!"))) == (
+        "ResultInvalid",
+        judgement.invalid,
+    )
+
+
+def test_an_invalid_message_is_nothing_to_report_when_the_pod_failed() -> None:
+    assert judged(RUNNING, make_pod(exit_code=1, message="Traceback ...")) == Judgement()
+
+
+def test_a_trainer_that_leaves_no_result_has_failed() -> None:
+    assert failure_of(judged(COMPLETE, make_pod(exit_code=0))) == (
+        "ResultMissing",
+        "The trainer ended with status 0 and left no result.",
+    )
+
+
+def test_the_failure_of_an_earlier_pod_does_not_explain_a_complete_job() -> None:
+    failed = replace(FIRST, message=FAILURE.write())
+    judgement = judged(COMPLETE, failed, make_pod(exit_code=0, created_at=at(30)))
+    assert failure_of(judgement)[0] == "ResultMissing"
+
+
+NOT_ALL_SEEN = {
+    "complete, no pod": (COMPLETE, ()),
+    "complete, pod still running": (COMPLETE, (make_pod(),)),
+    "complete, only the failed pod before": (COMPLETE, (FIRST,)),
+    "complete, only the failure before": (COMPLETE, (replace(FIRST, message=FAILURE.write()),)),
+    "failed, no pod": (OUT_OF_RETRIES, ()),
+    "failed, pod still running": (OUT_OF_RETRIES, (make_pod(),)),
+    "failed, one of two pods": (replace(OUT_OF_RETRIES, failed_pods=2), (FIRST,)),
+}
+
+
+@pytest.mark.parametrize(("job", "pods"), NOT_ALL_SEEN.values(), ids=NOT_ALL_SEEN)
+def test_a_job_that_ended_waits_until_its_pods_are_seen(
+    job: TrialJob, pods: tuple[TrialPod, ...]
+) -> None:
+    for now in (NOW, at(59)):
+        assert judged(job, *pods, now=now) == Judgement(wait_until=at(60))
+
+
+@pytest.mark.parametrize(("job", "pods"), NOT_ALL_SEEN.values(), ids=NOT_ALL_SEEN)
+def test_after_a_minute_a_job_is_judged_by_what_is_seen(
+    job: TrialJob, pods: tuple[TrialPod, ...]
+) -> None:
+    judgement = judged(job, *pods, now=at(60))
+    assert judgement.wait_until is None
+    reason, _ = failure_of(judgement)
+    assert reason == ("ResultMissing" if job is COMPLETE else "BackoffLimitExceeded")
+
+
+def test_a_job_that_ran_out_of_time_is_judged_at_once_for_its_pods_are_deleted() -> None:
+    assert failure_of(judged(OUT_OF_TIME)) == (
+        "DeadlineExceeded",
+        "Its Job failed: Job was active longer than specified deadline.",
+    )
+
+
+def test_the_last_words_of_a_trainer_out_of_time_do_not_hide_the_reason() -> None:
+    last_words = make_result(outcome=Outcome.FAILED, reason="Terminated", message="By SIGTERM.")
+    pod = make_pod(exit_code=143, message=last_words)
+    assert failure_of(judged(OUT_OF_TIME, pod)) == failure_of(judged(OUT_OF_TIME))
+
+
+def test_a_pod_that_never_started_tells_why_its_job_ran_out_of_time() -> None:
+    pod = make_pod(reason="ErrImagePull", message='pull of "trainer:none" failed')
+    assert failure_of(judged(OUT_OF_TIME, pod)) == (
+        "DeadlineExceeded",
+        'Its last Pod ended with ErrImagePull: pull of "trainer:none" failed',
+    )
+
+
+@pytest.mark.parametrize(
+    ("pod", "message"),
+    [
+        (FIRST, "Its last Pod ended with OOMKilled, status 1"),
+        (
+            make_pod(exit_code=1, message="\nNo such file\n  and so on"),
+            "Its last Pod ended with Error, status 1: No such file",
+        ),
+        (
+            make_pod(exit_code=1, message="x" * 301),
+            f"Its last Pod ended with Error, status 1: {'x' * 300}",
+        ),
+        (make_pod(exit_code=3, reason=""), "Its last Pod ended with no reason, status 3"),
+    ],
+    ids=["killed", "traceback", "long", "no reason"],
+)
+def test_a_job_that_failed_without_a_result_quotes_its_last_pod(
+    pod: TrialPod, message: str
+) -> None:
+    assert failure_of(judged(OUT_OF_RETRIES, pod)) == ("BackoffLimitExceeded", message)
+
+
+def test_the_last_pod_is_the_one_that_was_made_last() -> None:
+    earlier = make_pod(exit_code=1, name="z", message="first")
+    later = make_pod(exit_code=1, name="a", message="second", created_at=at(1))
+    for pods in [(earlier, later), (later, earlier)]:
+        assert failure_of(judged(OUT_OF_RETRIES, *pods))[1].endswith("second")
+
+
+def test_a_failed_job_without_pods_quotes_the_job() -> None:
+    assert failure_of(judged(OUT_OF_RETRIES, now=at(60))) == (
+        "BackoffLimitExceeded",
+        "Its Job failed: Job has reached the specified backoff limit.",
+    )
+
+
+def test_a_result_of_another_block_is_refused() -> None:
+    pod = make_pod(exit_code=0, message=make_result(block=B))
+    assert f"block {make_result(block=B).block_hash}" in judged(make_job(0, A), pod).invalid
