@@ -5,7 +5,7 @@ import re
 from blockqnn.errors import InvalidSettings
 
 PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+_DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
 def seconds(text: str) -> int:
@@ -14,7 +14,7 @@ def seconds(text: str) -> int:
     Raises:
         InvalidSettings: when the text is no duration, or the duration is zero.
     """
-    match = _DURATION.match(text)
+    match = _DURATION.fullmatch(text)
     hours, minutes, rest = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + rest
     if total < 1:
