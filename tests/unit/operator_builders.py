@@ -217,14 +217,16 @@ def make_pod(
     return TrialPod(**(fields | changes))
 
 
-def make_record(trial: int = 0, block: Block = A, **changes: Any) -> TrialRecord:
+def make_record(
+    trial: int = 0, block: Block = A, *, code: str | None = None, **changes: Any
+) -> TrialRecord:
     """A record of the history, of a succeeded trial unless told otherwise."""
     outcome = changes.get("outcome", Outcome.SUCCEEDED)
     trained = outcome is Outcome.SUCCEEDED
     fields: dict[str, Any] = {
         "trial": trial,
         "iteration": trial // 4,
-        "block": str(block),
+        "block": code or str(block),
         "hash": canonical_hash(block),
         "outcome": outcome,
         "reason": "Completed" if trained else "SomeReason",

@@ -85,7 +85,8 @@ def lines(shards: Sequence[Shard]) -> list[str]:
                 f"Shard {expected} of the history is missing although shard {shard.number} exists; "
                 "restore its ConfigMap from a backup, or start another search."
             )
-    return [line for shard in shards for line in shard.text.splitlines()]
+    # Not splitlines(): JSON leaves characters as they are that it would take for line ends.
+    return [line for shard in shards for line in shard.text.split("\n") if line]
 
 
 def config_map(search: SearchObject, write: ShardWrite) -> dict[str, Any]:

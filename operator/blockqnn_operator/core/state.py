@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from blockqnn.contract import Outcome
+from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn.nsc import Block
 from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.api.status import MOST_TOP
 from blockqnn_operator.core.history import Shard
 from blockqnn_operator.core.records import Header, TrialRecord
+from blockqnn_operator.errors import HistoryUnreadable
 
 
 @dataclass(slots=True)
@@ -68,9 +70,19 @@ class SearchState:
         shards: Sequence[Shard],
         records: Sequence[TrialRecord],
     ) -> "SearchState":
-        """Build the state from the stored history, as the live run left it."""
+        """Build the state from the stored history, as the live run left it.
+
+        Raises:
+            HistoryUnreadable: when the records are not those of such a search.
+        """
         state = cls(header, settings, list(shards), Archive(), new_agent(settings, header.seed))
-        state.extend(records)
+        try:
+            state.extend(records)
+        except (InvalidBlock, InvalidHistory) as error:
+            raise HistoryUnreadable(
+                f"The history is not one of this search: {error} Restore the search's history "
+                "ConfigMaps from a backup, or start another search."
+            ) from None
         return state
 
     def extend(self, records: Sequence[TrialRecord]) -> None:
