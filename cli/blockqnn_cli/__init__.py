@@ -1,0 +1,1 @@
+"""``kubectl blockqnn``: a search for people, in the terminal."""

@@ -66,8 +66,9 @@ class Condition(Model):
 
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
-    reason: Reason
-    """Why, in one word for programs."""
+    reason: str
+    """Why, in one word for programs. No enumeration, since a newer operator may know more reasons
+    than the definition in the cluster."""
     message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
     """Why, in a sentence for people."""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]

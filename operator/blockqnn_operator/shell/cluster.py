@@ -62,8 +62,8 @@ class Cluster:
                 )
         except (config.ConfigException, OSError) as error:
             raise ClusterUnavailable(
-                f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a kubeconfig "
-                "file, or run in a Pod with a service account."
+                f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
+                "kubeconfig file, or run in a Pod with a service account."
             ) from None
         return cls(client.ApiClient(configuration))
 

@@ -161,3 +161,7 @@ def _register_login(registry: kopf.OperatorRegistry) -> None:
     @kopf.on.login(registry=registry)
     def login(**kwargs: object) -> kopf.ConnectionInfo | None:
         return kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

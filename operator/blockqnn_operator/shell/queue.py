@@ -105,7 +105,7 @@ class WorkQueue(Generic[K]):
             logger.log(
                 logging.WARNING if expected else logging.ERROR,
                 "%s: %s Trying again in %.1f s.",
-                key,
+                "/".join(key) if isinstance(key, tuple) else key,
                 error,
                 delay,
                 exc_info=not expected,

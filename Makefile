@@ -1,0 +1,68 @@
+# Everything that a developer does, each with one command; `make help` lists them.
+# What a machine lacks is installed under .venv/ and the user's cache, never system-wide.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEVCLUSTER := $(BIN)/python -m blockqnn_devcluster
+INSTALLED := $(VENV)/.installed
+
+# Trainings of the tests and the demo are tiny: one thread each, and two run side by side.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo test unit cluster static lint format generate lock programs clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+environment: $(INSTALLED) ## create .venv with everything, pinned and verified by hash
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or later is needed; set PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo "error: Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "installing the environment into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p build
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > build/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[operator,trainer,cli]' \
+	  --group dev --constraint constraints.txt --build-constraint constraints.txt
+	@touch $@
+
+programs: $(INSTALLED) ## build the programs of the development cluster into the user's cache
+	$(DEVCLUSTER) build
+
+demo: $(INSTALLED) ## a real search on a real Kubernetes on this machine
+	@$(BIN)/python -m blockqnn_demo
+
+test: static unit cluster ## everything: static checks, unit tests, tests against a real cluster
+
+static: $(INSTALLED) ## formatting, linting, types, boundaries
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+unit: $(INSTALLED) ## the unit tests, in seconds
+	$(BIN)/python -m pytest tests/unit -n 2 -q
+
+cluster: $(INSTALLED) ## the tests against a real API server
+	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -n 2 -q
+
+format: $(INSTALLED) ## lay the code out
+	$(BIN)/ruff check --fix --quiet
+	$(BIN)/ruff format --quiet
+
+generate: $(INSTALLED) ## write what is generated from the models
+	$(BIN)/python -m blockqnn_operator.api.crd > build/crd.yaml
+	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
+
+lock: $(INSTALLED) ## resolve the dependencies anew into constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \
+	  --python-version 3.11 --no-header --no-annotate --upgrade --quiet --output-file constraints.txt
+
+clean: ## remove what was built here; the user's cache stays
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
