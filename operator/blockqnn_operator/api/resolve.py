@@ -10,7 +10,7 @@ from blockqnn.errors import InvalidSettings
 from blockqnn.presets import PRESETS
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn_operator.api.durations import seconds
-from blockqnn_operator.api.spec import BlockSearchSpec
+from blockqnn_operator.api.spec import MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch
 
 DEFAULT_PRESET = "CVPR2018"
@@ -53,22 +53,30 @@ def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
 
 
 def _from_preset(spec: Mapping[str, Any]) -> dict[str, Any]:
-    name = spec.get("preset", DEFAULT_PRESET)
-    if name not in PRESETS:
+    name = spec.get("preset")
+    if name is None:
+        name = DEFAULT_PRESET
+    if not isinstance(name, str) or name not in PRESETS:
         raise InvalidSearch(
             f"spec.preset is {name!r}; the presets are {', '.join(sorted(PRESETS))}."
         )
     base: dict[str, Any] = _merge(PRESETS[name], {})
-    agent = _merge(base["agent"], spec.get("agent", {}))
-    preset_iterations = sum(stage["iterations"] for stage in base["agent"]["epsilonSchedule"])
-    base.setdefault("budget", {"trials": preset_iterations * agent["batchSize"]})
-    budget = _merge(base["budget"], spec.get("budget", {}))
-    iterations = -(-budget["trials"] // agent["batchSize"])
     stages = [EpsilonStage.model_validate(stage) for stage in base["agent"]["epsilonSchedule"]]
+    batch_size = _count(_merge(base, spec), "agent", "batchSize")
+    preset_trials = sum(stage.iterations for stage in stages) * batch_size
+    base.setdefault("budget", {"trials": preset_trials})
+    iterations = -(-_count(_merge(base, spec), "budget", "trials") // batch_size)
     base["agent"]["epsilonSchedule"] = [
         stage.model_dump(mode="json") for stage in scaled(stages, iterations)
     ]
     return base
+
+
+def _count(asked: Mapping[str, Any], section: str, field: str) -> int:
+    """Return a number of a spec that is not checked yet; a wrong one is bent, and refused later."""
+    fields = asked[section]
+    value = fields.get(field) if isinstance(fields, Mapping) else None
+    return min(max(value, 1), MOST_TRIALS) if isinstance(value, int) else 1
 
 
 def _check_schedule(resolved: BlockSearchSpec) -> None:

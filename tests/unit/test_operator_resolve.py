@@ -1,0 +1,188 @@
+"""From what a user wrote to a complete search."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from operator_builders import make_spec
+
+from blockqnn.presets import PRESETS
+from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
+from blockqnn_operator.api.spec import BlockSearchSpec
+from blockqnn_operator.errors import InvalidSearch
+
+SMALLEST = {"dataset": {"name": "cifar100"}}
+PRESET = PRESETS["CVPR2018"]
+
+
+def sections(resolved: BlockSearchSpec, *names: str) -> dict[str, Any]:
+    whole = resolved.model_dump(mode="json")
+    return {name: whole[name] for name in names}
+
+
+def iterations(resolved: BlockSearchSpec) -> int:
+    return sum(stage.iterations for stage in resolved.agent.epsilon_schedule)
+
+
+def refusal(spec: Mapping[str, Any]) -> str:
+    with pytest.raises(InvalidSearch) as refused:
+        resolve(spec)
+    return str(refused.value)
+
+
+def test_a_dataset_is_a_complete_search_that_of_the_paper() -> None:
+    resolved = resolve(SMALLEST)
+    assert resolved.budget.trials == 11_392
+    assert iterations(resolved) == 178
+    assert resolved.dataset.validation.fraction == 0.1
+    for name in PINNED_SECTIONS:
+        assert sections(resolved, name)[name] == PRESET[name]
+
+
+def test_a_field_that_is_set_wins_over_the_preset_and_its_neighbours_stay() -> None:
+    resolved = resolve({**SMALLEST, "training": {"optimizer": {"learningRate": 0.5}}})
+    assert resolved.training.optimizer.learning_rate == 0.5
+    assert resolved.training.optimizer.beta2 == 0.999
+    assert resolved.training.epochs == 12
+
+
+def test_a_list_replaces_that_of_the_preset() -> None:
+    assert resolve({**SMALLEST, "network": {"filters": [8]}}).network.filters == (8,)
+
+
+def test_resolving_changes_neither_the_spec_nor_the_preset() -> None:
+    spec = make_spec()
+    before, preset = repr(spec), repr(PRESET)
+    resolve(spec)
+    assert (repr(spec), repr(PRESET)) == (before, preset)
+
+
+@pytest.mark.parametrize(
+    ("trials", "batch", "expected"), [(8, 4, 2), (9, 4, 3), (1, 64, 1), (640, 64, 10)]
+)
+def test_the_schedule_of_the_preset_is_scaled_to_the_budget(
+    trials: int, batch: int, expected: int
+) -> None:
+    resolved = resolve(make_spec(budget={"trials": trials}, agent={"batchSize": batch}))
+    assert iterations(resolved) == expected
+    assert resolved.agent.epsilon_schedule[0].epsilon == 1.0
+
+
+def test_without_a_budget_the_batch_size_decides_about_the_trials() -> None:
+    resolved = resolve({**SMALLEST, "agent": {"batchSize": 10}})
+    assert (resolved.budget.trials, iterations(resolved)) == (1780, 178)
+
+
+def test_a_schedule_that_does_not_fit_the_budget_is_refused() -> None:
+    schedule = [{"epsilon": 1.0, "iterations": 2}, {"epsilon": 0.1, "iterations": 1}]
+    spec = make_spec(agent={"batchSize": 4, "epsilonSchedule": schedule})
+    assert refusal(spec) == (
+        "spec.agent.epsilonSchedule has 3 iterations, but the budget of 8 trials makes 2 "
+        "iterations of 4. Change one of them, or leave epsilonSchedule out: the preset's is scaled "
+        "to the budget."
+    )
+    assert iterations(resolve({**spec, "budget": {"trials": 12}})) == 3
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
+    assert refusal({**SMALLEST, "preset": "Best"}) == (
+        "spec.preset is 'Best'; the presets are CVPR2018."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"dataset": {}}, "The spec is wrong at dataset.name: Field required."),
+        (
+            {"dataset": {"name": "mnist"}},
+            "The spec is wrong at dataset.name: Input should be 'digits', 'npz', 'cifar10' or "
+            "'cifar100'.",
+        ),
+        (
+            {"agent": {"batchSize": 0}},
+            "The spec is wrong at agent.batchSize: Input should be greater than or equal to 1.",
+        ),
+        ({"agent": {"batchSize": "few"}}, "The spec is wrong at agent.batchSize: "),
+        ({"budget": {"trials": 0}}, "The spec is wrong at budget.trials: "),
+        ({"budget": {"trials": 10**12}}, "The spec is wrong at budget.trials: "),
+        ({"budget": {"trials": []}}, "The spec is wrong at budget.trials: "),
+        ({"budget": 12}, "The spec is wrong at budget: "),
+        ({"agent": [1]}, "The spec is wrong at agent: "),
+        ({"preset": ["CVPR2018"]}, "spec.preset is ['CVPR2018']; the presets are CVPR2018."),
+        ({"typo": 1}, "The spec is wrong at typo: Extra inputs are not permitted."),
+        (
+            {"failurePolicy": {"trialTimeout": "soon"}},
+            "'soon' is no duration; write hours, minutes and seconds as in 90s, 45m or 1h30m.",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(change: dict[str, Any], said: str) -> None:
+    assert refusal({**SMALLEST, **change}).startswith(said)
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+WHERE = [
+    ("preset",),
+    ("budget",),
+    ("budget", "trials"),
+    ("agent",),
+    ("agent", "batchSize"),
+    ("agent", "epsilonSchedule"),
+    ("dataset", "validation"),
+    ("trial", "podTemplate", "spec"),
+]
+
+
+@given(st.sampled_from(WHERE), json)
+def test_any_json_is_resolved_or_refused(path: tuple[str, ...], value: Any) -> None:
+    for name in reversed(path):
+        value = {name: value}
+    with suppress(InvalidSearch):
+        resolve({**SMALLEST, **value} if path[0] != "dataset" else {"dataset": value["dataset"]})
+
+
+def test_null_means_left_out() -> None:
+    assert resolve({**SMALLEST, "agent": None, "budget": {"trials": None}}) == resolve(SMALLEST)
+
+
+def test_what_is_pinned_decides_what_a_result_means() -> None:
+    resolved = resolve(make_spec(budget={"trials": 12}))
+    pinned = pin(resolved)
+    assert set(pinned) == {*PINNED_SECTIONS, "dataset", "budget"}
+    assert pinned["dataset"] == {"validation": {"fraction": 0.1}}
+    assert pinned["budget"] == {"trials": 12}
+
+
+def test_a_running_search_is_resolved_to_itself() -> None:
+    for spec in (SMALLEST, make_spec()):
+        assert resolve(spec, pin(resolve(spec))) == resolve(spec)
+
+
+def test_an_upgrade_that_changes_the_preset_changes_no_running_search() -> None:
+    earlier = resolve({**SMALLEST, "training": {"epochs": 3}, "agent": {"discount": 0.5}})
+    assert resolve(SMALLEST, pin(earlier)) == earlier
+
+
+def test_a_raised_budget_keeps_the_schedule_that_the_search_began_with() -> None:
+    started = resolve(make_spec(budget={"trials": 8}))
+    raised = resolve(make_spec(budget={"trials": 80}), pin(started))
+    assert raised.budget.trials == 80
+    assert raised.agent == started.agent
+
+
+def test_what_may_change_is_taken_from_the_spec_as_it_is_now() -> None:
+    pinned = pin(resolve(make_spec()))
+    changed = make_spec(parallelism=7, suspend=True, failurePolicy={"maxFailedTrials": 3})
+    resolved = resolve(changed, pinned)
+    assert (resolved.parallelism, resolved.suspend) == (7, True)
+    assert resolved.failure_policy.max_failed_trials == 3
