@@ -26,6 +26,7 @@ LOOPBACK = "127.0.0.1"
 SERVICE_ADDRESS = "10.96.0.1"
 """The address of the `kubernetes` service: first of the range that the API server is given."""
 ADMINISTRATOR = ("blockqnn-devcluster-administrator", ("system:masters",))
+NODE_NAME = "process-node"
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 """The name under which the API server asks the node for logs; nobody else gets any."""
 
@@ -80,6 +81,7 @@ def create_certificates(directory: ClusterDirectory) -> None:
         "node": issue_server(authority, "node", (LOOPBACK,), now),
         "etcd-client": issue_client(authority, "kube-apiserver-etcd-client", (), now),
         "kubelet-client": issue_client(authority, KUBELET_CLIENT, (), now),
+        "node-client": issue_client(authority, f"system:node:{NODE_NAME}", ("system:nodes",), now),
         "administrator": issue_client(authority, *ADMINISTRATOR, now),
     }
     for name, credential in credentials.items():

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from .access import write_kubeconfig, write_private
+from .access import NODE_NAME, write_private
 from .build import ensure_programs
 from .control_plane import (
     Component,
@@ -32,7 +32,6 @@ from .locks import FileLock, holder
 from .processes import ProcessFamily
 from .programs import KUBERNETES_VERSION
 
-NODE_NAME = "process-node"
 LOOK_EVERY = 0.25
 """Seconds between two looks at the running components."""
 NODE_STOP_WITHIN = 10.0
@@ -174,11 +173,10 @@ def _start_node(
     ports: Ports,
     lock: FileLock,
 ) -> Component:
-    config = directory.users / "node.kubeconfig"
-    write_kubeconfig(directory, config, ports.server, f"system:node:{NODE_NAME}", ("system:nodes",))
     command = [
         sys.executable, "-m", "blockqnn_devcluster.node",
-        f"--name={NODE_NAME}", f"--directory={directory.path}", f"--held={lock.descriptor}",
+        f"--name={NODE_NAME}", f"--server={ports.server}",
+        f"--directory={directory.path}", f"--held={lock.descriptor}",
     ]  # fmt: skip
     if options.cpus is not None:
         command.append(f"--cpus={options.cpus}")

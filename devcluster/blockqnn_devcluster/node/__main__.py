@@ -32,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m blockqnn_devcluster.node")
     parser.add_argument("--name", required=True, help="name of the Node object")
     parser.add_argument("--directory", required=True, type=Path, help="the cluster's directory")
+    parser.add_argument("--server", required=True, help="URL of the API server")
     parser.add_argument("--cpus", type=int, help="CPUs to announce (default: all)")
     parser.add_argument("--held", type=int, help="descriptor to keep open until all is gone")
     options = parser.parse_args()
@@ -46,20 +47,27 @@ def main() -> int:
     ):
         family.remove_at_end(Path(scratch))
         layout = ClusterDirectory(options.directory)
-        return asyncio.run(_run(options.name, layout, options.cpus, family, Path(scratch)))
+        return asyncio.run(
+            _run(options.name, layout, options.server, options.cpus, family, Path(scratch))
+        )
 
 
 async def _run(
-    name: str, layout: ClusterDirectory, cpus: int | None, family: ProcessFamily, scratch: Path
+    name: str,
+    layout: ClusterDirectory,
+    server: str,
+    cpus: int | None,
+    family: ProcessFamily,
+    scratch: Path,
 ) -> int:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     logger.info("not enforced here: %s", "; ".join(NOT_ENFORCED))
-    api = await Api.connect(layout.users / "node.kubeconfig")
+    api = await Api.connect(server, layout.certificates)
     programs = Path(sysconfig.get_path("scripts"))
     pods = Pods(api, Tools(family), layout.logs / "pods", scratch, programs)
-    server, port = await serve_logs(pods, layout.certificates)
+    log_server, port = await serve_logs(pods, layout.certificates)
     machine = measure(name, cpus, port, layout.path)
 
     async def serve() -> None:
@@ -74,7 +82,7 @@ async def _run(
     for task in tasks:
         task.cancel()
     await pods.stop(GRACE_AT_END)
-    await server.cleanup()
+    await log_server.cleanup()
     await api.close()
     if stopped.is_set():
         return 0

@@ -15,7 +15,6 @@ from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import load_kube_config
 
 Object = dict[str, Any]
 
@@ -35,19 +34,23 @@ class ApiError(Exception):
 
 
 class Api:
-    """Requests as the user of a kubeconfig."""
+    """Requests as the node, by its client certificate."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._server: str = client.configuration.host
 
     @classmethod
-    async def connect(cls, kubeconfig: Path) -> Api:
-        """Read the kubeconfig; the server need not run yet."""
-        configuration = Configuration()
-        await load_kube_config(  # type: ignore[no-untyped-call]
-            str(kubeconfig), client_configuration=configuration
-        )
+    async def connect(cls, server: str, certificates: Path) -> Api:
+        """Prepare connections as the node; the server need not run yet.
+
+        Certificate and key are files that lie there anyway. From a kubeconfig, the library would
+        write the key to a temporary file, which a killed node would leave behind.
+        """
+        configuration = Configuration(host=server)
+        configuration.ssl_ca_cert = str(certificates / "authority.crt")
+        configuration.cert_file = str(certificates / "node-client.crt")
+        configuration.key_file = str(certificates / "node-client.key")
         # The server is on loopback: whatever proxy the environment names is not for it.
         configuration.proxy = None
         configuration.client_session_kwargs = {"trust_env": False}

@@ -83,8 +83,13 @@ async def serve_logs(pods: Pods, certificates: Path) -> tuple[web.AppRunner, int
         except Refusal as refusal:
             return web.Response(status=refusal.status, text=f"{refusal}\n")
 
+    async def nothing_else(request: web.Request) -> web.StreamResponse:
+        what = request.path.split("/")[1]
+        return web.Response(status=501, text=f"the process node has logs only, not {what}\n")
+
     application = web.Application(middlewares=[only_the_api_server])
     application.router.add_get("/containerLogs/{namespace}/{pod}/{container}", container_logs)
+    application.router.add_route("*", "/{anything:.*}", nothing_else)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, LOOPBACK, 0, ssl_context=_context(certificates))

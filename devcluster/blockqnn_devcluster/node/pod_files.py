@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +28,8 @@ class PodFiles:
         self._logs = logs / f"{metadata['namespace']}_{metadata['name']}_{metadata['uid']}"
         self._scratch = scratch
         self._programs = programs
-        self._mounts_temporary = any(
-            "emptyDir" in volume
-            for volume in pod["spec"].get("volumes") or []
-            if any(
-                mount["name"] == volume["name"] and mount["mountPath"].rstrip("/") == TEMPORARY
-                for container in _containers(pod["spec"])
-                for mount in container.get("volumeMounts") or []
-            )
-        )
+        volumes = pod["spec"].get("volumes") or []
+        self._empty = {volume["name"] for volume in volumes if "emptyDir" in volume}
 
     @property
     def temporary(self) -> Path:
@@ -65,13 +58,12 @@ class PodFiles:
         message = self._scratch / "messages" / f"{container['name']}-{attempt}"
         message.touch()
         self.log(container["name"], attempt).parent.mkdir(parents=True, exist_ok=True)
-        mounted = self._mounts_temporary and any(
-            mount["mountPath"].rstrip("/") == TEMPORARY
+        mounted = any(
+            mount["name"] in self._empty and mount["mountPath"].rstrip("/") == TEMPORARY
             for mount in container.get("volumeMounts") or []
         )
-        return Places(
-            programs=self._programs, message=message, temporary=self.temporary if mounted else None
-        )
+        temporary = self.temporary if mounted else None
+        return Places(programs=self._programs, message=message, temporary=temporary)
 
     def remove_scratch(self) -> None:
         """Remove what the pod's processes used."""
@@ -98,7 +90,3 @@ def check_host_path(volume: str, source: Mapping[str, Any]) -> None:
     # Without a type nothing is looked at, as in Kubernetes.
     if kind and not expected[kind]():
         raise MountError(f"volume {volume}: hostPath {path} is not a {kind}")
-
-
-def _containers(spec: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
