@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from blockqnn.contract import SCHEMA_VERSION, TRIAL_VARIABLE, TrialSpec
 from blockqnn.search import Proposal
@@ -156,17 +156,21 @@ def _labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
 
 def accelerators(trial: Trial) -> int:
     """Return how many GPUs a trial's container has, of whichever vendor."""
-    containers = merge(
-        {"containers": [{"name": names.CONTAINER, "resources": trial.resources}]},
-        trial.pod_template.spec,
-    )["containers"]
-    trainer = next(c for c in containers if c.get("name") == names.CONTAINER)
-    limits = trainer.get("resources", {}).get("limits", {})
+    base = {"containers": [{"name": names.CONTAINER, "resources": trial.resources}]}
+    containers = merge(base, trial.pod_template.spec)["containers"]
+    listed = containers if isinstance(containers, list) else []
+    trainer = next((c for c in listed if _map(c).get("name") == names.CONTAINER), {})
+    limits = _map(_map(trainer.get("resources")).get("limits"))
     return sum(
         int(count)
         for name, count in limits.items()
-        if ("gpu" in name or "/mig-" in name) and str(count).isdigit()
+        if ("gpu" in name or "/mig-" in name) and str(count).isdecimal()
     )
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    """Take what a Pod template has where a map belongs; the API server refuses anything else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 MERGE_KEYS = {
@@ -185,18 +189,22 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Manifest:
     """Lay one partial manifest over another, as a strategic merge patch does."""
     merged = dict(base)
     for field, value in over.items():
-        below = merged.get(field)
+        below, key = merged.get(field), MERGE_KEYS.get(field, "")
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             merged[field] = merge(below, value)
-        elif isinstance(below, list) and isinstance(value, list) and field in MERGE_KEYS:
-            merged[field] = _merge_items(below, value, MERGE_KEYS[field])
+        elif _has_keys(below, key) and _has_keys(value, key):
+            merged[field] = _merge_items(below, value, key)
         else:
             merged[field] = value
     return merged
 
 
-def _merge_items(base: list[Any], over: list[Any], key: str) -> list[Any]:
-    items = {item.get(key): item for item in base}
+def _has_keys(value: Any, key: str) -> TypeGuard[list[Manifest]]:
+    return isinstance(value, list) and all(isinstance(_map(i).get(key), str) for i in value)
+
+
+def _merge_items(base: list[Manifest], over: list[Manifest], key: str) -> list[Manifest]:
+    items = {item[key]: item for item in base}
     for item in over:
-        items[item.get(key)] = merge(items.get(item.get(key), {}), item)
+        items[item[key]] = merge(items.get(item[key], {}), item)
     return list(items.values())
