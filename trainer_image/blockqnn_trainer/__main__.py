@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     process = TrialProcess(os.environ, options.trial)
-    process.end_on_signal()
+    process.take_over()
     return process.run()
 
 

@@ -1,6 +1,7 @@
-"""What the trainer learns of the machine without importing torch: its age and its processors."""
+"""What the trainer learns of the machine without importing torch: age, processors, memory."""
 
 import os
+import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,3 +69,50 @@ def _cpu_limit(cgroup: Path) -> float | None:
             return None
     # No limit is written as "max" by version 2 of cgroups and as -1 by version 1.
     return int(quota) / int(period) if quota.isdecimal() and int(period) > 0 else None
+
+
+def memory_limit(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:
+    """The memory that this process may use, in bytes: the container's limit, or the machine's."""
+    limits = [_field(meminfo, "MemTotal")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # versions 2 and 1 of cgroups
+        try:
+            text = (cgroup / name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdecimal():  # no limit is written as "max", or as more than any machine has
+            limits.append(int(text))
+    return min(limits)
+
+
+_SHARE = 0.95  # the rest is for what a limit counts besides: page tables, buffers of the kernel
+
+
+def limit_memory(limit: int) -> None:
+    """Make allocations fail that would bring this process to its memory limit.
+
+    Otherwise the kernel kills it there, without a word about the block that needed so much. What is
+    mapped and not touched so far (0.4 GB after torch is imported) does not count; what is mapped
+    from now on counts whether it is touched or not, as tensors are. Does nothing where the kernel
+    has no ``/proc``.
+
+    Args:
+        limit: what :func:`memory_limit` gives, in bytes.
+    """
+    status = Path("/proc/self/status")
+    try:
+        mapped, touched = _field(status, "VmData"), _field(status, "RssAnon")
+    except (OSError, LookupError):
+        return
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    soft = max(mapped, mapped - touched + int(limit * _SHARE))
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _field(path: Path, name: str) -> int:
+    """A field of one of the kernel's tables, in bytes."""
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    raise LookupError(f"{path} has no field {name}")

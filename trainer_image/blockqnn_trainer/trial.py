@@ -8,7 +8,9 @@ from typing import Literal
 import torch
 
 from blockqnn.contract import Outcome, TrialResult, TrialSpec
+from blockqnn.graph import network_parameters
 from blockqnn.nsc import Block
+from blockqnn_trainer import machine
 from blockqnn_trainer.data import Split, load
 from blockqnn_trainer.errors import Infeasible, OutOfMemory
 from blockqnn_trainer.network import (
@@ -57,6 +59,12 @@ def run_trial(spec: TrialSpec, block: Block, progress: Progress) -> TrialResult:
     return progress.result(Outcome.SUCCEEDED, "Completed", accuracy=accuracy)
 
 
+def limit_memory() -> None:
+    """Let a network that is too large for the memory fail, where the network is not on a GPU."""
+    if not torch.cuda.is_available():
+        machine.limit_memory(machine.memory_limit())
+
+
 def _choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -73,6 +81,7 @@ def _build(
     device: torch.device,
     progress: Progress,
 ) -> Network:
+    _check_memory(network_parameters(block, spec.network, split.input_shape, split.classes), device)
     with progress.timed("build"):
         network = build_network(
             block, spec.network, split.input_shape, split.classes, generator=generator
@@ -81,6 +90,24 @@ def _build(
         network = network.to(device)
         progress.macs = count_macs(network, split.input_shape)
     return network
+
+
+_BYTES_PER_PARAMETER = 16
+"""float32: the weight, its gradient, and Adam's two moments."""
+
+
+def _check_memory(parameters: int, device: torch.device) -> None:
+    """Refuse at once what cannot fit, before minutes go into drawing its weights."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    else:
+        memory = machine.memory_limit()
+    needed = parameters * _BYTES_PER_PARAMETER
+    if needed > memory:
+        raise OutOfMemory(
+            f"The network has {parameters:,} parameters; they, their gradients and Adam's moments "
+            f"need {needed / 1e9:,.1f} GB of memory, but there are {memory / 1e9:,.1f} GB."
+        )
 
 
 def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
@@ -130,9 +157,13 @@ class _Log:
         )
 
 
-_MEMORY_ERRORS = ("DefaultCPUAllocator", "Storage size calculation overflowed", "ALLOC_FAILED")
-"""Marks of exhausted memory in torch's RuntimeErrors: its CPU allocator, sizes beyond 64 bits,
-and the libraries of CUDA, which have workspaces of their own."""
+_MEMORY_ERRORS = (
+    "DefaultCPUAllocator",
+    "Storage size calculation overflowed",  # a tensor of more bytes than 64 bits count
+    "could not create a primitive",  # oneDNN, when its code or its scratchpad finds no room
+    "ALLOC_FAILED",  # the libraries of CUDA, which have workspaces of their own
+)
+"""Marks of exhausted memory in torch's RuntimeErrors (measured at 30 limits on one network)."""
 
 
 @contextmanager
