@@ -88,7 +88,9 @@ def _build(directory: Path, announce: Announce) -> None:
         "about five minutes on two cores the first time"
     )
     partial = directory.parent.with_name(f"{directory.parent.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
+    # We hold the lock: whatever is unfinished there was left by a build that was killed.
+    for unfinished in cache_home().glob("*.partial-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     try:
         (partial / "bin").mkdir(parents=True)
         with ProcessFamily() as family:

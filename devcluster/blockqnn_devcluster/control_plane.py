@@ -97,6 +97,10 @@ class Components:
                 raise StartError(f"{what} not ready after {READY_WITHIN:.0f} s; see {logs}")
             time.sleep(POLL)
 
+    def check_guarded(self) -> None:
+        """Raise `DevClusterError` where nobody would end the components of a killed cluster."""
+        self._family.check_guarded()
+
     def drop(self, component: Component) -> None:
         """Forget a component that has ended, and kill what it left."""
         kill_and_wait(component.process)

@@ -93,6 +93,7 @@ class ProcessFamily:
         Its own session keeps a Ctrl-C in the terminal from reaching it: this process decides in
         which order things end. Raises `OSError` where the command cannot be executed.
         """
+        self.check_guarded()
         parent, facts = os.getpid(), self._facts
 
         def enter() -> None:
@@ -119,7 +120,14 @@ class ProcessFamily:
 
     def forget(self, process: subprocess.Popen[bytes]) -> None:
         """Tell the guardian that the process group is gone, before its number is used again."""
-        os.write(self._facts, b"-%d\n" % process.pid)
+        # Without a guardian there is nobody to tell; the next spawn says so.
+        with suppress(BrokenPipeError):
+            os.write(self._facts, b"-%d\n" % process.pid)
+
+    def check_guarded(self) -> None:
+        """Raise `DevClusterError` where somebody killed the guardian: nothing would be safe."""
+        if self._guardian.poll() is not None:
+            raise DevClusterError("the guardian process was killed: no process may be left alone")
 
     def remove_at_end(self, directory: Path) -> None:
         """Have the directory removed by the guardian, should this process not do it itself."""

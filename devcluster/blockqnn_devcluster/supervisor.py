@@ -206,6 +206,7 @@ def _watch(
         # The other end of the lifeline may live on in a child that the asker forked.
         if readable or (lifeline and os.getppid() != parent):
             raise Stopped
+        components.check_guarded()
         for component in components.running[:]:
             status = component.process.poll()
             if status is None:

@@ -362,7 +362,7 @@ def test_a_status_is_seen_promptly_after_the_exit(
                 break
         seen = time.time()
         watcher.terminate()
-    # About 60 ms on an idle machine; the limit leaves room for one whose cores are all busy.
+    # The median is 20 ms on two cores; the limit leaves room for one whose cores are all busy.
     assert seen - float(witness.read_text()) < 1.0
     witness.unlink()
 
