@@ -161,6 +161,7 @@ def make_job(
     block: Block = A,
     *,
     result: TrialResult | str | None = None,
+    code: str | None = None,
     **changes: Any,
 ) -> TrialJob:
     """A trial's Job as it is observed; running unless a condition or a result says more."""
@@ -169,7 +170,7 @@ def make_job(
         "owner_uid": UID,
         "trial": trial,
         "attempt": 0,
-        "block": str(block),
+        "block": str(block) if code is None else code,
         "block_hash": canonical_hash(block),
         "result": result.write() if isinstance(result, TrialResult) else result,
         "archived": False,

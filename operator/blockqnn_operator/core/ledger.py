@@ -5,7 +5,7 @@ looked at as can matter now: those with a Job, those before them, and the next t
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
@@ -99,7 +99,11 @@ def survey(observed: Observed, state: SearchState) -> Ledger:
         if startable >= state.settings.parallelism and proposal.trial > last_job:
             break
         job = jobs.get(proposal.trial)
-        trial = _open(proposal, job, pods, originals, observed.now)
+        trial = (
+            _started(proposal, job, pods[job.name], state, observed.now)
+            if job is not None
+            else _without_job(proposal, originals)
+        )
         originals.add(trial)
         startable += trial.stage in (Stage.UNSTARTED, Stage.RUNNING)
         trials.append(trial)
@@ -148,18 +152,24 @@ class _Originals:
             self._open.setdefault(trial.proposal.hash, trial)
 
 
-def _open(
+def _started(
     proposal: Proposal,
-    job: TrialJob | None,
-    pods: dict[str, list[TrialPod]],
-    originals: _Originals,
+    job: TrialJob,
+    pods: Sequence[TrialPod],
+    state: SearchState,
     now: datetime,
 ) -> OpenTrial:
-    if job is not None:
-        adopted = _adopt(proposal, job)
-        judgement = judge(job, pods.get(job.name, ()), now)
-        stage = Stage.OVER if judgement.verdict else Stage.RUNNING
-        return OpenTrial(adopted, stage, job, judgement.verdict, judgement)
+    adopted = _adopt(proposal, job, state)
+    if adopted is None:
+        message = f"Its Job trains {job.block!r}, which is no block of this search."
+        verdict = Verdict(Outcome.FAILED, "BlockInvalid", message)
+        return OpenTrial(proposal, Stage.OVER, job, verdict)
+    judgement = judge(job, pods, now)
+    stage = Stage.OVER if judgement.verdict else Stage.RUNNING
+    return OpenTrial(adopted, stage, job, judgement.verdict, judgement)
+
+
+def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:
     original = originals.find(proposal.hash)
     if original is None:
         return OpenTrial(proposal, Stage.UNSTARTED)
@@ -171,12 +181,17 @@ def _open(
     return OpenTrial(proposal, Stage.OVER, verdict=original.verdict, shared_with=shared)
 
 
-def _adopt(proposal: Proposal, job: TrialJob) -> Proposal:
-    """Take the block that a Job trains: it wins over what would be proposed today."""
+def _adopt(proposal: Proposal, job: TrialJob, state: SearchState) -> Proposal | None:
+    """Take the block that a Job trains: it wins over what would be proposed today.
+
+    None when the agent could not learn from it.
+    """
     if job.block_hash == proposal.hash:
         return proposal
     try:
         block = Block.parse(job.block)
     except InvalidBlock:
-        return proposal
+        return None
+    if len(block) > state.settings.space.max_layers:
+        return None
     return replace(proposal, block=block, hash=canonical_hash(block))

@@ -159,7 +159,7 @@ def accelerators(trial: Trial) -> int:
     base = {"containers": [{"name": names.CONTAINER, "resources": trial.resources}]}
     containers = merge(base, trial.pod_template.spec)["containers"]
     listed = containers if isinstance(containers, list) else []
-    trainer = next((c for c in listed if _map(c).get("name") == names.CONTAINER), {})
+    trainer: Manifest = next((c for c in listed if _map(c).get("name") == names.CONTAINER), {})
     limits = _map(_map(trainer.get("resources")).get("limits"))
     return sum(
         int(count)
