@@ -49,7 +49,7 @@ static: $(INSTALLED) ## formatting, linting, types, boundaries
 unit: $(INSTALLED) ## the unit tests, in seconds
 	$(BIN)/python -m pytest tests/unit -n 2 -q
 
-cluster: $(INSTALLED) ## the tests against a real API server
+cluster: programs ## the tests against a real API server
 	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -n 2 -q
 
 format: $(INSTALLED) ## lay the code out

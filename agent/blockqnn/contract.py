@@ -22,6 +22,9 @@ SCHEMA_VERSION: Literal[1] = 1
 TRIAL_VARIABLE = "BLOCKQNN_TRIAL"
 """The environment variable that carries the :class:`TrialSpec`."""
 
+THREADS_VARIABLE = "BLOCKQNN_THREADS"
+"""The environment variable that fixes how many threads a training on processors uses, from 1."""
+
 RESULT_LIMIT = 3584
 """The size of a result in bytes: Kubernetes keeps 4,096 of a termination message."""
 

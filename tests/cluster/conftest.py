@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from searching import installed, make_searching, searching
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.errors import NotRunningError
 from blockqnn_devcluster.layout import DIRECTORY_VARIABLE
+
+__all__ = ["installed", "make_searching", "searching"]
 
 
 class Eventually(Protocol):
@@ -68,19 +71,28 @@ def _shared(folder: Path) -> Iterator[DevCluster]:
 
 
 @pytest.fixture
-def namespace(cluster: DevCluster, eventually: Eventually) -> Iterator[str]:
+def make_namespace(cluster: DevCluster, eventually: Eventually) -> Iterator[Callable[[], str]]:
+    """Return a function that makes a fresh namespace in which pods can be created."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test-{uuid.uuid4().hex[:8]}"
+        cluster.kubectl("create", "namespace", name)
+        made.append(name)
+        # The API server refuses pods until the controller manager has made this account.
+        account = ("get", "serviceaccount", "default", "-n", name)
+        eventually(lambda: cluster.kubectl(*account, check=False).returncode == 0)
+        return name
+
+    yield make
+    for name in made:
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[[], str]) -> str:
     """A fresh namespace in which pods can be created, deleted after the test."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.kubectl("create", "namespace", name)
-    # The API server refuses pods until the controller manager has made this account.
-    eventually(
-        lambda: (
-            cluster.kubectl("get", "serviceaccount", "default", "-n", name, check=False).returncode
-            == 0
-        )
-    )
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    return make_namespace()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """The Job of a trial, as the API server takes it. Pure."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from blockqnn.contract import SCHEMA_VERSION, TRIAL_VARIABLE, TrialSpec
+from blockqnn.contract import SCHEMA_VERSION, THREADS_VARIABLE, TRIAL_VARIABLE, TrialSpec
 from blockqnn.search import Proposal
 from blockqnn_operator.api import names
 from blockqnn_operator.api.durations import seconds
@@ -20,6 +21,8 @@ SHUTDOWN_SECONDS = 10
 
 TRAINER_USER = 65532
 """The user that the trainer runs as, that of the image; any but root would do."""
+
+_CPU_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m?)$")
 
 Manifest = dict[str, Any]
 
@@ -100,9 +103,7 @@ def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
         "name": names.CONTAINER,
         "image": settings.trial.image,
         "command": ["blockqnn-train", "run"],
-        "env": [
-            {"name": TRIAL_VARIABLE, "value": spec.model_dump_json()},
-        ],
+        "env": [{"name": TRIAL_VARIABLE, "value": spec.model_dump_json()}, *_threads(settings)],
         "resources": settings.trial.resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -111,6 +112,22 @@ def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
         },
         "volumeMounts": mounts,
     }
+
+
+def _threads(settings: BlockSearchSpec) -> list[Manifest]:
+    """Tell the trainer how many processors it was given, where the resources say so.
+
+    A container with a request and no limit sees every processor of its node, and trainings that
+    each use all of them slow one another down many times over. It also keeps results comparable: a
+    training on a processor is the same to the last bit for the same number of threads only.
+    """
+    resources = settings.trial.resources
+    asked = resources.get("limits", {}).get("cpu", resources.get("requests", {}).get("cpu"))
+    match = _CPU_QUANTITY.match(str(asked))
+    if match is None:
+        return []
+    processors = float(match[1]) / (1000 if match[2] else 1)
+    return [{"name": THREADS_VARIABLE, "value": str(max(1, int(processors)))}]
 
 
 def _dataset_volume(settings: BlockSearchSpec) -> list[Manifest]:
