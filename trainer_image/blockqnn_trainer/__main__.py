@@ -23,7 +23,7 @@ exit status of run:
 def main() -> NoReturn:
     """Run the command line and end the process."""
     options = parse(sys.argv[1:])
-    status = _run(options) if options.command == "run" else _describe(options)
+    status = _run(options) if options.command == "run" else describe_command(options)
     sys.stdout.flush()
     sys.stderr.flush()
     # Taking the interpreter and torch apart again takes time and changes nothing.
@@ -61,7 +61,8 @@ def _run(options: argparse.Namespace) -> int:
     return process.run()
 
 
-def _describe(options: argparse.Namespace) -> int:
+def describe_command(options: argparse.Namespace) -> int:
+    """Print the network of a block; return the exit status."""
     # Imported here because it imports torch, which `run` does after reading its input.
     from blockqnn_trainer.describe import describe
 

@@ -106,16 +106,14 @@ def _npz_files(path: Path) -> list[Path]:
 
 def _read_npz_file(path: Path) -> Arrays:
     try:
-        with numpy.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as stream:
+            file = numpy.load(stream, allow_pickle=False)
             if not isinstance(file, numpy.lib.npyio.NpzFile):
                 raise DatasetInvalid(
                     f"{path} is a single array; an npz file with the arrays x and y is needed."
                 )
-            for key in ("x", "y"):
-                if key not in file.files:
-                    found = ", ".join(file.files) or "none"
-                    raise DatasetInvalid(f"{path} has no array {key}; its arrays: {found}.")
-            x, y = file["x"], file["y"]
+            x, y = _member(path, file, "x"), _member(path, file, "y")
     except PermissionError:
         raise DatasetInvalid(
             f"{path} may not be read by this process, whose user id is {os.getuid()}."
@@ -124,6 +122,14 @@ def _read_npz_file(path: Path) -> Arrays:
         raise DatasetInvalid(f"{path} cannot be read as an npz file: {error}.") from None
     _check_arrays(path, x, y)
     return x, y.astype(numpy.int64)
+
+
+def _member(path: Path, file: numpy.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
+    if key not in file.files:
+        found = ", ".join(file.files) or "none"
+        raise DatasetInvalid(f"{path} has no array {key}; its arrays: {found}.")
+    array: NDArray[Any] = file[key]
+    return array
 
 
 def _check_arrays(path: Path, x: NDArray[Any], y: NDArray[Any]) -> None:

@@ -111,7 +111,7 @@ def _check_memory(parameters: int, device: torch.device) -> None:
 
 
 def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
-    threads = f" with {torch.get_num_threads()} threads" if progress.device == "cpu" else ""
+    threads = f" with {torch.get_num_threads()} thread(s)" if progress.device == "cpu" else ""
     size = "x".join(str(length) for length in split.training.pixels.shape[1:])
     print(
         f"trial {spec.trial} attempt {spec.attempt} of {spec.search}: block {spec.block}, "
