@@ -70,10 +70,10 @@ def _counts(status: Mapping[str, Any]) -> Text:
     text = Text(f"running {counts.get('running', 0)}")
     for outcome in Outcome:
         text.append(f"   {outcome.lower()} {counts.get(outcome.lower(), 0)}", _COLOURS[outcome])
-    text.append(f"   epsilon {status.get('epsilon', 1):g}")
+    text.append(f"\nepsilon {status.get('epsilon', 1):g}")
     best = status.get("best")
     if best:
-        text.append(f"   best {best['accuracy']:.2%} (trial {best['trial']})", "bold")
+        text.append(f"   best accuracy {best['accuracy']:.2%} (trial {best['trial']})", "bold")
     return text
 
 
@@ -111,7 +111,12 @@ def best_block(search: SearchView) -> RenderableType:
     if best.get("parameters") is not None:
         facts += f", {best['parameters']:,} parameters, {best.get('macs', 0):,} MACs"
     return Group(
-        Text(str(block), style="bold"), Text(), Text(text_drawing(block)), Text(), Text(facts)
+        # A space between the layers lets a long code wrap; it is read back just the same.
+        Text(" ".join(str(layer) for layer in block), style="bold"),
+        Text(),
+        Text(text_drawing(block)),
+        Text(),
+        Text(facts),
     )
 
 

@@ -54,10 +54,11 @@ def main() -> int:
     console.rule("the best block")
     console.print(pictures.best_block(search))
     console.print()
-    console.print(pictures.learning(search))
+    console.print(pictures.learning(search), soft_wrap=True)
     console.print(
         f"The demo took {time.monotonic() - started:.0f} s and has cleaned up after itself. "
-        "Next: README.md says how to search on a cluster of your own."
+        "Next: README.md says how to search on a cluster of your own.",
+        soft_wrap=True,
     )
     return 0
 
