@@ -271,11 +271,12 @@ def _degraded(
     failed = [t for t in ledger.trials if t.outcome is Outcome.FAILED and t.verdict]
     if failed and failed[-1].verdict:
         return True, Reason.TRIALS_FAILED, _failure(failed[-1].number, failed[-1].verdict.message)
-    stored = state.archive.outcomes[Outcome.FAILED]
+    # One failure must not mark a search of days for ever: the latest iteration is what counts.
+    latest = state.archive.records[-state.settings.agent.batch_size :]
+    stored = [record for record in latest if record.outcome is Outcome.FAILED]
     if stored:
-        last = next(r for r in reversed(state.archive.records) if r.outcome is Outcome.FAILED)
-        return True, Reason.TRIALS_FAILED, _failure(last.trial, last.message)
-    return False, Reason.AS_EXPECTED, "Every trial so far ended with a result."
+        return True, Reason.TRIALS_FAILED, _failure(stored[-1].trial, stored[-1].message)
+    return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
 
 
 def _failure(trial: int, message: str) -> str:
