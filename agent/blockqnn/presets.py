@@ -23,10 +23,14 @@ _CVPR2018: Preset = {
         "randomStep": "TypeFirst",  # not said; supported by CVPR appendix B
         "learningRate": 0.01,  # CVPR 4.2
         "discount": 1.0,  # CVPR 4.2
+        "duplicates": "Keep",  # not said
+        "state": "LastLayer",  # CVPR 3.2
         "shaping": "CVPR2018",  # CVPR 3.2
+        "rewardScale": "Percent",  # CVPR 4.2
         "initialValue": 0.0,  # not said; MetaQNN, algorithm 1
         "epsilonSchedule": [stage.model_dump() for stage in PAPERS_SCHEDULE],  # CVPR 4.2, AAAI T. 2
-        "replay": {"sampleSize": 64, "updates": 64},  # CVPR 4.2
+        "replay": {"sampleSize": 64, "updates": 64, "weighting": "Uniform"},  # CVPR 4.2
+        "evolution": {"populationSize": 50, "sampleSize": 10},
     },
     "reward": {
         "macsWeight": 1.0,  # CVPR 4.2

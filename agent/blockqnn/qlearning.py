@@ -22,42 +22,19 @@ Once more::
     Q(start, a1) = 0.99 x 0.306 + 0.01 x (30 + 1.194) = 0.61488
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Literal
 
-from blockqnn.replay import Episode
-from blockqnn.settings import AgentSettings
-from blockqnn.space import START, Choices, RandomStep, Space, pick
-
-Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"]
-
-
-def shaped(reward: float, length: int, shaping: Shaping) -> tuple[float, float]:
-    """Split the reward of a block over its layers.
-
-    Over a block of T layers the sums are, with a discount of 1: MetaQNN and Uniform r, CVPR2018
-    r + r (T - 1) / T, AAAI2017 T r. So the papers' own two favour long blocks.
-
-    Args:
-        reward: the reward r of the block.
-        length: the number T of its layers, the terminal included.
-        shaping: `CVPR2018` (section 3.2), `AAAI2017` (equation 2), `MetaQNN` (nothing before the
-            end) or `Uniform` (every layer the same share).
-
-    Returns:
-        The reward of each layer before the terminal, and that of the terminal.
-    """
-    share = reward / length
-    match shaping:
-        case "AAAI2017":
-            return reward, reward
-        case "CVPR2018":
-            return share, reward
-        case "MetaQNN":
-            return 0.0, reward
-        case "Uniform":
-            return share, share
+from blockqnn.search_space import (
+    START,
+    Candidate,
+    Choices,
+    Prefix,
+    RandomStep,
+    SearchSpace,
+    draw_part,
+    pick,
+)
 
 
 class QTable:
@@ -65,28 +42,50 @@ class QTable:
 
     Only values that were ever updated are stored; of the two million in the papers' space, a whole
     search touches some tens of thousands.
+
+    Args:
+        space: what may follow what.
+        learning_rate: alpha, how far an update moves a value, above 0 and at most 1.
+        discount: gamma, the weight of what comes after the next reward, from 0 to 1.
+        initial_value: the value of what was never tried.
+        step: how one of several layers of equal value is drawn.
     """
 
-    def __init__(self, space: Space, settings: AgentSettings) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        learning_rate: float,
+        discount: float,
+        initial_value: float,
+        step: RandomStep,
+    ) -> None:
         self._space = space
-        self._rate = settings.learning_rate
-        self._discount = settings.discount
-        self._shaping: Shaping = settings.shaping
-        self._initial = settings.initial_value
+        self._rate = learning_rate
+        self._discount = discount
+        self._initial = initial_value
+        self._step = step
+        self._candidates: list[Candidate] = []
         self._rows: dict[int, dict[int, float]] = {}
-        self._sizes = [len(space.choices(index)) for index in range(1, space.max_layers + 1)]
 
     @property
     def rows(self) -> Mapping[int, Mapping[int, float]]:
         """The stored values: number of the last layer -> number of the next layer -> value."""
         return self._rows
 
-    def update(self, episode: Episode) -> None:
-        """Learn from one block, from its terminal back to its first layer."""
-        layers = episode.layers
-        before, last = shaped(episode.reward, len(layers), self._shaping)
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next block; its number counts from 0."""
+        self._candidates.append(candidate)
+
+    def update(self, number: int, rewards: Sequence[float]) -> None:
+        """Learn from one block, from its terminal back to its first layer.
+
+        Args:
+            number: the number of the block.
+            rewards: the reward of each of its layers.
+        """
+        layers = self._candidates[number]
         rate, keep, initial = self._rate, 1 - self._rate, self._initial
-        target = last
+        target = rewards[-1]
         for place in range(len(layers) - 1, -1, -1):
             state = layers[place - 1] if place else START
             row = self._rows.get(state)
@@ -94,24 +93,23 @@ class QTable:
                 row = self._rows[state] = {}
             action = layers[place]
             row[action] = keep * row.get(action, initial) + rate * target
-            best = max(row.values())
-            if best < initial and len(row) < self._sizes[place]:
-                best = initial
-            target = before + self._discount * best
+            if place:
+                best = max(row.values())
+                if best < initial and len(row) < len(self._space.choices(layers[:place])):
+                    best = initial
+                target = rewards[place - 1] + self._discount * best
 
-    def best(self, state: int, index: int, random: Random, step: RandomStep) -> int:
+    def best(self, prefix: Prefix, random: Random) -> int:
         """Choose the next layer with the highest value.
 
         Args:
-            state: the number of the last layer.
-            index: the index of the next layer.
-            random: decides among layers of equal value.
-            step: how it decides: as a random layer is drawn, but among the equals only.
+            prefix: the layers chosen so far.
+            random: decides among layers of equal value, as a random layer is drawn.
         """
-        choices = self._space.choices(index)
-        row = self._rows.get(state)
+        choices = self._space.choices(prefix)
+        row = self._rows.get(prefix[-1] if prefix else START)
         if not row:
-            return self._space.draw(choices, random, step)
+            return draw_part(choices, random, self._step)
         best = max(row.values())
         untried = len(row) < len(choices)
         if untried and self._initial >= best:
@@ -119,7 +117,7 @@ class QTable:
             equals = [one for one in choices.numbers if row.get(one, initial) == initial]
         else:
             equals = sorted([one for one, value in row.items() if value == best])
-        return _draw_among(equals, choices, random, step)
+        return _draw_among(equals, choices, random, self._step)
 
 
 def _draw_among(equals: list[int], choices: Choices, random: Random, step: RandomStep) -> int:

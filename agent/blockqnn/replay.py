@@ -1,38 +1,75 @@
 """The replay memory: past trials, to be learned from again (CVPR 2018, section 4.2)."""
 
+from bisect import bisect
+from collections.abc import Sequence
+from itertools import accumulate
 from random import Random
-from typing import NamedTuple
+from typing import Literal
 
-from blockqnn.space import pick
+from blockqnn.search_space import pick
+
+Weighting = Literal["Uniform", "Rank"]
+
+_TOP_SHARE = 0.05
+"""The share of the memory, from the best down, after which the weight has fallen to one half."""
 
 
-class Episode(NamedTuple):
-    """A trial as the agent remembers it."""
+def rank_rewards(rewards: Sequence[float]) -> list[float]:
+    """Replace each reward by the share of rewards below it, from 0 to 1.
 
-    layers: tuple[int, ...]
-    """The numbers of the block's layers (:class:`blockqnn.space.Space`)."""
-    reward: float
-    """The reward of the whole block, in percent."""
+    The lowest of m becomes 1/2m, the next 3/2m, and so on; equal rewards share the mean of their
+    ranks. So outliers lose their weight, and the scale of a data set does not matter.
+    """
+    count = len(rewards)
+    order = sorted(range(count), key=rewards.__getitem__)
+    ranked = [0.0] * count
+    first = 0
+    while first < count:
+        last = first
+        while last + 1 < count and rewards[order[last + 1]] == rewards[order[first]]:
+            last += 1
+        for place in range(first, last + 1):
+            ranked[order[place]] = (first + last + 1) / (2 * count)
+        first = last + 1
+    return ranked
 
 
 class ReplayMemory:
-    """All episodes of a search, in trial order.
+    """The rewards of all trained blocks of a search, in trial order.
 
     A block that was proposed twice is remembered twice, as the papers' batches hold it.
     """
 
-    def __init__(self) -> None:
-        self._episodes: list[Episode] = []
+    def __init__(self, weighting: Weighting) -> None:
+        self._weighting = weighting
+        self._rewards: list[float] = []
 
     def __len__(self) -> int:
-        return len(self._episodes)
+        return len(self._rewards)
 
-    def append(self, episode: Episode) -> None:
-        """Remember the next episode."""
-        self._episodes.append(episode)
+    @property
+    def rewards(self) -> Sequence[float]:
+        """The rewards; their places are the numbers that :meth:`draw` returns."""
+        return self._rewards
 
-    def sample(self, size: int, random: Random) -> list[Episode]:
-        """Draw episodes with replacement, all with the same probability; none from no memory."""
-        if not self._episodes:
+    def append(self, reward: float) -> None:
+        """Remember the next block."""
+        self._rewards.append(reward)
+
+    def draw(self, size: int, random: Random) -> list[int]:
+        """Draw numbers of blocks with replacement; none from no memory.
+
+        With the weighting `Uniform` all are equally likely. With `Rank` the probability of the
+        block with k better ones, of m, is proportional to 1 / (k + 0.05 m + 1).
+        """
+        count = len(self._rewards)
+        if not count:
             return []
-        return [pick(self._episodes, random) for _ in range(size)]
+        if self._weighting == "Uniform":
+            return [pick(range(count), random) for _ in range(size)]
+        best_first = sorted(range(count), key=lambda number: (-self._rewards[number], number))
+        limits = list(accumulate(1 / (k + _TOP_SHARE * count + 1) for k in range(count)))
+        total = limits[-1]
+        return [
+            best_first[min(bisect(limits, random.random() * total), count - 1)] for _ in range(size)
+        ]

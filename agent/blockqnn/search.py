@@ -18,10 +18,23 @@ from blockqnn.nsc import Block
 from blockqnn.reward import floor_reward, redefined_reward
 from blockqnn.schedule import scaled
 from blockqnn.settings import SearchSettings
+from blockqnn.space import Space
 from blockqnn.strategies import STRATEGIES
-from blockqnn.strategies.base import Experience
+from blockqnn.strategies.base import Feedback
 
 __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What became of one trial."""
+
+    trial: int
+    """Its number, counted from 0 over the whole search."""
+    block: Block
+    """The block that was trained: as proposed, or as an earlier version had proposed it."""
+    reward: float | None
+    """The redefined reward in percent; None when the trial failed, which teaches nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +68,8 @@ class Search:
             settings = settings.model_copy(update={"agent": agent})
         self._settings = settings
         self._batch_size = settings.agent.batch_size
-        self._strategy = STRATEGIES[settings.agent.algorithm](settings, seed)
+        self._space = Space(settings.space)
+        self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
 
@@ -94,9 +108,10 @@ class Search:
         known = self._proposals.get(iteration)
         if known is None:
             first = iteration * self._batch_size
+            blocks = [self._space.decode(one) for one in self._strategy.propose(iteration)]
             known = tuple(
                 Proposal(trial, iteration, block, canonical_hash(block))
-                for trial, block in enumerate(self._strategy.propose(iteration), first)
+                for trial, block in enumerate(blocks, first)
             )
             self._proposals[iteration] = known
         return known
@@ -127,9 +142,10 @@ class Search:
         """
         self._check(batch)
         try:
-            self._strategy.learn(self._learned, batch)
+            feedback = [Feedback(self._space.encode(one.block), one.reward) for one in batch]
         except InvalidBlock as error:
             raise InvalidHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
+        self._strategy.learn(self._learned, feedback)
         self._proposals.pop(self._learned, None)
         self._learned += 1
 

@@ -33,12 +33,27 @@ class ReplaySettings(Model):
     """How many times a drawn trial updates the values, in turn: the first, the second, and so on,
     then the first again. The papers: 64 updates of 64 trials."""
 
+    weighting: Literal["Uniform", "Rank"]
+    """How likely each trial is drawn: `Uniform`, all alike, as in the papers; `Rank`, the better
+    the likelier, in proportion to 1 / (k + 0.05 m + 1) for the trial with k better ones, of m."""
+
+
+class EvolutionSettings(Model):
+    """How regularized evolution breeds (Real et al. 2019); only `algorithm: Evolution` does."""
+
+    population_size: Annotated[int, Field(ge=2, le=10_000)]
+    """How many of the latest trials may have offspring; as many come at random first."""
+
+    sample_size: Annotated[int, Field(ge=1, le=10_000)]
+    """How many of them are drawn for each offspring, of which the best is its parent."""
+
 
 class AgentSettings(Model):
     """How blocks are proposed and what is learned from them."""
 
-    algorithm: Literal["QLearning", "RandomSearch"]
-    """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A)."""
+    algorithm: Literal["QLearning", "RandomSearch", "Evolution"]
+    """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A);
+    `Evolution` is regularized evolution, the baseline of the field (Real et al. 2019)."""
 
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """How many blocks are proposed at a time, from the same values. The papers: 64."""
@@ -57,20 +72,36 @@ class AgentSettings(Model):
     discount: Annotated[float, Field(ge=0, le=1)]
     """The weight of later rewards: gamma in the papers, 1."""
 
-    shaping: Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"]
+    duplicates: Literal["Keep", "Redraw"]
+    """What becomes of a block that means the same network as an earlier one: `Keep` proposes it,
+    as in the papers, and it shares the earlier result; `Redraw` draws again, up to 200 times."""
+
+    state: Literal["LastLayer", "BackOff"]
+    """What values are kept for. `LastLayer`: each next layer after each last layer, indices and
+    predecessors included, as in the papers. `BackOff`: kinds of next layers in kinds of situations,
+    from coarse to fine, so that a few hundred trials suffice."""
+
+    shaping: Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
     """The reward of each layer of a block with T layers and the reward r.
 
     `CVPR2018`: r/T, and r for the terminal; `AAAI2017`: r; `MetaQNN`: 0, and r for the terminal;
-    `Uniform`: r/T, which alone does not favour longer blocks and yet rewards every layer.
+    `Uniform`: r/T, which does not add up to more for longer blocks and yet rewards every layer;
+    `Learned`: what a regression over all trials puts down to each layer, adding up to r.
     """
 
+    reward_scale: Literal["Percent", "Rank"]
+    """What is learned from: `Percent`, the reward itself, as in the papers; `Rank`, the share of
+    trials so far with a lower reward, from 0 to 1, ranked anew after each iteration."""
+
     initial_value: Annotated[float, Field(ge=-1000, le=1000)]
-    """The value of what was never tried, in percent of accuracy. MetaQNN's algorithm: 0."""
+    """The value of what was never tried, on the scale of the reward. MetaQNN's algorithm: 0."""
 
     epsilon_schedule: Annotated[tuple[EpsilonStage, ...], Field(min_length=1, max_length=64)]
     """How likely a layer is drawn at random, stage after stage (CVPR 2018, Table 2)."""
 
     replay: ReplaySettings
+
+    evolution: EvolutionSettings
 
 
 class RewardSettings(Model):

@@ -10,40 +10,22 @@ What the papers leave open, and the reading taken here: the first layer is free 
 come at once (CVPR 2018, Fig. 4 shows both), and the limit includes the terminal.
 
 The agent deals in numbers of layers, which are small integers: each legal layer has one, in the
-order of the index, then of the type. The number of a layer also stands for the state of having
-chosen it last; :data:`START` is the state before the first layer.
+order of the index, then of the type. A block is the sequence of its layers' numbers
+(:mod:`blockqnn.search_space`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from random import Random
-from typing import Literal, TypeVar
 
 from blockqnn.errors import InvalidBlock
+from blockqnn.graph import canonical_hash
+from blockqnn.mutation import mutate_body
 from blockqnn.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType
+from blockqnn.search_space import Candidate, Choices, Key, Prefix, RandomStep, draw_candidate
 from blockqnn.settings import SpaceSettings
-
-START = 0
-"""The state before the first layer; no layer has this number."""
-
-RandomStep = Literal["TypeFirst", "Flat"]
-"""How a random layer is drawn: its type first and then within it, or among all layers alike."""
-
-Option = TypeVar("Option")
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """The legal next layers."""
-
-    numbers: range
-    """Their numbers, ascending."""
-    by_type: tuple[range, ...]
-    """The same numbers, apart for each type of layer that is legal, in the order of the types."""
-
-    def __len__(self) -> int:
-        return len(self.numbers)
+from blockqnn.situation import describe, draw_layer, features, names, option_of
+from blockqnn.situation import options as situation_options
 
 
 class Space:
@@ -66,26 +48,26 @@ class Space:
                 ranges.append(range(start, len(self._layers)))
         return Choices(range(first, len(self._layers)), tuple(ranges))
 
-    def choices(self, index: int) -> Choices:
-        """Return the layers that may stand at `index`, from 1 to the limit, behind any prefix.
+    def choices(self, prefix: Prefix) -> Choices:
+        """Return the layers that may follow a prefix.
 
         In this space only the length of a prefix matters to what may follow it.
         """
-        return self._choices[index - 1]
+        return self._choices[len(prefix)]
 
     def layer(self, number: int) -> Layer:
         """Return the layer with a number."""
         return self._layers[number]
 
-    def is_terminal(self, number: int) -> bool:
-        """Whether a layer ends its block."""
-        return self._layers[number].type is LayerType.TERMINAL
+    def is_complete(self, prefix: Prefix) -> bool:
+        """Whether a prefix ends with a terminal."""
+        return bool(prefix) and self._layers[prefix[-1]].type is LayerType.TERMINAL
 
-    def decode(self, numbers: Sequence[int]) -> Block:
+    def decode(self, numbers: Candidate) -> Block:
         """Return the block with the layers of these numbers."""
         return Block(tuple([self._layers[number] for number in numbers]))
 
-    def encode(self, block: Block) -> tuple[int, ...]:
+    def encode(self, block: Block) -> Candidate:
         """Return the numbers of a block's layers.
 
         Raises:
@@ -98,29 +80,49 @@ class Space:
             )
         return tuple([self._numbers[_key(layer)] for layer in block.layers])
 
-    def draw(self, choices: Choices, random: Random, step: RandomStep) -> int:
-        """Draw one of the choices at random and return its number."""
-        if step == "Flat":
-            return pick(choices.numbers, random)
-        return pick(pick(choices.by_type, random), random)
+    def identity(self, candidate: Candidate) -> str:
+        """Return the canonical hash of a block."""
+        return canonical_hash(self.decode(candidate))
+
+    def mutate(self, candidate: Candidate, random: Random) -> Candidate:
+        """Change one thing about a block (:mod:`blockqnn.mutation`)."""
+        body = self._read(candidate)[:-1]
+        while True:
+            changed = mutate_body(body, random)
+            if changed is not None and len(changed) < self.max_layers:
+                end = Layer(len(changed) + 1, LayerType.TERMINAL, 0, 0, 0)
+                return tuple([self._numbers[_key(layer)] for layer in (*changed, end)])
 
     def random_block(self, random: Random, step: RandomStep) -> Block:
         """Draw a whole block, layer by layer."""
-        numbers: list[int] = []
-        state = START
-        while not self.is_terminal(state):
-            state = self.draw(self.choices(len(numbers) + 1), random, step)
-            numbers.append(state)
-        return self.decode(numbers)
+        return self.decode(draw_candidate(self, random, step))
 
+    def _read(self, prefix: Prefix) -> list[Layer]:
+        return [self._layers[number] for number in prefix]
 
-def pick(options: Sequence[Option], random: Random) -> Option:
-    """Draw one of the options, each with the same probability.
+    def situation(self, prefix: Prefix) -> Key:
+        """Return what of a prefix matters to the next layer (:mod:`blockqnn.situation`)."""
+        return describe(self._read(prefix), self.max_layers)
 
-    Python promises to repeat `Random.random` in later versions, but not the methods on top of it:
-    an upgrade in the middle of a search must not change what it proposes.
-    """
-    return options[int(random.random() * len(options))]
+    def options(self, situation: Key) -> Sequence[Key]:
+        """Return the operations with the relations of their predecessors that are legal."""
+        return situation_options(situation)
+
+    def option(self, prefix: Prefix, number: int) -> Key:
+        """Return the operation of a next layer and the relations of its predecessors."""
+        return option_of(self._read(prefix), self._layers[number])
+
+    def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
+        """Draw the predecessors that an option leaves open."""
+        return self._numbers[_key(draw_layer(self._read(prefix), option, random))]
+
+    def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
+        """Return the names of an option's values, the coarse and the fine."""
+        return names(situation, option)
+
+    def features(self, prefix: Prefix, number: int) -> Sequence[Key]:
+        """Return what the next layer may contribute to the reward."""
+        return features(self._read(prefix), self._layers[number])
 
 
 def _layers(index: int, layer_type: LayerType) -> Iterator[Layer]:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from blockqnn.contract import NetworkSpec
 from blockqnn.graph import network_macs, network_parameters
+from blockqnn.search_space import RandomStep, draw_candidate
 from blockqnn.settings import SpaceSettings
-from blockqnn.space import RandomStep, Space
+from blockqnn.space import Space
 
 pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 
@@ -41,7 +42,7 @@ def test_counts_equal_those_of_torch(
     shape: tuple[int, int, int],
     classes: int,
 ) -> None:
-    block = SPACE.random_block(random, step)
+    block = SPACE.decode(draw_candidate(SPACE, random, step))
     parameters = network_parameters(block, network, shape, classes)
     assume(parameters < 2_000_000)  # without projection, widths multiply from block to block
     built = build_network(block, network, shape, classes)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
-from blockqnn.qlearning import QTable, Shaping, shaped
-from blockqnn.replay import Episode, ReplayMemory
+from blockqnn.qlearning import QTable
+from blockqnn.search_space import START, RandomStep, draw_candidate
 from blockqnn.settings import AgentSettings, SpaceSettings
-from blockqnn.space import START, Space
+from blockqnn.shaping import Shaping, shaped
+from blockqnn.space import Space
 
 SPACE = Space(SpaceSettings(max_layers=6))
 shapings = st.sampled_from(["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"])
@@ -21,6 +22,17 @@ shapings = st.sampled_from(["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"])
 
 def agent(**changes: Any) -> AgentSettings:
     return AgentSettings.model_validate({**PRESETS["CVPR2018"]["agent"], **changes})
+
+
+def make_table(agent: AgentSettings, step: RandomStep = "Flat") -> QTable:
+    return QTable(SPACE, agent.learning_rate, agent.discount, agent.initial_value, step)
+
+
+def learn(table: QTable, block: str | Block, reward: float, shaping: Shaping = "CVPR2018") -> None:
+    """Learn from a block once."""
+    block = Block.parse(block) if isinstance(block, str) else block
+    table.add(SPACE.encode(block))
+    table.update(len(table._candidates) - 1, shaped(reward, len(block), shaping))
 
 
 class Reference:
@@ -37,7 +49,7 @@ class Reference:
 
     @staticmethod
     def names(index: int) -> list[str]:
-        return [str(SPACE.layer(number)) for number in SPACE.choices(index).numbers]
+        return [str(SPACE.layer(number)) for number in SPACE.choices((1,) * (index - 1)).numbers]
 
     def reward(self, t: int, length: int, reward: float) -> float:
         """The reward of the layer at index t of a block of that length."""
@@ -80,17 +92,17 @@ def test_values_equal_the_reference(
     initial: float,
 ) -> None:
     chosen = agent(shaping=shaping, learningRate=rate, discount=discount, initialValue=initial)
-    table, reference = QTable(SPACE, chosen), Reference(chosen)
+    table, reference = make_table(chosen), Reference(chosen)
     for seed, reward in experiences:
-        block = SPACE.random_block(Random(seed), "TypeFirst")
-        table.update(Episode(SPACE.encode(block), reward))
+        block = SPACE.decode(draw_candidate(SPACE, Random(seed), "TypeFirst"))
+        learn(table, block, reward, shaping)
         reference.update(block, reward)
     for (state, action), expected in reference.q.items():
         assert value(table, state, action, initial) == pytest.approx(expected, rel=1e-12)
 
 
 NUMBERS = {
-    str(SPACE.layer(number)): number for number in range(1, SPACE.choices(6).numbers[-1] + 1)
+    str(SPACE.layer(number)): number for number in range(1, SPACE.choices((1,) * 5).numbers[-1] + 1)
 }
 
 
@@ -101,74 +113,50 @@ def value(table: QTable, state: str, action: str, initial: float) -> float:
 
 def test_the_worked_example() -> None:
     """A chain of one convolution with reward 60: see the docstring of blockqnn.qlearning."""
-    table = QTable(SPACE, agent())
-    block = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")
-    table.update(Episode(SPACE.encode(block), 60.0))
+    table = make_table(agent())
+    learn(table, "(1,1,3,0,0)(2,7,0,0,0)", 60.0)
     assert value(table, "(1,1,3,0,0)", "(2,7,0,0,0)", 0) == pytest.approx(0.6)
     assert value(table, "start", "(1,1,3,0,0)", 0) == pytest.approx(0.306)
-    table.update(Episode(SPACE.encode(block), 60.0))
+    learn(table, "(1,1,3,0,0)(2,7,0,0,0)", 60.0)
     assert value(table, "(1,1,3,0,0)", "(2,7,0,0,0)", 0) == pytest.approx(1.194)
     assert value(table, "start", "(1,1,3,0,0)", 0) == pytest.approx(0.61488)
 
 
-@settings(deadline=None)
-@given(st.floats(-50, 100), st.integers(1, 23))
-def test_what_each_shaping_sums_to(reward: float, length: int) -> None:
-    sums = {
-        shaping: before * (length - 1) + last
-        for shaping in ("AAAI2017", "CVPR2018", "MetaQNN", "Uniform")
-        for before, last in [shaped(reward, length, shaping)]
-    }
-    assert sums["AAAI2017"] == pytest.approx(length * reward)
-    assert sums["CVPR2018"] == pytest.approx(reward + reward * (length - 1) / length)
-    assert sums["MetaQNN"] == pytest.approx(reward)
-    assert sums["Uniform"] == pytest.approx(reward)
-
-
-def drawn(table: QTable, state: int, index: int, step: Any = "Flat") -> Counter[int]:
-    return Counter(table.best(state, index, Random(seed), step) for seed in range(2000))
+def drawn(table: QTable) -> Counter[int]:
+    """What is chosen as the first layer."""
+    return Counter(table.best((), Random(seed)) for seed in range(2000))
 
 
 def test_the_best_is_chosen_and_nothing_else() -> None:
-    table = QTable(SPACE, agent())
+    table = make_table(agent())
     for code, reward in (("(1,1,3,0,0)(2,7,0,0,0)", 60.0), ("(1,2,3,0,0)(2,7,0,0,0)", 70.0)):
-        table.update(Episode(SPACE.encode(Block.parse(code)), reward))
-    assert set(drawn(table, START, 1)) == {NUMBERS["(1,2,3,0,0)"]}
+        learn(table, code, reward)
+    assert set(drawn(table)) == {NUMBERS["(1,2,3,0,0)"]}
 
 
 @pytest.mark.parametrize("step", ["Flat", "TypeFirst"])
-def test_what_was_never_tried_is_drawn_at_random(step: str) -> None:
-    assert set(drawn(QTable(SPACE, agent()), START, 1, step)) == set(SPACE.choices(1).numbers)
+def test_what_was_never_tried_is_drawn_at_random(step: RandomStep) -> None:
+    assert set(drawn(make_table(agent(), step))) == set(SPACE.choices(()).numbers)
 
 
 def test_untried_layers_beat_those_below_the_initial_value() -> None:
-    table = QTable(SPACE, agent())
-    table.update(Episode(SPACE.encode(Block.parse("(1,1,3,0,0)(2,7,0,0,0)")), -5.0))
-    others = set(SPACE.choices(1).numbers) - {NUMBERS["(1,1,3,0,0)"]}
-    assert set(drawn(table, START, 1)) == others
+    table = make_table(agent())
+    learn(table, "(1,1,3,0,0)(2,7,0,0,0)", -5.0)
+    others = set(SPACE.choices(()).numbers) - {NUMBERS["(1,1,3,0,0)"]}
+    assert set(drawn(table)) == others
 
 
 def test_untried_layers_tie_with_those_at_the_initial_value() -> None:
-    table = QTable(SPACE, agent())
-    table.update(Episode(SPACE.encode(Block.parse("(1,1,3,0,0)(2,7,0,0,0)")), 0.0))
-    assert set(drawn(table, START, 1)) == set(SPACE.choices(1).numbers)
+    table = make_table(agent())
+    learn(table, "(1,1,3,0,0)(2,7,0,0,0)", 0.0)
+    assert set(drawn(table)) == set(SPACE.choices(()).numbers)
 
 
 @pytest.mark.parametrize(("step", "share"), [("Flat", 2 / 3), ("TypeFirst", 1 / 2)])
-def test_equals_are_drawn_as_random_layers_are(step: str, share: float) -> None:
-    table = QTable(SPACE, agent())
+def test_equals_are_drawn_as_random_layers_are(step: RandomStep, share: float) -> None:
+    table = make_table(agent(), step)
     for layer in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)"):
-        table.update(Episode(SPACE.encode(Block.parse(f"{layer}(2,7,0,0,0)")), 60.0))
-    counts = drawn(table, START, 1, step)
+        learn(table, f"{layer}(2,7,0,0,0)", 60.0)
+    counts = drawn(table)
     assert set(counts) == {NUMBERS[one] for one in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)")}
     assert 1 - counts[NUMBERS["(1,4,0,0,0)"]] / 2000 == pytest.approx(share, rel=0.06)
-
-
-def test_replay_draws_with_replacement_and_nothing_from_nothing() -> None:
-    memory = ReplayMemory()
-    assert memory.sample(64, Random(0)) == []
-    for number in range(10):
-        memory.append(Episode((number,), float(number)))
-    counts = Counter(episode.layers[0] for episode in memory.sample(10_000, Random(0)))
-    assert set(counts) == set(range(10))
-    assert all(count == pytest.approx(1000, rel=0.15) for count in counts.values())

@@ -8,20 +8,42 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockqnn.back_off import BackOffTable
 from blockqnn.errors import InvalidHistory, NotProposable
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
 from blockqnn.reward import floor_reward, redefined_reward
 from blockqnn.search import Experience, Proposal, Search, SearchSettings
+from blockqnn.settings import SpaceSettings
 from blockqnn.strategies import STRATEGIES
 
 ALGORITHMS = sorted(STRATEGIES)
 
+FEW_TRIALS: dict[str, Any] = {
+    "duplicates": "Redraw",
+    "state": "BackOff",
+    "shaping": "Learned",
+    "rewardScale": "Rank",
+    "replay": {"sampleSize": 32, "updates": 32, "weighting": "Rank"},
+}
+"""What changes Q-learning the most."""
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in ALGORITHMS),
+    *((name, FEW_TRIALS) for name in ALGORITHMS),
+]
+
 
 def settings_for(algorithm: str = "QLearning", batch: int = 4, **agent: Any) -> SearchSettings:
     preset = PRESETS["CVPR2018"]
-    changes = {"algorithm": algorithm, "batchSize": batch, "learningRate": 0.3, **agent}
+    changes = {
+        "algorithm": algorithm,
+        "batchSize": batch,
+        "learningRate": 0.3,
+        "evolution": {"populationSize": 10, "sampleSize": 3},
+        **agent,
+    }
     return SearchSettings.model_validate(
         {
             "space": {"maxLayers": 8},
@@ -58,13 +80,13 @@ def run(search: Search, iterations: int) -> list[Experience]:
     return history
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize(("algorithm", "agent"), VARIANTS)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**53), iterations=st.integers(1, 12), stop=st.integers(0, 12))
 def test_recovery_equals_the_live_search_to_the_last_bit(
-    algorithm: str, seed: int, iterations: int, stop: int
+    algorithm: str, agent: dict[str, Any], seed: int, iterations: int, stop: int
 ) -> None:
-    chosen = settings_for(algorithm)
+    chosen = settings_for(algorithm, **agent)
     live = Search(chosen, seed, 12)
     history = run(live, iterations)
     recovered = Search.recover(chosen, seed, history, 12)
@@ -83,12 +105,15 @@ def test_recovery_equals_the_live_search_to_the_last_bit(
 
 def values(search: Search) -> Any:
     strategy: Any = search._strategy
-    return strategy.table.rows
+    table = strategy.table
+    return table.values if isinstance(table, BackOffTable) else table.rows
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_proposals_are_numbered_hashed_and_repeatable(algorithm: str) -> None:
-    search = Search(settings_for(algorithm), 0, 12)
+@pytest.mark.parametrize(("algorithm", "agent"), VARIANTS)
+def test_proposals_are_numbered_hashed_and_repeatable(
+    algorithm: str, agent: dict[str, Any]
+) -> None:
+    search = Search(settings_for(algorithm, **agent), 0, 12)
     run(search, 6)
     proposals = search.proposals(6)
     assert proposals == search.proposals(6)
@@ -226,3 +251,48 @@ def test_q_learning_finds_a_good_block_more_often_than_chance() -> None:
 
 def _convolutions(block: Block) -> float:
     return 10.0 * sum(layer.type == 1 for layer in block.body)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_redrawing_proposes_no_network_twice(algorithm: str) -> None:
+    search = Search(settings_for(algorithm, **FEW_TRIALS), 0, 12)
+    hashes = [one.hash for iteration in range(12) for one in _learn_anything(search, iteration)]
+    assert len(set(hashes)) == len(hashes) == 48
+    search = Search(settings_for(algorithm, **{**FEW_TRIALS, "duplicates": "Keep"}), 0, 12)
+    hashes = [one.hash for iteration in range(12) for one in _learn_anything(search, iteration)]
+    assert len(set(hashes)) < 48
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_where_nothing_is_new_a_duplicate_is_proposed(algorithm: str) -> None:
+    chosen = settings_for(algorithm, batch=8, **FEW_TRIALS)
+    chosen = chosen.model_copy(update={"space": SpaceSettings(max_layers=2)})
+    search = Search(chosen, 0, 4)
+    run_of_few = [one for iteration in range(2) for one in _learn_anything(search, iteration)]
+    # A terminal, an identity and pools of kernel 1 are one network: six in all.
+    assert len({one.hash for one in run_of_few}) == 6
+
+
+def _learn_anything(search: Search, iteration: int) -> tuple[Proposal, ...]:
+    proposals = search.proposals(iteration)
+    search.learn([Experience(one.trial, one.block, 1.0) for one in proposals])
+    return proposals
+
+
+def test_evolution_breeds_from_the_best_of_its_population() -> None:
+    """With a sample as large as chance needs to hit the best, children are its mutants."""
+    chosen = settings_for("Evolution", evolution={"populationSize": 4, "sampleSize": 64})
+    search = Search(chosen, 0, 12)
+    best = Block.parse("(1,1,5,0,0)(2,1,5,1,0)(3,1,5,2,0)(4,7,0,0,0)")
+    others = [one.block for one in search.proposals(0)][1:]
+    blocks = [best, *others]
+    search.learn([Experience(i, one, 90.0 if one is best else 1.0) for i, one in enumerate(blocks)])
+    assert search.epsilon(0) == 1.0
+    assert search.epsilon(1) == 0.0
+    assert not search.proposable(2)
+    for proposal in search.proposals(1):
+        assert abs(len(proposal.block) - len(best)) <= 1
+        assert sum(layer.kernel == 5 for layer in proposal.block) >= 2
+    # The best leaves the population with age, however good it is.
+    search.learn([Experience(i, others[0], 1.0) for i in range(4, 8)])
+    assert all(sum(layer.kernel == 5 for layer in one.block) < 2 for one in search.proposals(2))

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidBlock
 from blockqnn.nsc import KERNELS, Block, Layer, LayerType
+from blockqnn.search_space import RandomStep, draw_candidate, draw_part, pick
 from blockqnn.settings import SpaceSettings
-from blockqnn.space import RandomStep, Space, pick
+from blockqnn.space import Space
 
 EXEMPLARS = [
     "(1,4,0,0,0)(2,1,1,1,0)(3,1,3,2,0)(4,1,1,1,0)(5,1,5,4,0)(6,6,0,3,5)(7,2,3,1,0)(8,1,1,7,0)"
@@ -35,7 +36,7 @@ def test_every_random_block_is_legal_and_round_trips(
     random: Random, step: RandomStep, limit: int
 ) -> None:
     space = Space(SpaceSettings(max_layers=limit))
-    block = space.random_block(random, step)  # Block checks every rule of the code
+    block = space.decode(draw_candidate(space, random, step))  # Block checks every rule of the code
     assert len(block) <= limit
     assert Block.parse(str(block)) == block
     assert space.decode(space.encode(block)) == block
@@ -52,7 +53,7 @@ def test_exactly_the_legal_layers_are_generated(index: int) -> None:
         for pred2 in range(index + 1)
     ]
     space = Space(SpaceSettings(max_layers=8))
-    offered = {space.layer(number) for number in space.choices(index).numbers}
+    offered = {space.layer(number) for number in space.choices([1] * (index - 1)).numbers}
     assert offered == {layer for layer in candidates if _legal(prefix, layer)}
 
 
@@ -66,17 +67,19 @@ def _legal(prefix: list[Layer], layer: Layer) -> bool:
 
 
 def test_the_first_layer_is_free_and_the_last_forced() -> None:
-    first = {str(PAPER.layer(number)) for number in PAPER.choices(1).numbers}
+    first = {str(PAPER.layer(number)) for number in PAPER.choices(()).numbers}
     assert first == {
         *("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,1,5,0,0)", "(1,2,1,0,0)", "(1,2,3,0,0)"),
         *("(1,3,1,0,0)", "(1,3,3,0,0)", "(1,4,0,0,0)", "(1,7,0,0,0)"),
     }
-    assert [str(PAPER.layer(number)) for number in PAPER.choices(23).numbers] == ["(23,7,0,0,0)"]
+    assert [str(PAPER.layer(number)) for number in PAPER.choices([1] * 22).numbers] == [
+        "(23,7,0,0,0)"
+    ]
 
 
 def test_choices_by_type_are_all_choices() -> None:
     for index in range(1, 24):
-        choices = PAPER.choices(index)
+        choices = PAPER.choices([1] * (index - 1))
         assert [number for numbers in choices.by_type for number in numbers] == [*choices.numbers]
         for numbers in choices.by_type:
             assert len({PAPER.layer(number).type for number in numbers}) == 1
@@ -85,10 +88,10 @@ def test_choices_by_type_are_all_choices() -> None:
 @pytest.mark.parametrize(("step", "share"), [("TypeFirst", 1 / 7), ("Flat", 1 / 31)])
 def test_how_likely_a_random_layer_is_the_terminal(step: RandomStep, share: float) -> None:
     # At index 4: 3 x 8 layers of one predecessor, 3 adds, 3 concats, the terminal: 31 layers.
-    choices = PAPER.choices(4)
+    choices = PAPER.choices([1] * 3)
     assert len(choices) == 31
     random = Random(0)
-    drawn = Counter(PAPER.draw(choices, random, step) for _ in range(20_000))
+    drawn = Counter(draw_part(choices, random, step) for _ in range(20_000))
     assert drawn[choices.by_type[-1][0]] / 20_000 == pytest.approx(share, rel=0.1)
     assert set(drawn) == set(choices.numbers)
 
@@ -100,9 +103,9 @@ def test_a_block_of_a_larger_space_is_refused() -> None:
 
 
 def test_what_a_seed_draws_never_changes() -> None:
-    simple = PAPER.random_block(Random("0:5"), "TypeFirst")
+    simple = PAPER.decode(draw_candidate(PAPER, Random("0:5"), "TypeFirst"))
     assert str(simple) == "(1,2,1,0,0)(2,4,0,1,0)(3,3,3,2,0)(4,7,0,0,0)"
-    flat = PAPER.random_block(Random("0:2"), "Flat")
+    flat = PAPER.decode(draw_candidate(PAPER, Random("0:2"), "Flat"))
     assert str(flat) == (
         "(1,2,3,0,0)(2,1,1,1,0)(3,4,0,1,0)(4,2,1,3,0)(5,2,3,2,0)(6,3,3,4,0)(7,2,3,4,0)"
         "(8,1,1,1,0)(9,7,0,0,0)"

@@ -6,13 +6,16 @@ name in `agent.algorithm`, and a line below.
 
 from collections.abc import Callable, Mapping
 
-from blockqnn.settings import SearchSettings
+from blockqnn.search_space import SearchSpace
+from blockqnn.settings import AgentSettings
 from blockqnn.strategies.base import Strategy
+from blockqnn.strategies.evolution import Evolution
 from blockqnn.strategies.q_learning import QLearning
 from blockqnn.strategies.random_search import RandomSearch
 
-STRATEGIES: Mapping[str, Callable[[SearchSettings, int], Strategy]] = {
+STRATEGIES: Mapping[str, Callable[[AgentSettings, SearchSpace, int], Strategy]] = {
+    "Evolution": Evolution,
     "QLearning": QLearning,
     "RandomSearch": RandomSearch,
 }
-"""For each `agent.algorithm` what makes its strategy from the settings and the seed."""
+"""For each `agent.algorithm` what makes its strategy from the settings, the space and the seed."""

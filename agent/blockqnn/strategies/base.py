@@ -3,33 +3,31 @@
 A strategy is a deterministic state machine: iterations are learned one after the other, in order,
 and what it proposes depends on its settings, its seed and what it has learned, on nothing else.
 So a search that was interrupted is recovered by learning its history again.
+
+Strategies know candidates only as sequences of numbers (:mod:`blockqnn.search_space`), so the same
+strategy searches blocks and the spaces of benchmarks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from blockqnn.nsc import Block
+from blockqnn.search_space import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Experience:
-    """What became of one trial."""
+class Feedback(NamedTuple):
+    """What became of a candidate."""
 
-    trial: int
-    """Its number, counted from 0 over the whole search."""
-    block: Block
-    """The block that was trained: as proposed, or as an earlier version had proposed it."""
+    candidate: Candidate
     reward: float | None
-    """The redefined reward in percent; None when the trial failed, which teaches nothing."""
+    """The higher the better; None when the trial failed, which teaches nothing."""
 
 
 class Strategy(Protocol):
     """A way to search."""
 
     def epsilon(self, iteration: int) -> float:
-        """Return the probability with which an iteration draws a layer at random, 0 to 1."""
+        """Return the probability with which an iteration draws a part at random, 0 to 1."""
         ...
 
     def proposable(self, iteration: int, learned: int) -> bool:
@@ -40,16 +38,12 @@ class Strategy(Protocol):
         """
         ...
 
-    def propose(self, iteration: int) -> tuple[Block, ...]:
-        """Return the blocks of an iteration that is proposable, in trial order."""
+    def propose(self, iteration: int) -> tuple[Candidate, ...]:
+        """Return the candidates of an iteration that is proposable, in trial order."""
         ...
 
-    def learn(self, iteration: int, batch: Sequence[Experience]) -> None:
-        """Take in all trials of the next iteration, in trial order.
-
-        Raises:
-            InvalidBlock: when a block does not belong to the space of this search.
-        """
+    def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
+        """Take in all trials of the next iteration, in trial order."""
         ...
 
 

@@ -2,84 +2,160 @@
 
 from collections.abc import Sequence
 from random import Random
+from typing import Protocol
 
-from blockqnn.nsc import Block
+from blockqnn.back_off import BackOffTable
 from blockqnn.qlearning import QTable
-from blockqnn.replay import Episode, ReplayMemory
+from blockqnn.replay import ReplayMemory, rank_rewards
 from blockqnn.schedule import epsilon_at
-from blockqnn.settings import SearchSettings
-from blockqnn.space import START, Space
-from blockqnn.strategies.base import Experience, replay_random, trial_random
+from blockqnn.search_space import Candidate, Prefix, SearchSpace, draw_part
+from blockqnn.settings import AgentSettings
+from blockqnn.shaping import FixedShaping, LearnedShaping
+from blockqnn.strategies.base import Feedback, replay_random, trial_random
+from blockqnn.strategies.duplicates import Met, RandomPhase
+
+_FAILURES = 10
+_MORE_RANDOM = 0.1
+"""After each 10 duplicates in a row epsilon rises by 0.1 for the candidate that is drawn."""
+
+
+class ValueTable(Protocol):
+    """The values that are learned; candidates are known by number, in the order added."""
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate."""
+        ...
+
+    def update(self, number: int, rewards: Sequence[float]) -> None:
+        """Learn from a candidate, given the reward of each of its parts."""
+        ...
+
+    def best(self, prefix: Prefix, random: Random) -> int:
+        """Choose the next part by value."""
+        ...
+
+
+class RewardShaping(Protocol):
+    """Splits rewards over parts; candidates are known by number, in the order added."""
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate."""
+        ...
+
+    def fit(self, rewards: Sequence[float]) -> None:
+        """Learn how to split, from the rewards of all candidates."""
+        ...
+
+    def split(self, number: int, reward: float) -> list[float]:
+        """Return the reward of each part of a candidate."""
+        ...
 
 
 class QLearning:
-    """CVPR 2018, sections 3.2 and 4.2.
+    """CVPR 2018, sections 3.2 and 4.2; and a variant for small budgets, by the settings.
 
-    All blocks of an iteration are proposed from the same values. When all are trained, they enter
-    the replay memory, from which a sample updates the values; the new blocks are not learned from
-    otherwise, as in MetaQNN.
+    All candidates of an iteration are proposed from the same values. When all are trained, they
+    enter the replay memory, from which a sample updates the values; the new ones are not learned
+    from otherwise, as in MetaQNN.
     """
 
-    def __init__(self, settings: SearchSettings, seed: int) -> None:
-        agent = settings.agent
-        self.space = Space(settings.space)
-        self.table = QTable(self.space, agent)
-        self.memory = ReplayMemory()
-        self._settings = agent
+    def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
+        self.space = space
+        self.table = _make_table(settings, space)
+        self.memory = ReplayMemory(settings.replay.weighting)
+        self._shaping: RewardShaping = (
+            LearnedShaping(space)
+            if settings.shaping == "Learned"
+            else FixedShaping(settings.shaping)
+        )
+        self._settings = settings
         self._seed = seed
+        self._met = Met(space)
+        self._phase = RandomPhase(settings, space, seed)
 
     def epsilon(self, iteration: int) -> float:
         """Return epsilon by the schedule."""
         return epsilon_at(self._settings.epsilon_schedule, iteration)
 
+    def _is_random(self, iteration: int) -> bool:
+        """Whether neither this iteration nor any before it depends on values."""
+        end = 0
+        for stage in self._settings.epsilon_schedule:
+            if stage.epsilon < 1:
+                return iteration < end
+            end += stage.iterations
+        return True
+
     def proposable(self, iteration: int, learned: int) -> bool:
         """Whether the values are those that the iteration is proposed from, or do not matter."""
-        return iteration == learned or self.epsilon(iteration) >= 1
+        return iteration == learned or self._is_random(iteration)
 
-    def propose(self, iteration: int) -> tuple[Block, ...]:
-        """Return the blocks of an iteration."""
+    def propose(self, iteration: int) -> tuple[Candidate, ...]:
+        """Return the candidates of an iteration."""
+        if self._is_random(iteration):
+            return self._phase.propose(iteration)
         epsilon = self.epsilon(iteration)
+        met = Met(self.space, self._met)
         first = iteration * self._settings.batch_size
         return tuple(
-            self._propose_block(epsilon, trial_random(self._seed, trial))
-            for trial in range(first, first + self._settings.batch_size)
+            [
+                self._propose_one(epsilon, trial_random(self._seed, trial), met)
+                for trial in range(first, first + self._settings.batch_size)
+            ]
         )
 
-    def _propose_block(self, epsilon: float, random: Random) -> Block:
+    def _propose_one(self, epsilon: float, random: Random, met: Met) -> Candidate:
+        if self._settings.duplicates == "Keep":
+            return self._draw(epsilon, random)
+        return met.draw(
+            lambda failures: self._draw(epsilon + failures // _FAILURES * _MORE_RANDOM, random)
+        )
+
+    def _draw(self, epsilon: float, random: Random) -> Candidate:
         step = self._settings.random_step
-        if epsilon >= 1:
-            return self.space.random_block(random, step)
         numbers: list[int] = []
-        state = START
-        while not self.space.is_terminal(state):
-            index = len(numbers) + 1
+        while not self.space.is_complete(numbers):
             if random.random() < epsilon:
-                state = self.space.draw(self.space.choices(index), random, step)
+                number = draw_part(self.space.choices(numbers), random, step)
             else:
-                state = self.table.best(state, index, random, step)
-            numbers.append(state)
-        return self.space.decode(numbers)
+                number = self.table.best(numbers, random)
+            numbers.append(number)
+        return tuple(numbers)
 
-    def learn(self, iteration: int, batch: Sequence[Experience]) -> None:
-        """Remember the trials that have a reward, and replay.
-
-        Raises:
-            InvalidBlock: when a block does not belong to the space of this search; then nothing
-                has been learned.
-        """
-        episodes = [
-            Episode(layers, experience.reward)
-            for experience, layers in [(one, self.space.encode(one.block)) for one in batch]
-            if experience.reward is not None
-        ]
-        for episode in episodes:
-            self.memory.append(episode)
-        self._replay(replay_random(self._seed, iteration))
+    def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
+        """Remember the trials that have a reward, and replay."""
+        for candidate, reward in batch:
+            if reward is None:
+                continue
+            self.memory.append(reward)
+            self.table.add(candidate)
+            self._shaping.add(candidate)
+            if self._settings.duplicates == "Redraw":
+                self._met.add([candidate])
+        if len(self.memory):
+            self._replay(replay_random(self._seed, iteration))
 
     def _replay(self, random: Random) -> None:
-        replay = self._settings.replay
-        sample = self.memory.sample(replay.sample_size, random)
-        if not sample:
-            return
-        for number in range(replay.updates):
-            self.table.update(sample[number % len(sample)])
+        replay, rewards = self._settings.replay, self.memory.rewards
+        if self._settings.reward_scale == "Rank":
+            rewards = rank_rewards(rewards)
+        self._shaping.fit(rewards)
+        sample = self.memory.draw(replay.sample_size, random)
+        shares = {number: self._shaping.split(number, rewards[number]) for number in set(sample)}
+        for update in range(replay.updates):
+            number = sample[update % len(sample)]
+            self.table.update(number, shares[number])
+
+
+def _make_table(settings: AgentSettings, space: SearchSpace) -> ValueTable:
+    if settings.state == "BackOff":
+        return BackOffTable(
+            space, settings.learning_rate, settings.discount, settings.initial_value
+        )
+    return QTable(
+        space,
+        settings.learning_rate,
+        settings.discount,
+        settings.initial_value,
+        settings.random_step,
+    )

@@ -1,0 +1,143 @@
+"""Values that similar decisions share: Q-learning that generalises by backing off.
+
+With the papers' state, the layer chosen last with its index and its predecessors, hardly any
+decision is met twice within a thousand trials. Here each value is kept under two names, a coarse
+one and a fine one, and the estimate moves to the fine one as far as that has been met::
+
+    estimate = (1 - w) Q[coarse] + w Q[fine],    w = N / (N + 3)
+
+where N counts the trained candidates that met the fine name. On NAS-Bench-201 backing off from
+(position, last operation) to the position alone closed 2 to 3 points more of the gap between random
+search and the optimum than either alone (docs/benchmarks.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from blockqnn.search_space import Candidate, Key, Prefix, SearchSpace, pick
+
+_CONFIDENCE = 3
+"""How many meetings make a fine value count as much as the coarse one."""
+
+Names = tuple[int, int]
+"""The places of one option's values: the coarse and the fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A candidate as the decisions that made it."""
+
+    taken: tuple[Names, ...]
+    """The option taken at each decision."""
+    offered: tuple[tuple[Names, ...], ...]
+    """All options of each decision."""
+
+
+class BackOffTable:
+    """The values of a search, each under several names.
+
+    Args:
+        space: says which decisions are alike.
+        learning_rate: alpha, how far an update moves a value.
+        discount: gamma, the weight of what comes after the next reward.
+        initial_value: the value of what was never met.
+    """
+
+    def __init__(
+        self, space: SearchSpace, learning_rate: float, discount: float, initial_value: float
+    ) -> None:
+        self._space = space
+        self._rate = learning_rate
+        self._discount = discount
+        self._initial = initial_value
+        self._places: dict[Key, int] = {}
+        self._values: list[float] = []
+        self._counts: list[int] = []
+        self._weights: list[float] = []
+        self._options: dict[Key, tuple[Names, ...]] = {}
+        self._traces: list[Trace] = []
+
+    @property
+    def values(self) -> dict[Key, float]:
+        """The values that are not the initial one, by name."""
+        return {
+            key: self._values[place]
+            for key, place in self._places.items()
+            if self._values[place] != self._initial
+        }
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate that was trained; its number counts from 0."""
+        taken: list[Names] = []
+        offered: list[tuple[Names, ...]] = []
+        for place, number in enumerate(candidate):
+            prefix = candidate[:place]
+            situation = self._space.situation(prefix)
+            offered.append(self._offers(situation))
+            names = self._locate(situation, self._space.option(prefix, number))
+            taken.append(names)
+            fine = names[1]
+            self._counts[fine] += 1
+            self._weights[fine] = self._counts[fine] / (self._counts[fine] + _CONFIDENCE)
+        self._traces.append(Trace(tuple(taken), tuple(offered)))
+
+    def update(self, number: int, rewards: Sequence[float]) -> None:
+        """Learn from one candidate, from its last decision back to its first.
+
+        Args:
+            number: the number of the candidate.
+            rewards: the reward of each of its decisions.
+        """
+        trace = self._traces[number]
+        values, rate = self._values, self._rate
+        target = rewards[-1]
+        for place in range(len(rewards) - 1, -1, -1):
+            coarse, fine = trace.taken[place]
+            values[coarse] += rate * (target - values[coarse])
+            values[fine] += rate * (target - values[fine])
+            if place:
+                best = max(self._estimates(trace.offered[place]))
+                target = rewards[place - 1] + self._discount * best
+
+    def best(self, prefix: Prefix, random: Random) -> int:
+        """Choose the next part: one of the option of the highest estimate, ties at random."""
+        situation = self._space.situation(prefix)
+        options = self._space.options(situation)
+        if len(options) == 1:
+            return self._space.draw(prefix, options[0], random)
+        estimates = self._estimates(self._offers(situation))
+        highest = max(estimates)
+        equals = [
+            option
+            for option, estimate in zip(options, estimates, strict=True)
+            if estimate == highest
+        ]
+        return self._space.draw(prefix, pick(equals, random), random)
+
+    def _offers(self, situation: Key) -> tuple[Names, ...]:
+        known = self._options.get(situation)
+        if known is None:
+            known = self._options[situation] = tuple(
+                self._locate(situation, option) for option in self._space.options(situation)
+            )
+        return known
+
+    def _locate(self, situation: Key, option: Key) -> Names:
+        coarse, fine = self._space.names(situation, option)
+        return self._place(coarse), self._place(fine)
+
+    def _place(self, key: Key) -> int:
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._values):
+            self._values.append(self._initial)
+            self._counts.append(0)
+            self._weights.append(0.0)
+        return place
+
+    def _estimates(self, options: tuple[Names, ...]) -> list[float]:
+        values, weights = self._values, self._weights
+        return [
+            values[coarse] + weights[fine] * (values[fine] - values[coarse])
+            for coarse, fine in options
+        ]

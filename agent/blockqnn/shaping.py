@@ -1,0 +1,150 @@
+"""How the reward of a whole candidate is split over the decisions that made it.
+
+The papers give each decision a fixed share; the Bellman update then carries values backwards
+(:mod:`blockqnn.qlearning`). With few trials it pays to *learn* which decisions earned the reward:
+return decomposition by a ridge regression of the rewards on what the decisions have in common.
+"""
+
+from collections.abc import Sequence
+from math import fsum, sqrt
+from operator import mul
+from typing import Literal
+
+from blockqnn.search_space import Candidate, Key, SearchSpace
+
+Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
+
+_PENALTY = 1.0
+"""Lambda of the ridge; measured on NAS-Bench-201 together with ranks as rewards."""
+
+
+def shaped(reward: float, length: int, shaping: Shaping) -> list[float]:
+    """Split the reward of a block over its layers by a fixed rule.
+
+    Over a block of T layers the sums are, with a discount of 1: MetaQNN and Uniform r, CVPR2018
+    r + r (T - 1) / T, AAAI2017 T r. So the papers' own two favour long blocks.
+
+    Args:
+        reward: the reward r of the block.
+        length: the number T of its layers, the terminal included.
+        shaping: `CVPR2018` (section 3.2), `AAAI2017` (equation 2), `MetaQNN` (nothing before the
+            end) or `Uniform` (every layer the same share).
+
+    Returns:
+        The reward of each layer.
+    """
+    share = reward / length
+    before, last = {
+        "AAAI2017": (reward, reward),
+        "CVPR2018": (share, reward),
+        "MetaQNN": (0.0, reward),
+        "Uniform": (share, share),
+    }[shaping]
+    return [before] * (length - 1) + [last]
+
+
+class FixedShaping:
+    """Splits each reward by the same rule (:func:`shaped`)."""
+
+    def __init__(self, shaping: Shaping) -> None:
+        self._shaping = shaping
+        self._lengths: list[int] = []
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate; its number counts from 0."""
+        self._lengths.append(len(candidate))
+
+    def fit(self, rewards: Sequence[float]) -> None:
+        """Do nothing: the rule is fixed."""
+
+    def split(self, number: int, reward: float) -> list[float]:
+        """Return the reward of each decision of a candidate."""
+        return shaped(reward, self._lengths[number], self._shaping)
+
+
+class LearnedShaping:
+    """Splits rewards by what the decisions have in common.
+
+    The rewards of all trained candidates, less their mean, are fitted by a weight for each feature
+    of their decisions: ridge regression with a penalty of 1. A decision then earns the weights of
+    its features; the last one also the mean; and what the fit leaves over is shared by all alike.
+    So the shares of a candidate add up to its reward exactly, whatever its length: no candidate
+    gains by being long.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._places: dict[Key, int] = {}
+        self._rows: list[tuple[tuple[int, ...], ...]] = []
+        self._products: list[list[float]] = []
+        """The lower triangle of the features' products, summed over the candidates."""
+        self._weights: list[float] = []
+        self._mean = 0.0
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate; its number counts from 0."""
+        row = tuple(
+            tuple([self._place(key) for key in self._space.features(candidate[:place], number)])
+            for place, number in enumerate(candidate)
+        )
+        self._rows.append(row)
+        counts: dict[int, int] = {}
+        for features in row:
+            for feature in features:
+                counts[feature] = counts.get(feature, 0) + 1
+        for feature, times in counts.items():
+            products = self._products[feature]
+            for other, others in counts.items():
+                if other <= feature:
+                    products[other] += times * others
+
+    def _place(self, key: Key) -> int:
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._products):
+            self._products.append([0.0] * (place + 1))
+        return place
+
+    def fit(self, rewards: Sequence[float]) -> None:
+        """Learn the weights from the rewards of all candidates, in the order of their numbers."""
+        self._mean = mean = fsum(rewards) / len(rewards)
+        sums = [0.0] * len(self._products)
+        for row, reward in zip(self._rows, rewards, strict=True):
+            for features in row:
+                for feature in features:
+                    sums[feature] += reward - mean
+        self._weights = _solve(self._products, sums)
+
+    def split(self, number: int, reward: float) -> list[float]:
+        """Return the reward of each decision of a candidate that was added before the last fit."""
+        weights = self._weights
+        row = self._rows[number]
+        earned = [fsum([weights[feature] for feature in features]) for features in row]
+        left = (reward - self._mean - fsum(earned)) / len(row)
+        shares = [one + left for one in earned]
+        shares[-1] += self._mean
+        return shares
+
+
+def _solve(products: list[list[float]], sums: list[float]) -> list[float]:
+    """Solve the ridge's normal equations by the decomposition of Cholesky.
+
+    `fsum` rounds once, in every version of Python alike; `sum` does not.
+    """
+    lower: list[list[float]] = []
+    halfway: list[float] = []
+    for number, row in enumerate(products):
+        solved: list[float] = []
+        for other in range(number):
+            above = lower[other]
+            solved.append((row[other] - fsum(map(mul, solved, above))) / above[other])
+        diagonal = sqrt(row[number] + _PENALTY - fsum(map(mul, solved, solved)))
+        halfway.append((sums[number] - fsum(map(mul, solved, halfway))) / diagonal)
+        solved.append(diagonal)
+        lower.append(solved)
+    weights = [0.0] * len(sums)
+    for number in range(len(sums) - 1, -1, -1):
+        weight = halfway[number] / lower[number][number]
+        weights[number] = weight
+        for other in range(number):
+            halfway[other] -= lower[number][other] * weight
+    return weights

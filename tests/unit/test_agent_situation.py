@@ -1,0 +1,43 @@
+"""Options and situations: the decisions of a block in terms that generalise."""
+
+from collections import Counter
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blockqnn.nsc import Block
+from blockqnn.search_space import RandomStep, draw_candidate
+from blockqnn.settings import SpaceSettings
+from blockqnn.situation import LAST, LOOSE, USED
+from blockqnn.space import Space
+
+SPACE = Space(SpaceSettings(max_layers=8))
+
+
+@settings(deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(["TypeFirst", "Flat"]))
+def test_the_options_are_the_groups_of_the_legal_layers(random: Random, step: RandomStep) -> None:
+    candidate = draw_candidate(SPACE, random, step)
+    for place, number in enumerate(candidate):
+        prefix = candidate[:place]
+        options = SPACE.options(SPACE.situation(prefix))
+        groups = [SPACE.option(prefix, one) for one in SPACE.choices(prefix).numbers]
+        assert set(options) == set(groups)
+        assert len(set(options)) == len(options)
+        assert SPACE.option(prefix, number) in options
+        for option in options:
+            drawn = SPACE.draw(prefix, option, random)
+            assert SPACE.option(prefix, drawn) == option
+
+
+def test_a_layer_of_an_option_is_drawn_evenly() -> None:
+    block = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,1,0)(4,1,3,1,0)(5,7,0,0,0)")
+    prefix = SPACE.encode(block)[:-1]
+    random = Random(0)
+    concat = Counter(SPACE.draw(prefix, (6, 0, (LOOSE, LOOSE)), random) for _ in range(100))
+    assert [str(SPACE.layer(one)) for one in concat] == ["(5,6,0,2,3)"]
+    pools = Counter(SPACE.draw(prefix, (2, 3, (LOOSE,)), random) for _ in range(2000))
+    assert sorted(str(SPACE.layer(one)) for one in pools) == ["(5,2,3,2,0)", "(5,2,3,3,0)"]
+    assert all(900 < count < 1100 for count in pools.values())
+    assert str(SPACE.layer(SPACE.draw(prefix, (5, 0, (LAST, USED)), random))) == "(5,5,0,1,4)"
