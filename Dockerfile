@@ -13,13 +13,13 @@ RUN sed -n '/^uv==/,/[^\\]$/p' constraints.txt > uv.txt \
 # The dependencies change seldom: a layer of their own.
 RUN /opt/uv/bin/uv pip compile -q pyproject.toml --extra operator -c constraints.txt \
       --generate-hashes --no-header -o operator.txt \
- && /opt/uv/bin/uv pip install -q --no-cache --python /opt/blockqnn/bin/python \
+ && /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --python /opt/blockqnn/bin/python \
       --require-hashes -r operator.txt
 COPY agent agent
 COPY operator operator
 COPY trainer_image/blockqnn_trainer trainer_image/blockqnn_trainer
 COPY cli cli
-RUN /opt/uv/bin/uv pip install -q --no-cache --python /opt/blockqnn/bin/python \
+RUN /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --python /opt/blockqnn/bin/python \
       --no-deps --build-constraint constraints.txt .
 
 FROM ${BASE_IMAGE}
