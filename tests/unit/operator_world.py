@@ -1,0 +1,353 @@
+"""A small world for the operator's core: an API server, trainers, and an operator that may crash.
+
+Everything is a frozen value; every step returns the next one. What a trial reaches is a function of
+its block's hash alone, so whatever happens to a search, its history must come out the same.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from functools import cached_property, partial
+from typing import Any
+
+from operator_builders import UID, at, make_header, make_search
+
+from blockqnn.contract import TRIAL_VARIABLE, Outcome, Seconds, TrialResult, TrialSpec
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn_operator.api import names
+from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.core import history
+from blockqnn_operator.core.history import Shard, ShardWrite
+from blockqnn_operator.core.manifests import trial_job
+from blockqnn_operator.core.observation import (
+    Observed,
+    SearchObject,
+    TrialJob,
+    TrialPod,
+    write_time,
+)
+from blockqnn_operator.core.planning import Plan, plan
+from blockqnn_operator.core.records import TrialRecord, read_lines
+from blockqnn_operator.core.state import SearchState
+
+Json = dict[str, Any]
+
+SHARD_LIMIT = 900
+"""Two or three records: an iteration is written in several steps, and a crash may fall between."""
+
+TICK = 0.01
+"""Seconds between two steps: no search here comes near the minute that a lost Pod is waited for."""
+
+
+class Conflict(Exception):
+    """Somebody else wrote the history: what is remembered of it is out of date."""
+
+
+class Fate(Enum):
+    """What becomes of every trial of a network."""
+
+    SUCCEEDS = auto()
+    SUCCEEDS_SECOND_TIME = auto()
+    INFEASIBLE = auto()
+    FAILS = auto()
+    BAD_INPUT = auto()
+    KILLED = auto()
+    SAYS_NOTHING = auto()
+    TALKS_NONSENSE = auto()
+
+
+GOOD_FATES = (*(Fate.SUCCEEDS,) * 3, *(Fate.SUCCEEDS_SECOND_TIME,) * 2, *(Fate.INFEASIBLE,) * 2)
+BAD_FATES = (Fate.FAILS, Fate.BAD_INPUT, Fate.KILLED, Fate.SAYS_NOTHING, Fate.TALKS_NONSENSE)
+
+
+def fate_of(block_hash: str) -> Fate:
+    """The fate of a network; five in twelve fail."""
+    fates = GOOD_FATES + BAD_FATES
+    return fates[int(block_hash[:8], 16) // len(fates) % len(fates)]
+
+
+@dataclass(frozen=True)
+class World:
+    """What is stored in the cluster, and how often trials have ended since."""
+
+    jobs: Mapping[str, Json] = field(default_factory=dict)
+    pods: Mapping[str, Json] = field(default_factory=dict)
+    shards: tuple[Shard, ...] = ()
+    created: tuple[str, ...] = ()
+    """The names of all Jobs ever created, in order."""
+    steps: int = 0
+
+    @property
+    def running(self) -> list[str]:
+        """The Jobs that have not ended, in the order of their names."""
+        return sorted(
+            name for name, body in self.jobs.items() if "conditions" not in body["status"]
+        )
+
+    @property
+    def busy(self) -> int:
+        """How many Pods are running, or about to."""
+        return sum(
+            not any(reached(self.pods[pod]) for pod in pods_of(self, name)[-1:])
+            for name in self.running
+        )
+
+    @cached_property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """The history as it is stored."""
+        return read_lines(history.lines(self.shards))[1]
+
+
+def pods_of(world: World, job: str) -> list[str]:
+    """The Pods of a Job, in the order of their creation."""
+    return [name for name in world.pods if name.startswith(f"{job}-")]
+
+
+def reached(pod: Json) -> bool:
+    """Whether a Pod has ended in a way after which there is no other."""
+    state = pod["status"]["containerStatuses"][0]["state"]
+    return "terminated" in state and (
+        state["terminated"]["exitCode"] in (0, 2) or pod["metadata"]["name"].endswith("-2")
+    )
+
+
+def advance(world: World, number: int) -> World:
+    """Let something happen to one of the running Jobs: a Pod starts or ends, or the Job does."""
+    world = replace(world, steps=world.steps + 1)
+    running = world.running
+    if not running:
+        return world
+    name = running[number % len(running)]
+    pods = pods_of(world, name)
+    if pods and "running" in world.pods[pods[-1]]["status"]["containerStatuses"][0]["state"]:
+        return _end_pod(world, world.jobs[name], pods[-1])
+    if pods and reached(world.pods[pods[-1]]):
+        return _end_job(world, name, world.pods[pods[-1]])
+    return _start_pod(world, name, len(pods))
+
+
+def _start_pod(world: World, job: str, attempt: int) -> World:
+    name = f"{job}-{attempt}"
+    body = {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": at(world.steps * TICK).isoformat(),
+            "labels": {names.JOB_NAME_LABEL: job},
+        },
+        "status": _container({"running": {}}),
+    }
+    return replace(world, pods={**world.pods, name: body})
+
+
+def _end_pod(world: World, job: Json, name: str) -> World:
+    exit_code, message = _last_words(job, first=name.endswith("-0"))
+    terminated = {"exitCode": exit_code, "reason": "Error" if exit_code else "Completed"}
+    if message:
+        terminated["message"] = message
+    body = {**world.pods[name], "status": _container({"terminated": terminated})}
+    world = replace(world, pods={**world.pods, name: body})
+    if exit_code:
+        status = {**job["status"], "failed": job["status"].get("failed", 0) + 1}
+        world = _with_job(world, {**job, "status": status})
+    return world
+
+
+def _container(state: Json) -> Json:
+    return {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+
+
+def _last_words(job: Json, *, first: bool) -> tuple[int, str]:
+    """Exit status and message of a trainer: a function of the block, and of which Pod it is."""
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    spec = TrialSpec.read(next(v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE))
+    block_hash = canonical_hash(Block.parse(spec.block))
+    result = partial(
+        TrialResult,
+        trial=spec.trial,
+        attempt=spec.attempt,
+        block_hash=block_hash,
+        seconds=Seconds(total=10.0),
+    )
+    failure = result(
+        outcome=Outcome.FAILED,
+        reason="Error",
+        message="First." if first else "Later.",
+    ).write()
+    share = int(block_hash[8:], 16) / 0xFFFFFFFF
+    good = result(outcome=Outcome.SUCCEEDED, reason="Completed", accuracy=share).write()
+    unfit = result(outcome=Outcome.INFEASIBLE, reason="NotFinite", message="NaN.").write()
+    return {
+        Fate.SUCCEEDS: (0, good),
+        Fate.SUCCEEDS_SECOND_TIME: (1, failure) if first else (0, good),
+        Fate.INFEASIBLE: (0, unfit),
+        Fate.FAILS: (1, failure),
+        Fate.BAD_INPUT: (2, failure),
+        Fate.KILLED: (137, ""),
+        Fate.SAYS_NOTHING: (0, ""),
+        Fate.TALKS_NONSENSE: (0, "Done!"),
+    }[fate_of(block_hash)]
+
+
+def _end_job(world: World, name: str, pod: Json) -> World:
+    exit_code = pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"]
+    reason = {0: "", 2: "PodFailurePolicy"}.get(exit_code, "BackoffLimitExceeded")
+    condition = {
+        "type": "Failed" if exit_code else "Complete",
+        "status": "True",
+        "reason": reason,
+        "message": f"{reason}." if reason else "",
+        "lastTransitionTime": write_time(at(world.steps * TICK)),
+    }
+    body = world.jobs[name]
+    return _with_job(world, {**body, "status": {**body["status"], "conditions": [condition]}})
+
+
+def _with_job(world: World, body: Json) -> World:
+    return replace(world, jobs={**world.jobs, body["metadata"]["name"]: body})
+
+
+def without_jobs(world: World, gone: set[str]) -> World:
+    """Delete Jobs; their Pods go with them."""
+    return replace(
+        world,
+        jobs={name: body for name, body in world.jobs.items() if name not in gone},
+        pods={
+            name: body
+            for name, body in world.pods.items()
+            if body["metadata"]["labels"][names.JOB_NAME_LABEL] not in gone
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The operator as a process: what it remembers can be lost at any step."""
+
+    spec: Mapping[str, Any]
+    state: SearchState | None = None
+
+    @property
+    def search(self) -> SearchObject:
+        """The object that it reconciles."""
+        return make_search(self.spec)
+
+
+def recovered(spec: Mapping[str, Any], world: World) -> SearchState:
+    """The state as it is read from the stored history."""
+    header, records = read_lines(history.lines(world.shards))
+    return SearchState.recover(header, resolve(spec, header.settings), world.shards, records)
+
+
+def new_world(spec: Mapping[str, Any]) -> World:
+    """A world in which a search has just begun its history."""
+    return _stored(World(), history.start(make_header(resolve(spec))))
+
+
+def observed(operator: Operator, jobs: World, pods: World, now: World) -> Observed:
+    """What the operator sees: Jobs and Pods as they were at some time, each on its own."""
+    read_jobs = [TrialJob.read(body) for body in jobs.jobs.values()]
+    read_pods = [TrialPod.read(body) for body in pods.pods.values()]
+    return Observed(
+        search=operator.search,
+        jobs=tuple(job for job in read_jobs if job is not None),
+        pods=tuple(pod for pod in read_pods if pod is not None),
+        now=at(now.steps * TICK),
+    )
+
+
+def reconcile(
+    operator: Operator, past: Mapping[str, World], world: World
+) -> Iterator[tuple[World, SearchState, Plan]]:
+    """Decide and act, one request at a time; after each the world as it is then.
+
+    Args:
+        operator: the process; its state is recovered first if it has none.
+        past: the worlds from which it sees the ``jobs`` and the ``pods``.
+        world: the world as it is.
+    """
+    state = operator.state or recovered(operator.spec, world)
+    state.settings = resolve(operator.spec, state.header.settings)
+    decided = plan(observed(operator, past["jobs"], past["pods"], world), state)
+    yield world, state, decided
+    for later in _carried_out(operator, decided, state, world):
+        yield later, state, decided
+
+
+def _carried_out(
+    operator: Operator, decided: Plan, state: SearchState, world: World
+) -> Iterator[World]:
+    for trial in decided.annotate:
+        assert trial.job is not None
+        assert trial.to_annotate is not None
+        world = _annotated(world, trial.job.name, trial.to_annotate.write())
+        yield world
+    writes = history.append(state.shards[-1], decided.archive, SHARD_LIMIT)
+    shards = list(state.shards)
+    for write in writes:
+        world = _stored(world, write)
+        shards[write.number :] = [world.shards[write.number]]
+        yield world
+    state.shards = shards
+    state.extend(decided.archive)
+    cleanup = decided.cleanup
+    for name in cleanup.keep:
+        world = _kept(world, name)
+        yield world
+    for name in cleanup.delete:
+        world = without_jobs(world, {name})
+        yield world
+    for iteration in cleanup.delete_iterations:
+        world = without_jobs(world, set(_selected(world, iteration)))
+        yield world
+    for trial in decided.create:
+        world = _created(world, trial_job(operator.search, state.settings, trial.proposal))
+        yield world
+
+
+def _annotated(world: World, name: str, text: str) -> World:
+    body = world.jobs.get(name)
+    if body is None:
+        return world
+    annotations = {**body["metadata"]["annotations"], names.RESULT_ANNOTATION: text}
+    return _with_job(world, {**body, "metadata": {**body["metadata"], "annotations": annotations}})
+
+
+def _kept(world: World, name: str) -> World:
+    body = world.jobs.get(name)
+    if body is None:
+        return world
+    labels = {**body["metadata"]["labels"], names.ARCHIVED_LABEL: "true"}
+    return _with_job(world, {**body, "metadata": {**body["metadata"], "labels": labels}})
+
+
+def _selected(world: World, iteration: int) -> Iterator[str]:
+    for name, body in world.jobs.items():
+        labels = body["metadata"]["labels"]
+        if labels[names.ITERATION_LABEL] == str(iteration) and names.ARCHIVED_LABEL not in labels:
+            yield name
+
+
+def _stored(world: World, write: ShardWrite) -> World:
+    """Write a shard as the API server does: created once, replaced only by who has read it."""
+    if write.replaces is None:
+        if write.number < len(world.shards):
+            raise Conflict
+        stored = Shard(write.number, write.text, f"{write.number}00")
+        return replace(world, shards=(*world.shards, stored))
+    current = world.shards[write.number]
+    if current.resource_version != write.replaces:
+        raise Conflict
+    stored = Shard(write.number, write.text, str(int(current.resource_version) + 1))
+    shards = [*world.shards[: write.number], stored, *world.shards[write.number + 1 :]]
+    return replace(world, shards=tuple(shards))
+
+
+def _created(world: World, manifest: Json) -> World:
+    """Create a Job; one of the same name stays as it is, which is no error."""
+    metadata = manifest["metadata"]
+    assert metadata["ownerReferences"][0]["uid"] == UID
+    if metadata["name"] in world.jobs:
+        return world
+    world = replace(world, created=(*world.created, metadata["name"]))
+    return _with_job(world, {**manifest, "status": {}})

@@ -1,0 +1,287 @@
+"""Whatever happens to a search, its history comes out the same, record for record.
+
+The operator's pure core is driven through a small world (operator_world.py): Jobs run and report in
+any order, the operator sees old states of them, and it crashes between any two of its requests.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from operator_builders import make_spec
+from operator_world import (
+    Conflict,
+    Fate,
+    Operator,
+    World,
+    advance,
+    fate_of,
+    new_world,
+    observed,
+    reconcile,
+    recovered,
+)
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.core.ledger import survey
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.reporting import report
+from blockqnn_operator.core.state import SearchState
+
+AGENT = {
+    "batchSize": 4,
+    "learningRate": 0.5,
+    "epsilonSchedule": [
+        {"epsilon": 1.0, "iterations": 2},
+        {"epsilon": 0.5, "iterations": 1},
+        {"epsilon": 0.1, "iterations": 1},
+    ],
+}
+BUDGET = 14
+"""Three iterations and a half: two are random and may run at once, two depend on the values."""
+
+
+SEEDS = (1, 2, 3, 4)
+"""Their searches propose many networks twice, among them some that fail."""
+
+
+def spec_of(**changes: Any) -> dict[str, Any]:
+    return make_spec(
+        agent=AGENT,
+        budget={"trials": BUDGET},
+        failurePolicy={"maxFailedTrials": 99_999},
+        **changes,
+    )
+
+
+class Look(NamedTuple):
+    """A pass of the operator."""
+
+    jobs_behind: int
+    """How many steps ago the Jobs looked as it sees them."""
+    pods_behind: int
+    crash_after: int | None
+    """After how many requests the operator dies; None when it does not."""
+
+
+Step = Look | int
+"""A pass of the operator, or something that happens to one of the running Jobs."""
+
+
+class Run:
+    """A search from its beginning, with all that must hold at every moment checked."""
+
+    def __init__(self, spec: Mapping[str, Any], world: World | None = None) -> None:
+        self.operator = Operator(spec)
+        self.world = world or new_world(spec)
+        self.past = [self.world]
+        self.alone = True
+
+    def step(self, step: Step) -> None:
+        if isinstance(step, int):
+            self.world = advance(self.world, step)
+            self.past.append(self.world)
+        else:
+            self.look(step)
+
+    def look(self, look: Look) -> None:
+        jobs, pods = (self.past[-1 - min(behind, len(self.past) - 1)] for behind in look[:2])
+        state = None
+        passes = reconcile(self.operator, {"jobs": jobs, "pods": pods}, self.world)
+        try:
+            for requests, (world, state, _) in enumerate(passes):
+                self.world = world
+                self.past.append(world)
+                self.check_world()
+                if requests == look.crash_after:
+                    state = None
+                    break
+        except Conflict:
+            state = None
+        self.operator = Operator(self.operator.spec, state)
+        if state is not None:
+            self.check_status(state)
+
+    def check_world(self) -> None:
+        if self.alone:
+            assert self.world.busy <= self.operator.spec["parallelism"]
+            assert len(set(self.world.created)) == len(self.world.created), "no trial runs twice"
+
+    def check_status(self, state: SearchState) -> None:
+        seen = observed(self.operator, self.world, self.world, self.world)
+        status = report(seen, state, survey(seen, state))
+        counts, budget = status.trials, state.settings.budget.trials
+        assert counts is not None
+        assert status.history is not None
+        outcomes = counts.succeeded + counts.infeasible + counts.failed + counts.cached
+        assert counts.total == outcomes
+        assert counts.total + counts.running <= budget
+        assert status.history.records == len(self.world.records) <= counts.total
+        assert status.progress == f"{counts.total}/{budget}"
+
+    @property
+    def done(self) -> bool:
+        return len(self.world.records) == self.operator.spec["budget"]["trials"]
+
+    def finish(self) -> "Run":
+        """Go on without any further trouble until the budget is spent and all is tidied up."""
+        for number in range(2000):
+            self.look(Look(0, 0, None))
+            if self.done and not self.world.running:
+                self.look(Look(0, 0, None))
+                return self
+            self.step(number)
+        pytest.fail(f"stuck with {len(self.world.records)} records and {self.world.running}")
+
+
+def disturbed(steps: Sequence[Step], **changes: Any) -> Run:
+    run = Run(spec_of(**changes))
+    for step in steps:
+        run.step(step)
+    return run.finish()
+
+
+@cache
+def serial(seed: int, budget: int = BUDGET) -> tuple[TrialRecord, ...]:
+    """The history of the search when one trial runs at a time and nothing goes wrong."""
+    started = Run(spec_of(seed=seed, parallelism=1))
+    if budget != BUDGET:
+        started = raised(started, budget)
+    return started.finish().world.records
+
+
+def raised(run: Run, budget: int) -> Run:
+    """The same search in the same world, with another budget."""
+    return Run({**run.operator.spec, "budget": {"trials": budget}}, run.world)
+
+
+looks = st.builds(
+    Look,
+    jobs_behind=st.integers(0, 12),
+    pods_behind=st.integers(0, 12),
+    crash_after=st.none() | st.integers(0, 6),
+)
+schedules = st.lists(looks | st.integers(0, 9), max_size=60)
+seeds = st.sampled_from(SEEDS)
+parallelisms = st.sampled_from([1, 2, 3, 5, 14])
+
+
+@given(seeds, parallelisms, schedules)
+@settings(max_examples=150, deadline=None)
+def test_the_history_is_that_of_the_undisturbed_serial_run(
+    seed: int, parallelism: int, steps: list[Step]
+) -> None:
+    run = disturbed(steps, seed=seed, parallelism=parallelism)
+    assert run.world.records == serial(seed)
+
+
+@given(seeds, parallelisms, schedules, st.integers(1, BUDGET))
+@settings(max_examples=60, deadline=None)
+def test_a_budget_that_is_raised_later_gives_the_history_of_one_that_was_larger_at_once(
+    seed: int, parallelism: int, steps: list[Step], first_budget: int
+) -> None:
+    run = Run(spec_of(seed=seed, parallelism=parallelism))
+    run = raised(run, first_budget).finish()
+    assert run.world.records == serial(seed)[:first_budget]
+    run = raised(run, 18)
+    for step in steps:
+        run.step(step)
+    assert run.finish().world.records == serial(seed, 18)
+
+
+@given(seeds, schedules, schedules, schedules)
+@settings(max_examples=30, deadline=None)
+def test_suspending_and_resuming_changes_nothing(
+    seed: int, before: list[Step], during: list[Step], after: list[Step]
+) -> None:
+    run = Run(spec_of(seed=seed, parallelism=3))
+    for suspend, steps in ((False, before), (True, during), (False, after)):
+        run.operator = Operator({**run.operator.spec, "suspend": suspend}, run.operator.state)
+        created = run.world.created
+        for step in steps:
+            run.step(step)
+        assert not suspend or run.world.created == created
+    assert run.finish().world.records == serial(seed)
+
+
+@given(seeds, st.lists(st.tuples(st.booleans(), looks | st.integers(0, 9)), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_two_operators_at_once_write_the_history_of_one(
+    seed: int, steps: list[tuple[bool, Step]]
+) -> None:
+    """One may have an old history in mind: it wastes a trial, but what is stored stays right."""
+    run = Run(spec_of(seed=seed, parallelism=3))
+    run.alone = False
+    other = run.operator
+    for second, step in steps:
+        if second:
+            run.operator, other = other, run.operator
+        run.step(step)
+        if second:
+            run.operator, other = other, run.operator
+    assert run.finish().world.records == serial(seed)
+
+
+@given(seeds, schedules)
+@settings(max_examples=60, deadline=None)
+def test_the_live_state_is_the_recovered_one(seed: int, steps: list[Step]) -> None:
+    run = Run(spec_of(seed=seed, parallelism=3))
+    for step in steps:
+        run.step(step)
+        live = run.operator.state
+        if live is not None:
+            again = recovered(run.operator.spec, run.world)
+            assert live.archive == again.archive
+            assert live.shards == again.shards
+            assert live.agent.learned == again.agent.learned
+            nxt = live.agent.learned
+            assert live.agent.proposals(nxt) == again.agent.proposals(nxt)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_last_word_on_every_job_is_tidy(seed: int) -> None:
+    """Ten failed or infeasible Jobs at most are kept, all labelled; nothing runs."""
+    world = Run(spec_of(seed=seed, parallelism=3)).finish().world
+    unhappy = [
+        f"digits-t{record.trial:05d}-a0"
+        for record in world.records
+        if record.outcome in (Outcome.FAILED, Outcome.INFEASIBLE)
+    ]
+    assert sorted(world.jobs) == unhappy[-10:]
+    assert {
+        body["metadata"]["labels"]["blockqnn.dev/archived"] for body in world.jobs.values()
+    } <= {"true"}
+
+
+def records() -> Iterator[TrialRecord]:
+    for seed in SEEDS:
+        yield from serial(seed, 18)
+
+
+def test_the_world_shows_every_fate_and_every_outcome() -> None:
+    """Else the tests above would prove less than they say."""
+    assert {fate_of(record.hash) for record in records()} == set(Fate)
+    assert {record.outcome for record in records()} == set(Outcome)
+    random = Counter(record.hash for record in serial(1)[:8] if record.outcome is Outcome.FAILED)
+    assert max(random.values()) == 3, "a network that fails is proposed thrice at the same time"
+
+
+def test_every_trial_ends_as_its_network_must() -> None:
+    failures = {Fate.FAILS, Fate.BAD_INPUT, Fate.KILLED, Fate.SAYS_NOTHING, Fate.TALKS_NONSENSE}
+    for record in records():
+        failed = fate_of(record.hash) in failures
+        assert (record.outcome is Outcome.FAILED) == failed
+        if record.outcome is Outcome.FAILED:
+            assert record.reward is None
+
+
+def test_no_network_is_trained_twice_unless_it_failed() -> None:
+    for seed in SEEDS:
+        trained = Counter(
+            record.hash for record in serial(seed, 18) if record.outcome is Outcome.SUCCEEDED
+        )
+        assert set(trained.values()) == {1}
