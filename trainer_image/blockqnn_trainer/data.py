@@ -98,17 +98,24 @@ class Split:
             )
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         validation, training = order[:held_out].numpy(), order[held_out:].numpy()
-        mean, deviation = channel_statistics(pixels[training])
+        kept = pixels[training]
+        mean, deviation = (
+            torch.from_numpy(statistic).to(device) for statistic in channel_statistics(kept)
+        )
 
-        def part(chosen: NDArray[numpy.int64]) -> Images:
+        def part(chosen: NDArray[numpy.uint8], kinds: NDArray[numpy.int64]) -> Images:
             return Images(
-                torch.from_numpy(pixels[chosen]).to(device),
-                torch.from_numpy(labels[chosen]).to(device),
-                torch.from_numpy(mean).to(device),
-                torch.from_numpy(deviation).to(device),
+                torch.from_numpy(chosen).to(device),
+                torch.from_numpy(kinds).to(device),
+                mean,
+                deviation,
             )
 
-        return cls(part(training), part(validation), int(labels.max()) + 1)
+        return cls(
+            part(kept, labels[training]),
+            part(pixels[validation], labels[validation]),
+            int(labels.max()) + 1,
+        )
 
 
 def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:

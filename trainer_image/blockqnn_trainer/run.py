@@ -32,7 +32,7 @@ EXIT_SIGNAL = 128
 
 
 class TrialProcess:
-    """A trial that owns its process, or a test's stand-in for one.
+    """A trial, from its environment to its termination message.
 
     Attributes:
         progress: None until the specification is read; without it there is no result, only text.
