@@ -17,9 +17,11 @@ from operator_builders import (
     make_search,
     make_settings,
     make_shard,
+    make_spec,
 )
 
 from blockqnn.contract import Outcome
+from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.core.history import (
     SHARD_LIMIT,
     Shard,
@@ -269,7 +271,7 @@ def test_histories_of_version_1_stay_readable() -> None:
         Outcome.INFEASIBLE,
         Outcome.FAILED,
     ]
-    settings = make_settings()
+    settings = resolve(make_spec(), header.settings)
     state = SearchState.recover(header, settings, [make_shard(0, text)], records)
     assert state.archive.top == [records[0]]
     assert state.archive.originals == {records[0].hash: 0, records[2].hash: 2}

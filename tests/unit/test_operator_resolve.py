@@ -173,6 +173,13 @@ def test_an_upgrade_that_changes_the_preset_changes_no_running_search() -> None:
     assert resolve(SMALLEST, pin(earlier)) == earlier
 
 
+def test_an_upgrade_that_adds_a_field_takes_it_from_the_preset() -> None:
+    resolved = resolve(make_spec(agent={"batchSize": 4, "discount": 0.5}))
+    pinned = pin(resolved)
+    del pinned["agent"]["shaping"], pinned["network"]
+    assert resolve(make_spec(), pinned) == resolved
+
+
 def test_a_raised_budget_keeps_the_schedule_that_the_search_began_with() -> None:
     started = resolve(make_spec(budget={"trials": 8}))
     raised = resolve(make_spec(budget={"trials": 80}), pin(started))

@@ -26,11 +26,13 @@ def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) ->
         spec: ``spec`` of the BlockSearch, as the API server returns it.
         pinned: what :func:`pin` made of this search when it started, from its history. It wins
             over the preset, so that an upgrade which changes a preset changes no running search.
+            Only a field that is newer than the search comes from the preset, so a preset must give
+            each new field the value under which a search goes on as before.
 
     Raises:
         InvalidSearch: when a field is missing, wrong, or contradicts another.
     """
-    base = dict(pinned) if pinned is not None else _from_preset(spec)
+    base = _merge(_from_preset(spec), pinned or {})
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
         seconds(resolved.failure_policy.trial_timeout)
