@@ -61,7 +61,7 @@ def report(
         _best_block(record) for record in best([*state.archive.top, *_open_records(ledger, state)])
     ]
     before = previous_status(observed)
-    iteration = state.archive.records[-1].iteration + 1 if archived else 0
+    iteration = _next_iteration(state)
     message = _message(phase, trials, state)
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
@@ -180,6 +180,13 @@ def _best_block(record: TrialRecord) -> BestBlock:
     )
 
 
+def _next_iteration(state: SearchState) -> int:
+    """Return the lowest iteration that is not over; the budget may end in the middle of one."""
+    archived, size = len(state.archive), state.settings.agent.batch_size
+    over = archived >= state.settings.budget.trials
+    return -(-archived // size) if over else archived // size
+
+
 def _last_iteration(state: SearchState) -> int:
     return max(-(-state.settings.budget.trials // state.settings.agent.batch_size) - 1, 0)
 
@@ -209,7 +216,7 @@ def _with_times(
         ended = before.completion_time if before and before.completion_time else write_time(now)
         return status.model_copy(update={"completion_time": ended})
     estimate = before.estimated_completion_time if before else None
-    if before is None or before.iteration != status.iteration:
+    if estimate is None or before is None or before.iteration != status.iteration:
         estimate = _estimate(status, now, state)
     return status.model_copy(update={"estimated_completion_time": estimate})
 
