@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@mkdir -p build
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > build/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build/uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[operator,trainer,cli]' \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[operator,trainer,cli]' \
 	  --group dev --constraint constraints.txt --build-constraint constraints.txt
 	@touch $@
 
