@@ -85,17 +85,29 @@ class Optimizer(Model):
     """Adam, as the papers' early-stop training uses it."""
 
     name: Literal["Adam"]
+    """Which optimizer; `Adam` is the only one yet."""
+
     learning_rate: Annotated[float, Field(gt=0, le=1)]
+    """The step size at the start of the training. The papers: 0.001."""
+
     beta1: Annotated[float, Field(ge=0, lt=1)]
+    """How slowly the mean of the gradients forgets. The papers: 0.9."""
+
     beta2: Annotated[float, Field(ge=0, lt=1)]
+    """How slowly the mean of the squared gradients forgets. The papers: 0.999."""
+
     epsilon: Annotated[float, Field(gt=0, le=1)]
+    """What keeps the step finite where gradients vanish. The papers: 1e-8."""
 
 
 class LearningRateSchedule(Model):
     """The learning rate is multiplied by `factor` after each `every` epochs."""
 
     factor: Annotated[float, Field(gt=0, le=1)]
+    """What the learning rate is multiplied by. The papers: 0.2."""
+
     every: Annotated[int, Field(ge=1, le=10_000)]
+    """After how many epochs, again and again. The papers: 5."""
 
 
 class Restarts(Model):
@@ -112,7 +124,11 @@ class TrainingSpec(Model):
     """The early-stop training of a trial (CVPR 2018, section 4.2)."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
+    """How many times the training images are gone through. The papers: 12."""
+
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    """How many images each step learns from. The papers: 256."""
+
     optimizer: Optimizer
     schedule: LearningRateSchedule
     restarts: Restarts

@@ -69,7 +69,10 @@ class PodMetadata(Model):
     """Labels and annotations that every trial's Pod gets besides the operator's."""
 
     labels: dict[str, str] = Field(default_factory=dict, max_length=64)
+    """Labels to add; the operator's own win."""
+
     annotations: dict[str, str] = Field(default_factory=dict, max_length=64)
+    """Annotations to add."""
 
 
 class PodTemplate(Model):

@@ -66,13 +66,16 @@ class Condition(Model):
 
     type: ConditionType
     status: Literal["True", "False", "Unknown"]
+    """Whether it is so."""
     reason: str
     """Why, in one word for programs. No enumeration, since a newer operator may know more reasons
     than the definition in the cluster."""
     message: Annotated[str, Field(max_length=LONGEST_MESSAGE)]
     """Why, in a sentence for people."""
     last_transition_time: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    """When the status last changed."""
     observed_generation: int
+    """The generation of the spec that this condition answers."""
 
 
 class TrialCounts(Model):
@@ -83,8 +86,11 @@ class TrialCounts(Model):
     running: int
     """Trials whose Job exists and has no result yet."""
     succeeded: int
+    """Trials that were trained and have an accuracy."""
     infeasible: int
+    """Trials whose block cannot be trained: out of memory, not finite, never learned."""
     failed: int
+    """Trials that ended for reasons other than their block."""
     cached: int
     """Trials that share the result of an earlier one and needed no training."""
 
@@ -110,7 +116,9 @@ class History(Model):
     """Where the results are: ConfigMaps named ``NAME-history-NNNN``."""
 
     shards: int
+    """How many ConfigMaps there are."""
     records: int
+    """How many trials they hold."""
 
 
 class BlockSearchStatus(Model):
@@ -130,8 +138,11 @@ class BlockSearchStatus(Model):
             }
         ),
     ] = ()
+    """The aspects of the search: Progressing, Complete, Failed, Suspended, Degraded."""
     start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    """When the operator first saw the search."""
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    """When the budget was spent."""
     estimated_completion_time: Annotated[
         str | None, Field(json_schema_extra={"format": "date-time"})
     ] = None
