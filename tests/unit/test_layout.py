@@ -1,0 +1,91 @@
+"""The layout of the repository: what must never be in it, whoever changes it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LONGEST_FILE = 500
+"""Lines of the longest source file: one that is longer has more than one job."""
+
+UNWANTED = {
+    "the host of a package registry": (
+        r"p[y]pi\.org|p[y]thonhosted\.org|n[p]mjs\.org|p[r]oxy\.golang\.org"
+    ),
+    "a path of one machine": r"(^|[^A-Za-z0-9_.$}~])/(w[o]rk|r[o]ot|h[o]me/[a-z]+)/[A-Za-z.]",
+}
+"""What no tracked file may hold; the patterns are written so that they do not match themselves."""
+
+
+def git(*arguments: str) -> list[str]:
+    """The lines that a git command prints about the files of the working tree."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    # git grep ends with 1 when it finds nothing.
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _needs_git() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no git checkout, so nobody can say which files are the project's")
+
+
+def test_no_top_level_folder_is_a_package() -> None:
+    """operator/__init__.py would shadow the standard library's module of that name."""
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert not [name for name in git("ls-files", "*/__init__.py") if name.count("/") == 1]
+
+
+def test_python_starts_from_the_root_without_the_site_module() -> None:
+    """As in a fresh image, where no editable install has imported the real operator already."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import collections, operator; print(operator.__file__)"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).name == "operator.py"
+
+
+def test_no_source_file_is_too_long() -> None:
+    lengths = {
+        name: len((ROOT / name).read_text().splitlines())
+        for name in git("ls-files", "*.py", "Makefile", "*.md")
+        if (ROOT / name).exists()
+    }
+    assert len(lengths) > 50
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
+
+
+@pytest.mark.parametrize("pattern", UNWANTED.values(), ids=UNWANTED)
+def test_no_tracked_file_names(pattern: str) -> None:
+    assert not git("grep", "-InE", pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("the host of a package registry", "https://pypi.org/simple"),
+        ("a path of one machine", "open('/root/.cache')"),
+        ("a path of one machine", "KUBECONFIG=/home/me/.kube/config"),
+    ],
+)
+def test_the_patterns_find_what_they_are_for(pattern: str, text: str) -> None:
+    found = subprocess.run(["grep", "-qE", UNWANTED[pattern]], input=text, check=False, text=True)
+    assert found.returncode == 0
+
+
+def test_every_folder_of_code_is_shipped_or_a_tool() -> None:
+    """A package that pyproject.toml does not know is found by nobody."""
+    known = (ROOT / "pyproject.toml").read_text()
+    packages = {name.rsplit("/", 1)[0] for name in git("ls-files", "*/__init__.py")}
+    roots = {package for package in packages if package.count("/") == 1}
+    assert not [root for root in sorted(roots) if f'"{root.split("/")[0]}' not in known]
