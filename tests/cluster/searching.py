@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_operator.core import history
@@ -74,11 +77,27 @@ class Operator:
     def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
         self._kubeconfig, self._namespace, self.log = kubeconfig, namespace, log
         self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._metrics_port = int(free.getsockname()[1])
+
+    def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """Scrape it: the values of each sample by its labels' values, in order of their names."""
+        address = f"http://127.0.0.1:{self._metrics_port}/metrics"
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            text = answer.read().decode()
+        samples: dict[str, dict[tuple[str, ...], float]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                labels = tuple(value for _, value in sorted(sample.labels.items()))
+                samples.setdefault(sample.name, {})[labels] = sample.value
+        return samples
 
     def start(self) -> None:
+        options = ["-n", self._namespace, "--metrics-port", str(self._metrics_port)]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "blockqnn_operator.shell.main", "-n", self._namespace],
+                [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
                 env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

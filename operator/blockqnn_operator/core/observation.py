@@ -67,6 +67,7 @@ class TrialJob:
     finished_at: datetime | None
     failed_pods: int
     """How many of its Pods have failed, as Kubernetes has counted them."""
+    created_at: datetime | None = None
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -96,6 +97,7 @@ class TrialJob:
             message=ended.get("message", ""),
             finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
             failed_pods=body.get("status", {}).get("failed", 0),
+            created_at=_time_or_none(metadata.get("creationTimestamp")),
         )
 
 
@@ -119,6 +121,10 @@ class TrialPod:
     """Why the container or the Pod ended, or why the container is waiting."""
     message: str
     """The termination message of the trainer's container, or the Pod's own message."""
+    started_at: datetime | None = None
+    """When the trainer's container started, known once it has ended."""
+    finished_at: datetime | None = None
+    """When the trainer's container ended."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -137,6 +143,8 @@ class TrialPod:
             exit_code=terminated.get("exitCode") if terminated else None,
             reason=current.get("reason", ""),
             message=current.get("message", ""),
+            started_at=_time_or_none((terminated or {}).get("startedAt")),
+            finished_at=_time_or_none((terminated or {}).get("finishedAt")),
         )
 
 
@@ -155,6 +163,10 @@ class Observed:
     jobs: tuple[TrialJob, ...]
     pods: tuple[TrialPod, ...]
     now: datetime
+
+
+def _time_or_none(text: str | None) -> datetime | None:
+    return read_time(text) if text else None
 
 
 def read_time(text: str) -> datetime:

@@ -98,21 +98,34 @@ async def _refused(
 
 
 async def annotate_jobs(
-    cluster: Cluster, search: SearchObject, trials: Sequence[OpenTrial], freshest: Freshest
+    cluster: Cluster,
+    search: SearchObject,
+    trials: Sequence[OpenTrial],
+    freshest: Freshest,
+    collected: Callable[[OpenTrial], None] = lambda _trial: None,
 ) -> None:
-    """Copy the results that Pods report to their Jobs' annotations."""
+    """Copy the results that Pods report to their Jobs' annotations.
+
+    Args:
+        cluster: the API server.
+        search: the search.
+        trials: the trials whose Pods report.
+        freshest: takes note of what is written.
+        collected: told of each trial whose result has become durable.
+    """
 
     async def annotate(trial: OpenTrial) -> None:
         if trial.job is None or trial.to_annotate is None:
             return
         result = trial.to_annotate
-        patch = {"metadata": {"annotations": {names.RESULT_ANNOTATION: result.write()}}}
+        patch: Json = {"metadata": {"annotations": {names.RESULT_ANNOTATION: result.write()}}}
         try:
             freshest.wrote(await cluster.patch(jobs_path(search.namespace, trial.job.name), patch))
         except ApiError as error:
             if error.status != NOT_FOUND:
                 raise
             return
+        collected(trial)
         logger.info(
             "%s: trial %d ended: %s, accuracy %s",
             search.key,

@@ -6,7 +6,7 @@ Its models are left out, since a manifest here is data that the API server itsel
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -15,6 +15,8 @@ from kubernetes.aio import client, config
 from blockqnn_operator.errors import ClusterUnavailable, OperatorError
 
 Json = dict[str, Any]
+
+Requested = Callable[[str, int], None]
 
 REQUEST_TIMEOUT = 30.0
 """How long one request may take, in seconds: the API server itself gives up after 60."""
@@ -39,12 +41,16 @@ class ApiError(OperatorError):
 class Cluster:
     """A connection to one API server."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, requested: Requested) -> None:
         self._api = api
+        self._requested = requested
 
     @classmethod
-    async def connect(cls) -> "Cluster":
+    async def connect(cls, requested: Requested = lambda _verb, _code: None) -> "Cluster":
         """Find credentials: the service account inside a Pod, else the kubeconfig.
+
+        Args:
+            requested: told the verb and the status of each request; 0 for one without an answer.
 
         Raises:
             ClusterUnavailable: when there are none, or they cannot be read.
@@ -65,7 +71,7 @@ class Cluster:
                 f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
                 "kubeconfig file, or run in a Pod with a service account."
             ) from None
-        return cls(client.ApiClient(configuration))
+        return cls(client.ApiClient(configuration), requested)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,9 +146,11 @@ class Cluster:
             )
             text = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            self._requested(method, 0)
             raise ClusterUnavailable(
                 f"The API server {self.server} cannot be reached: {_said(error)}."
             ) from error
+        self._requested(method, response.status)
         answer = _json(text)
         if response.status >= 400:
             raise ApiError(

@@ -12,7 +12,7 @@ from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import transitions
-from blockqnn_operator.core.ledger import survey
+from blockqnn_operator.core.ledger import OpenTrial, survey
 from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
@@ -26,6 +26,7 @@ from blockqnn_operator.core.state import SearchState
 from blockqnn_operator.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
+from blockqnn_operator.shell.metrics import Measured, Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
 
 RETRY_SECONDS = 10.0
@@ -53,6 +54,8 @@ class Memory:
     state: SearchState | None = None
     told: set[str] = field(default_factory=set)
     """Keys of the Events that were told."""
+    reported: BlockSearchStatus | None = None
+    """The status as last computed."""
     status: Json | None = None
     """The status as last written, until the watch returns it."""
     status_written: datetime | None = None
@@ -66,6 +69,7 @@ class Controller:
         searches: finds a search by its key; None when it is gone.
         jobs: finds the watched Jobs of a search, with their resource versions.
         pods: finds the watched Pods of a search.
+        metrics: told of what happens.
     """
 
     def __init__(
@@ -74,7 +78,9 @@ class Controller:
         searches: Callable[[Key], SearchObject | None],
         jobs: Callable[[Key], Iterable[tuple[int, TrialJob]]],
         pods: Callable[[Key], Iterable[TrialPod]],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._cluster = cluster
         self._searches = searches
         self._jobs = jobs
@@ -88,9 +94,19 @@ class Controller:
             After how many seconds to do so again although nothing may happen until then; None when
             there is no need.
         """
+        with self._metrics.reconciling():
+            return await self._reconcile(key)
+
+    def measured(self) -> Iterable[Measured]:
+        """Return what is known of each search, for the metrics."""
+        for (namespace, name), memory in tuple(self._memories.items()):
+            yield Measured(namespace, name, memory.state, memory.reported)
+
+    async def _reconcile(self, key: Key) -> float | None:
         search = self._searches(key)
         if search is None or search.deleting:
-            self._memories.pop(key, None)
+            if self._memories.pop(key, None) is not None:
+                self._metrics.forget(*key)
             return None
         memory = self._memories.get(key)
         if memory is None or memory.uid != search.uid:
@@ -127,12 +143,30 @@ class Controller:
         state = memory.state
         state.settings = resolve(search.spec, state.header.settings)
         decided = plan(observed, state)
-        await apply.annotate_jobs(cluster, search, decided.annotate, memory.freshest)
+        await apply.annotate_jobs(
+            cluster,
+            search,
+            decided.annotate,
+            memory.freshest,
+            lambda trial: self._collected(trial, observed),
+        )
         await apply.archive(cluster, search, state, decided.archive)
+        self._metrics.archived(search.namespace, search.name, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
         await apply.tell(cluster, search, decided.events, observed.now, memory.told)
         return await self._report(observed, memory, state, decided, problems)
+
+    def _collected(self, trial: OpenTrial, observed: Observed) -> None:
+        """Tell the metrics how long a trial's Job took to start, and its result to be collected."""
+        job = trial.job
+        pod = next((p for p in observed.pods if job and p.job == job.name and p.finished_at), None)
+        if job is None or pod is None or pod.finished_at is None:
+            return
+        launched = None
+        if pod.started_at is not None and job.created_at is not None:
+            launched = (pod.started_at - job.created_at).total_seconds()
+        self._metrics.collected(launched, (datetime.now(UTC) - pod.finished_at).total_seconds())
 
     async def _recover(self, search: SearchObject) -> SearchState | None:
         """Read the history and replay it; begin one where there is none."""
@@ -184,6 +218,7 @@ class Controller:
         self, observed: Observed, memory: Memory, status: BlockSearchStatus
     ) -> float | None:
         """Write the status if it has changed; returns when to come back if that must wait."""
+        memory.reported = status
         search, body = observed.search, dump(status)
         if body == search.status:
             return None

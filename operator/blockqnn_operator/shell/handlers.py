@@ -71,7 +71,10 @@ def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue
         search = SearchObject.read(body)
         key = (search.namespace, search.name)
         watched.adopt(indices)
-        watched.remember(key, None if event["type"] == "DELETED" else search)
+        gone = event["type"] == "DELETED"
+        watched.remember(key, None if gone else search)
+        if gone:
+            queue.forget(key)
         queue.add(key)
 
     @kopf.on.event("batch", "v1", "jobs", labels=_TRIALS, registry=registry)

@@ -6,15 +6,17 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import kopf
+from prometheus_client import CollectorRegistry
 
 from blockqnn_operator import __version__
 from blockqnn_operator.errors import ClusterUnavailable, OperatorError
 from blockqnn_operator.shell.cluster import ApiError, Cluster
 from blockqnn_operator.shell.controller import Controller, Key
 from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
+from blockqnn_operator.shell.metrics import Measured, Metrics
 from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
 from blockqnn_operator.shell.settings import operator_settings
 
@@ -29,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _configure_logging(options.log_level)
     try:
-        asyncio.run(_run(options.namespace, options.liveness))
+        asyncio.run(_run(options))
     except OperatorError as error:
         logger.error("%s", error)
         return 1
@@ -57,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
         help="serve the liveness probe there, such as http://0.0.0.0:8080/healthz",
     )
     parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="serve metrics for Prometheus on this port, at /metrics",
+    )
+    parser.add_argument(
         "--log-level",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -76,15 +84,16 @@ def _configure_logging(level: str) -> None:
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
 
-async def _run(namespaces: Sequence[str], liveness: str | None) -> None:
+async def _run(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    cluster = await Cluster.connect()
+    operator = Operator(options)
+    cluster = await Cluster.connect(operator.metrics.requested)
     try:
         if await _until_reachable(cluster, stop):
-            await _operate(cluster, namespaces, liveness, stop)
+            await operator.run(cluster, stop)
     finally:
         await cluster.close()
 
@@ -111,50 +120,73 @@ async def _until_reachable(cluster: Cluster, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _operate(
-    cluster: Cluster, namespaces: Sequence[str], liveness: str | None, stop: asyncio.Event
-) -> None:
-    watched = Watched()
-    controller = Controller(cluster, watched.search, watched.jobs, watched.pods)
-    queue: WorkQueue[Key] = WorkQueue(controller.reconcile, WORKERS)
-    registry = kopf.OperatorRegistry()
-    register(registry, watched, queue)
-    _register_login(registry)
-    stopping = asyncio.Event()
-    kopf_task = asyncio.create_task(
-        kopf.operator(
+class Operator:
+    """The parts of the process, and how they are wired.
+
+    Args:
+        options: the command line: ``namespace``, ``liveness``, ``metrics_port``.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._watched = Watched()
+        self._controller: Controller | None = None
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS)
+        self.metrics = Metrics(self._measured, lambda: self._queue.depth, CollectorRegistry())
+
+    async def run(self, cluster: Cluster, stop: asyncio.Event) -> None:
+        """Serve searches until told to stop.
+
+        Raises:
+            Exception: whatever ended one of the process's tasks before.
+        """
+        watched = self._watched
+        self._controller = Controller(
+            cluster, watched.search, watched.jobs, watched.pods, self.metrics
+        )
+        if self._options.metrics_port is not None:
+            self.metrics.serve(self._options.metrics_port)
+        stopping = asyncio.Event()
+        kopf_task = asyncio.create_task(self._watch(stopping), name="kopf")
+        others = [
+            asyncio.create_task(self._queue.run(), name="queue"),
+            asyncio.create_task(self._resync(), name="resync"),
+            asyncio.create_task(stop.wait(), name="stop"),
+        ]
+        await asyncio.wait([kopf_task, *others], return_when=asyncio.FIRST_COMPLETED)
+        stopping.set()
+        for task in others:
+            task.cancel()
+        for result in await asyncio.gather(kopf_task, *others, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        register(registry, self._watched, self._queue)
+        _register_login(registry)
+        namespaces = tuple(self._options.namespace)
+        await kopf.operator(
             registry=registry,
             settings=operator_settings(),
             standalone=True,
             clusterwide=not namespaces,
-            namespaces=tuple(namespaces),
-            liveness_endpoint=liveness,
+            namespaces=namespaces,
+            liveness_endpoint=self._options.liveness,
             stop_flag=stopping,
-        ),
-        name="kopf",
-    )
-    tasks = [
-        kopf_task,
-        asyncio.create_task(queue.run(), name="queue"),
-        asyncio.create_task(_resync(watched, queue), name="resync"),
-    ]
-    waiter = asyncio.create_task(stop.wait())
-    await asyncio.wait([*tasks, waiter], return_when=asyncio.FIRST_COMPLETED)
-    stopping.set()
-    waiter.cancel()
-    for task in tasks[1:]:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+        )
 
+    async def _reconcile(self, key: Key) -> float | None:
+        return await self._controller.reconcile(key) if self._controller else None
 
-async def _resync(watched: Watched, queue: WorkQueue[Key]) -> None:
-    while True:
-        await asyncio.sleep(RESYNC_SECONDS)
-        for key in watched.known():
-            queue.add(key)
+    def _measured(self) -> Iterable[Measured]:
+        return self._controller.measured() if self._controller else ()
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            for key in self._watched.known():
+                self._queue.add(key)
 
 
 def _register_login(registry: kopf.OperatorRegistry) -> None:

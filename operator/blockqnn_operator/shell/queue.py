@@ -41,6 +41,11 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker."""
+        return len(self._queued)
+
     def add(self, key: K) -> None:
         """Have a key handled soon."""
         if key in self._active:

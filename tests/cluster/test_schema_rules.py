@@ -1,0 +1,299 @@
+"""What the API server accepts and refuses of a BlockSearch, and what the user then reads.
+
+Each rule and each important bound has an accepted and a refused example. Nothing is stored: every
+request is a server-side dry run, which is judged as a real one is.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from subprocess import CompletedProcess
+from typing import Any, NamedTuple
+
+import pytest
+
+from blockqnn_devcluster import DevCluster
+from blockqnn_operator.api.rules import RULES, Rule
+
+Spec = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """A field with a value that is accepted and one that is refused."""
+
+    field: str
+    accepted: Any
+    refused: Any
+    said: str
+    """What the refusal must say besides the field: the allowed values, or what to do."""
+
+
+def rule(path: str, number: int = 0) -> Rule:
+    return RULES[path][number]
+
+
+STAGE = {"epsilon": 0.5, "iterations": 1}
+
+BOUNDS = [
+    Case("preset", "CVPR2018", "Best", 'supported values: "CVPR2018"'),
+    Case("seed", 2**53 - 1, 2**53, "less than or equal to 9007199254740991"),
+    Case("seed", 0, -1, "greater than or equal to 0"),
+    Case("suspend", True, "yes", "must be of type boolean"),
+    Case("parallelism", 1, 0, "greater than or equal to 1"),
+    Case("parallelism", 10_000, 10_001, "less than or equal to 10000"),
+    Case("budget.trials", 99_999, 100_000, "less than or equal to 99999"),
+    Case("budget.trials", 1, "all", "must be of type integer"),
+    Case("failurePolicy.retries", 20, 21, "less than or equal to 20"),
+    Case("failurePolicy.maxFailedTrials", 0, -1, "greater than or equal to 0"),
+    Case(
+        "failurePolicy.trialTimeout",
+        "1h30m",
+        "soon",
+        rule("spec.failurePolicy.trialTimeout").message,
+    ),
+    Case(
+        "failurePolicy.trialTimeout", "90s", "90", rule("spec.failurePolicy.trialTimeout").message
+    ),
+    Case("failurePolicy.trialTimeout", "1s", "0s", "such as 90s, 45m or 1h30m"),
+    Case("space.maxLayers", 2, 1, "greater than or equal to 2"),
+    Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
+    Case("agent.shaping", "MetaQNN", "None", '"AAAI2017", "CVPR2018", "MetaQNN"'),
+    Case("agent.batchSize", 4096, 4097, "less than or equal to 4096"),
+    Case("agent.learningRate", 1, 0, "greater than 0"),
+    Case("agent.epsilonSchedule", [STAGE], [], "at least 1 items"),
+    Case("agent.epsilonSchedule", [STAGE], [{"epsilon": 0.5}], "iterations: Required value"),
+    Case("agent.replay.sampleSize", 1, 0, "greater than or equal to 1"),
+    Case("reward.macsWeight", -1.5, 1001, "less than or equal to 1000"),
+    Case("network.filters", [8], [], "at least 1 items"),
+    Case("network.filters", [8], [0], "greater than or equal to 1"),
+    Case("network.repeats", 1, 0, "greater than or equal to 1"),
+    Case("dataset.name", "npz", "mnist", '"digits", "npz", "cifar10", "cifar100"'),
+    Case("dataset.path", "/images", "", "at least 1 chars long"),
+    Case("dataset.validation.fraction", 0.5, 0, "greater than 0"),
+    Case("dataset.validation.fraction", 0.5, 1, "less than 1"),
+    Case(
+        "dataset.volume",
+        {"persistentVolumeClaim": {"claimName": "images"}},
+        {"emptyDir": {}, "hostPath": {"path": "/"}},
+        "must have at most 1 items",
+    ),
+    Case("training.epochs", 1, 0, "greater than or equal to 1"),
+    Case("training.optimizer.name", "Adam", "SGD", 'supported values: "Adam"'),
+    Case("training.restarts.factor", 0.4, 1, "less than 1"),
+    Case("trial.image", "trainer:1", "", "at least 1 chars long"),
+    Case("trial.resources", {"limits": {"cpu": 1, "memory": "1Gi"}}, {"limits": []}, "type object"),
+    Case("trial.resources", {}, {"limits": {"cpu": []}}, "must be of type"),
+    Case("trial.podTemplate.spec", {"anything": ["goes"]}, "none", "must be of type object"),
+    Case("trial.podTemplate.metadata.labels", {"team": "a"}, {"team": 1}, "must be of type string"),
+    Case("trial.retain.failed", 1000, 1001, "less than or equal to 1000"),
+]
+
+
+def nested(field: str, value: Any) -> Spec:
+    """The spec in which one field, given by its path, has a value."""
+    for name in reversed(field.split(".")):
+        value = {name: value}
+    return value  # type: ignore[no-any-return]
+
+
+def manifest(spec: Spec, name: str = "search") -> str:
+    dataset = {"name": "digits", **spec.get("dataset", {})}
+    return json.dumps(
+        {
+            "apiVersion": "blockqnn.dev/v1alpha1",
+            "kind": "BlockSearch",
+            "metadata": {"name": name},
+            "spec": {**spec, "dataset": dataset},
+        }
+    )
+
+
+class Server:
+    """The API server, asked what it thinks of a search."""
+
+    def __init__(self, cluster: DevCluster, namespace: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+
+    def _ask(self, *arguments: str, text: str | None = None) -> CompletedProcess[str]:
+        return self._cluster.kubectl(
+            *arguments, "-n", self._namespace, "--dry-run=server", input=text, check=False
+        )
+
+    def create(self, text: str) -> CompletedProcess[str]:
+        return self._ask("create", "-o", "json", "-f", "-", text=text)
+
+    def change(self, search: str, spec: Spec) -> CompletedProcess[str]:
+        patch = json.dumps({"spec": spec})
+        return self._ask("patch", "blocksearch", search, "--type=merge", "-p", patch)
+
+
+@pytest.fixture(scope="module")
+def server(installed: DevCluster) -> Iterator[Server]:
+    """An API server with two searches: one that says all it can, one that leaves it to the preset."""
+    namespace = f"schema-{uuid.uuid4().hex[:8]}"
+    installed.kubectl("create", "namespace", namespace)
+    for name, spec in (("explicit", EXPLICIT), ("brief", {})):
+        installed.kubectl("create", "-n", namespace, "-f", "-", input=manifest(spec, name))
+    yield Server(installed, namespace)
+    installed.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def accepted(answer: CompletedProcess[str]) -> bool:
+    assert answer.returncode == 0, answer.stderr
+    return True
+
+
+def refusal(answer: CompletedProcess[str]) -> str:
+    assert answer.returncode != 0, answer.stdout
+    return answer.stderr
+
+
+def test_a_dataset_is_enough_and_the_preset_keeps_its_say(server: Server) -> None:
+    answer = server.create(manifest({}))
+    assert accepted(answer)
+    spec = json.loads(answer.stdout)["spec"]
+    assert (spec["preset"], spec["seed"], spec["parallelism"]) == ("CVPR2018", 0, 32)
+    assert not {"budget", "space", "agent", "reward", "network", "training"} & set(spec)
+
+
+@pytest.mark.parametrize("case", BOUNDS, ids=lambda case: f"{case.field}={case.refused!r}"[:60])
+def test_a_wrong_value_is_refused_with_its_field_and_what_is_allowed(
+    server: Server, case: Case
+) -> None:
+    assert accepted(server.create(manifest(nested(case.field, case.accepted))))
+    said = refusal(server.create(manifest(nested(case.field, case.refused))))
+    assert f"spec.{case.field}" in said
+    assert case.said in said
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"spec": {}}, "spec.dataset: Required value"),
+        ({"spec": {"dataset": {}}}, "spec.dataset.name: Required value"),
+        ({}, "spec: Required value"),
+    ],
+)
+def test_a_search_without_a_dataset_is_refused(server: Server, body: Spec, said: str) -> None:
+    head = {**json.loads(manifest({})), **body}
+    if "spec" not in body:
+        del head["spec"]
+    assert said in refusal(server.create(json.dumps(head)))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "typo",
+        "budget.trails",
+        "agent.epsilon",
+        "dataset.url",
+        "trial.gpus",
+        "training.optimizer.lr",
+    ],
+)
+def test_an_unknown_field_is_refused_by_name(server: Server, field: str) -> None:
+    assert f'unknown field "spec.{field}"' in refusal(server.create(manifest(nested(field, 1))))
+
+
+NAMES = [
+    ("x" * 40, "x" * 41, rule("", 0)),
+    ("a-search", "a.search", rule("", 1)),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "broken"), NAMES, ids=["length", "dot"])
+def test_a_name_leaves_room_for_those_of_jobs_and_pods(
+    server: Server, good: str, bad: str, broken: Rule
+) -> None:
+    assert accepted(server.create(manifest({}, good)))
+    assert broken.message in refusal(server.create(manifest({}, bad)))
+
+
+EXPLICIT: Spec = {
+    "seed": 1,
+    "space": {"maxLayers": 5},
+    "agent": {"batchSize": 4},
+    "reward": {"macsWeight": 1},
+    "network": {"repeats": 2},
+    "training": {"epochs": 2},
+    "dataset": {"path": "/images", "validation": {"fraction": 0.2}},
+    "budget": {"trials": 8},
+}
+
+FIXED = [
+    ("spec", "seed", 1, 2),
+    ("spec", "space", {"maxLayers": 5}, {"maxLayers": 6}),
+    ("spec", "agent", {"batchSize": 4}, {"discount": 0.5}),
+    ("spec", "reward", {"macsWeight": 1}, {"macsWeight": 2}),
+    ("spec", "network", {"repeats": 2}, {"filters": [8]}),
+    ("spec", "training", {"epochs": 2}, {"epochs": 3}),
+    ("spec.dataset", "name", "digits", "cifar10"),
+    ("spec.dataset", "path", "/images", "/others"),
+    ("spec.dataset", "validation", {"fraction": 0.2}, {"fraction": 0.3}),
+]
+
+
+def message_of(path: str, field: str) -> str:
+    (message,) = [
+        rule.message for rule in RULES[path] if rule.message.startswith(f"{field} cannot change")
+    ]
+    return message
+
+
+@pytest.mark.parametrize(("path", "field", "same", "other"), FIXED, ids=[case[1] for case in FIXED])
+def test_what_decides_about_results_cannot_change(
+    server: Server, path: str, field: str, same: Any, other: Any
+) -> None:
+    inside = f"{path}.{field}".removeprefix("spec.")
+    assert accepted(server.change("explicit", nested(inside, same)))
+    said = refusal(server.change("explicit", nested(inside, other)))
+    assert message_of(path, field) in said
+    assert path in said
+
+
+OPTIONAL = [case for case in FIXED if isinstance(case[2], dict)]
+
+
+@pytest.mark.parametrize(("path", "field", "value", "_"), OPTIONAL, ids=[c[1] for c in OPTIONAL])
+def test_what_was_left_to_the_preset_stays_with_it(
+    server: Server, path: str, field: str, value: Any, _: Any
+) -> None:
+    inside = f"{path}.{field}".removeprefix("spec.")
+    assert message_of(path, field) in refusal(server.change("brief", nested(inside, value)))
+    assert message_of(path, field) in refusal(server.change("explicit", nested(inside, None)))
+
+
+def test_every_rule_has_its_examples() -> None:
+    """The preset alone cannot be changed to anything else that there is, yet."""
+    shown = {message_of(path, field) for path, field, *_ in FIXED}
+    shown |= {case.said for case in BOUNDS} | {broken.message for _, _, broken in NAMES}
+    shown.add(message_of("spec", "preset"))
+    assert shown >= {stated.message for rules in RULES.values() for stated in rules}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parallelism": 5},
+        {"suspend": True},
+        {"budget": {"trials": 80}},
+        {"budget": {"trials": 1}},
+        {"failurePolicy": {"maxFailedTrials": 1, "trialTimeout": "5m"}},
+        {"trial": {"image": "trainer:2", "retain": {"succeeded": 3}}},
+        {"trial": {"podTemplate": {"spec": {"nodeSelector": {"pool": "gpu"}}}}},
+        {"dataset": {"volume": {"emptyDir": {}}}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("search", ["explicit", "brief"])
+def test_what_decides_about_the_running_may_change(
+    server: Server, search: str, change: Spec
+) -> None:
+    assert accepted(server.change(search, change))
+
+
+def test_kubectl_explain_knows_the_fields(installed: DevCluster) -> None:
+    explained = installed.kubectl("explain", "blocksearch.spec.agent.batchSize").stdout
+    assert "How many blocks are proposed at a time" in explained
