@@ -75,7 +75,7 @@ BOUNDS = [
         "dataset.volume",
         {"persistentVolumeClaim": {"claimName": "images"}},
         {"emptyDir": {}, "hostPath": {"path": "/"}},
-        "must have at most 1 items",
+        "must have at most 1 item",
     ),
     Case("training.epochs", 1, 0, "greater than or equal to 1"),
     Case("training.optimizer.name", "Adam", "SGD", 'supported values: "Adam"'),
@@ -130,7 +130,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(installed: DevCluster) -> Iterator[Server]:
-    """An API server with two searches: one that says all it can, one that leaves it to the preset."""
+    """An API server with two searches: one says all it can, one leaves it to the preset."""
     namespace = f"schema-{uuid.uuid4().hex[:8]}"
     installed.kubectl("create", "namespace", namespace)
     for name, spec in (("explicit", EXPLICIT), ("brief", {})):
