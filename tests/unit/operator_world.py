@@ -4,10 +4,11 @@ Everything is a frozen value; every step returns the next one. What a trial reac
 its block's hash alone, so whatever happens to a search, its history must come out the same.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 from operator_builders import UID, at, make_header, make_search
@@ -17,6 +18,7 @@ from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core import history
 from blockqnn_operator.core.history import Shard, ShardWrite
 from blockqnn_operator.core.manifests import trial_job
@@ -28,7 +30,7 @@ from blockqnn_operator.core.observation import (
     write_time,
 )
 from blockqnn_operator.core.planning import Plan, plan
-from blockqnn_operator.core.records import TrialRecord, read_lines
+from blockqnn_operator.core.records import Header, TrialRecord, read_lines
 from blockqnn_operator.core.state import SearchState
 
 Json = dict[str, Any]
@@ -233,10 +235,20 @@ class Operator:
         return make_search(self.spec)
 
 
+@cache
+def _resolved(spec: str, pinned: str) -> BlockSearchSpec:
+    return resolve(json.loads(spec), json.loads(pinned))
+
+
+def resolved(spec: Mapping[str, Any], header: Header) -> BlockSearchSpec:
+    """The settings of a search, resolved once for each spec: most of a pass goes into it here."""
+    return _resolved(json.dumps(spec), json.dumps(header.settings))
+
+
 def recovered(spec: Mapping[str, Any], world: World) -> SearchState:
     """The state as it is read from the stored history."""
     header, records = read_lines(history.lines(world.shards))
-    return SearchState.recover(header, resolve(spec, header.settings), world.shards, records)
+    return SearchState.recover(header, resolved(spec, header), world.shards, records)
 
 
 def new_world(spec: Mapping[str, Any]) -> World:
@@ -267,7 +279,7 @@ def reconcile(
         world: the world as it is.
     """
     state = operator.state or recovered(operator.spec, world)
-    state.settings = resolve(operator.spec, state.header.settings)
+    state.settings = resolved(operator.spec, state.header)
     decided = plan(observed(operator, past["jobs"], past["pods"], world), state)
     yield world, state, decided
     for later in _carried_out(operator, decided, state, world):
