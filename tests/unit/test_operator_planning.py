@@ -114,8 +114,9 @@ class TestCreating:
     def test_a_suspended_search_starts_nothing_and_goes_on_with_what_runs(self) -> None:
         jobs = [succeeded(0, A), succeeded(1, B), succeeded(2, C), succeeded(3, D), make_job(4)]
         pod = make_pod(4, exit_code=0, message=make_result(4, BLOCKS[4]))
-        decided = planned(*jobs, pods=[pod], suspend=True, parallelism=9)
+        decided = planned(*jobs, pods=[pod], suspend=True, parallelism=9, **RANDOM)
         assert created(decided) == []
+        assert [trial.number for trial in decided.annotate] == [4]
         assert archived(decided) == [0, 1, 2, 3]
 
     def test_a_deleted_job_is_created_again(self) -> None:
