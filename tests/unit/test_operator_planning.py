@@ -112,7 +112,7 @@ class TestCreating:
         assert created(planned(records=done, budget={"trials": 3})) == []
 
     def test_a_suspended_search_starts_nothing_and_goes_on_with_what_runs(self) -> None:
-        jobs = [succeeded(0, A), succeeded(1, B), succeeded(2, C), succeeded(3, D), make_job(4)]
+        jobs = [*FIRST_FOUR, make_job(4, BLOCKS[4])]
         pod = make_pod(4, exit_code=0, message=make_result(4, BLOCKS[4]))
         decided = planned(*jobs, pods=[pod], suspend=True, parallelism=9, **RANDOM)
         assert created(decided) == []
