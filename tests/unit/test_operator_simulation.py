@@ -171,7 +171,7 @@ parallelisms = st.sampled_from([1, 2, 3, 5, 14])
 
 
 @given(seeds, parallelisms, schedules)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_history_is_that_of_the_undisturbed_serial_run(
     seed: int, parallelism: int, steps: list[Step]
 ) -> None:
@@ -180,7 +180,7 @@ def test_the_history_is_that_of_the_undisturbed_serial_run(
 
 
 @given(seeds, parallelisms, schedules, st.integers(1, BUDGET))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_budget_that_is_raised_later_gives_the_history_of_one_that_was_larger_at_once(
     seed: int, parallelism: int, steps: list[Step], first_budget: int
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_budget_that_is_raised_later_gives_the_history_of_one_that_was_larger_
 
 
 @given(seeds, schedules, schedules, schedules)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_suspending_and_resuming_changes_nothing(
     seed: int, before: list[Step], during: list[Step], after: list[Step]
 ) -> None:
@@ -209,7 +209,7 @@ def test_suspending_and_resuming_changes_nothing(
 
 
 @given(seeds, st.lists(st.tuples(st.booleans(), looks | st.integers(0, 9)), max_size=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_two_operators_at_once_write_the_history_of_one(
     seed: int, steps: list[tuple[bool, Step]]
 ) -> None:
@@ -227,7 +227,7 @@ def test_two_operators_at_once_write_the_history_of_one(
 
 
 @given(seeds, schedules)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_live_state_is_the_recovered_one(seed: int, steps: list[Step]) -> None:
     run = Run(spec_of(seed=seed, parallelism=3))
     for step in steps:
