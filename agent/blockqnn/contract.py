@@ -129,6 +129,12 @@ class TrainingSpec(Model):
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     """How many images each step learns from. The papers: 256."""
 
+    precision: Literal["auto", "float32", "bfloat16"]
+    """What the network computes with; weights, their updates and the statistics of batch norm are
+    float32 in any case. `auto`: bfloat16 on GPUs that have it, which halves the memory traffic
+    there, and float32 elsewhere. A search whose trials may land on different kinds of GPUs should
+    name one of the others. `float32` uses no TensorFloat32."""
+
     optimizer: Optimizer
     schedule: LearningRateSchedule
     restarts: Restarts

@@ -213,6 +213,17 @@ def test_a_seed_means_the_same_weights_and_another_seed_others() -> None:
     assert not weights(1).equal(weights(2))
 
 
+def test_weights_drawn_again_are_those_of_a_new_network_whatever_the_memory_order() -> None:
+    def network(seed: int) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        return build_network(Block.parse(SHORTCUT), spec(4), (3, 4, 4), 3, generator=generator)
+
+    again = network(1)
+    initialise(again, torch.Generator().manual_seed(2))
+    for one, other in zip(again.parameters(), network(2).parameters(), strict=True):
+        assert one.equal(other)
+
+
 def test_weights_have_the_variance_of_he_and_batch_norm_begins_anew() -> None:
     network = build_network(Block.parse("(1,1,5,0,0)(2,7,0,0,0)"), spec(64), (3, 4, 4), 100)
     network(torch.randn(8, 3, 4, 4))

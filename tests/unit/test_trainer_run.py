@@ -42,6 +42,7 @@ def specification(**changes: Any) -> dict[str, Any]:
         "training": {
             "epochs": 2,
             "batchSize": 64,
+            "precision": "auto",
             "optimizer": {
                 "name": "Adam",
                 "learningRate": 0.01,

@@ -52,6 +52,7 @@ def training(epochs: int = 3, batch_size: int = 64, **optimizer: float) -> Train
         {
             "epochs": epochs,
             "batch_size": batch_size,
+            "precision": "auto",
             "optimizer": {"name": "Adam", **adam},
             "schedule": {"factor": 0.2, "every": 2},
             "restarts": {"maximum": 3, "factor": 0.4},
@@ -248,6 +249,7 @@ def test_adam_is_the_algorithm_of_kingma_and_ba() -> None:
             unbiased = (square / (1 - 0.9**step)).sqrt() + 1e-3
             value.sub_(rate * mean / (1 - 0.8**step) / unbiased)
         adam.step(rate)
+        adam.forget_gradients()
         for value, parameter in zip(expected, module.parameters(), strict=True):
             assert parameter.grad is None
             assert torch.allclose(parameter.double(), value, atol=1e-6)

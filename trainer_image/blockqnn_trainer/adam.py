@@ -26,8 +26,13 @@ class Adam:
         self._squares = [torch.zeros_like(parameter) for parameter in self._parameters]
         self._steps = [torch.zeros((), device=parameter.device) for parameter in self._parameters]
 
-    def step(self, learning_rate: float) -> None:
-        """Move every parameter by its gradient, and forget the gradients."""
+    def step(self, learning_rate: float | Tensor) -> None:
+        """Move every parameter by its gradient.
+
+        Args:
+            learning_rate: a number, or a float32 scalar on a GPU, which a CUDA graph reads anew at
+                every launch.
+        """
         with torch.no_grad():
             adam(
                 list[Tensor](self._parameters),
@@ -37,6 +42,7 @@ class Adam:
                 [],
                 self._steps,
                 fused=True,
+                capturable=isinstance(learning_rate, Tensor),
                 amsgrad=False,
                 beta1=self._spec.beta1,
                 beta2=self._spec.beta2,
@@ -45,5 +51,8 @@ class Adam:
                 eps=self._spec.epsilon,
                 maximize=False,
             )
+
+    def forget_gradients(self) -> None:
+        """Give the memory of the gradients back; the next backward pass sets them anew."""
         for parameter in self._parameters:
             parameter.grad = None

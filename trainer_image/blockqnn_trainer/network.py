@@ -117,11 +117,17 @@ def check_batch_size(network_spec: NetworkSpec, input_shape: InputShape, batch_s
 def initialise(network: nn.Module, generator: torch.Generator | None = None) -> None:
     """Draw all weights afresh and forget all batch statistics, as before the first step.
 
+    They are drawn on the CPU, in an order that depends neither on the device nor on the memory
+    order of the network.
+
     Source: He et al. 2015, which CVPR 2018, section 4.2, names; fan-in, gain of ReLU.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            drawn = torch.empty(module.weight.shape)
+            nn.init.kaiming_normal_(drawn, nonlinearity="relu", generator=generator)
+            with torch.no_grad():
+                module.weight.copy_(drawn)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

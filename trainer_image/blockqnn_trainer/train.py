@@ -8,20 +8,21 @@ Nothing waits for the device inside an epoch: the loss is summed there and read 
 """
 
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from blockqnn.contract import TrainingSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Split
 from blockqnn_trainer.errors import Infeasible, NeverLearned, NotFinite
 from blockqnn_trainer.network import Network, initialise
+from blockqnn_trainer.precision import choose_dtype, require_exact_float32
+from blockqnn_trainer.replay import Step, repeated
+from blockqnn_trainer.steps import EvaluationStep, TrainingStep
 
 
 class Observer(Protocol):
@@ -125,13 +126,21 @@ class _Run:
         generator: torch.Generator,
         observer: Observer,
     ) -> None:
-        self._network = network
-        self._split = split
+        device = split.training.labels.device
+        dtype = choose_dtype(spec.precision, device)
+        if dtype == torch.float32:
+            require_exact_float32()
         self._spec = spec
         self._rate = rate
         self._generator = generator
         self._observer = observer
-        self._adam = Adam(network, spec.optimizer)
+        self._images = len(split.training)
+        self._training = TrainingStep(network, split.training, Adam(network, spec.optimizer), dtype)
+        self._evaluation = EvaluationStep(network, split.validation, dtype)
+        self._train_batch = repeated(self._training, device)
+        self._evaluate_batch = repeated(self._evaluation, device)
+        # A batch that fits while training fits in evaluation; a larger one need not.
+        self._held_out = torch.arange(len(split.validation), device=device)
 
     def finish(self, first: _Epoch) -> float:
         """Train the epochs after the first; return the accuracy of the last."""
@@ -157,36 +166,18 @@ class _Run:
         return _Epoch(loss, accuracy, finite and math.isfinite(loss))
 
     def _train(self, rate: float) -> float:
-        self._network.train()
-        images = self._split.training
-        total = torch.zeros((), device=images.labels.device)
-        # Drawn on the CPU, so that a seed means the same order on every device.
-        order = torch.randperm(len(images), generator=self._generator).to(total.device)
-        for batch in _batches(order, self._spec.batch_size):
-            pixels, labels = images.batch(batch)
-            loss = functional.cross_entropy(self._network(pixels), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._adam.step(rate)
-            total += loss.detach() * len(batch)
-        return total.item() / len(images)
+        self._training.begin(rate)
+        # Drawn on the CPU, so that a seed means the same order on every device: 0.5 ms an epoch of
+        # 45,000 images. The images themselves are gathered on the device.
+        order = torch.randperm(self._images, generator=self._generator)
+        self._go_through(order.to(self._held_out.device), self._train_batch)
+        return self._training.mean_loss()
 
     def _evaluate(self) -> tuple[float, bool]:
-        self._network.eval()
-        images = self._split.validation
-        device = images.labels.device
-        right = torch.zeros((), dtype=torch.int64, device=device)
-        finite = torch.ones((), dtype=torch.bool, device=device)
-        with torch.inference_mode():
-            # A batch that fits while training fits here; a larger one need not.
-            order = torch.arange(len(images), device=device)
-            for batch in _batches(order, self._spec.batch_size):
-                pixels, labels = images.batch(batch)
-                logits = self._network(pixels)
-                right += (logits.argmax(1) == labels).sum()
-                finite &= logits.isfinite().all()
-        return right.item() / len(images), bool(finite.item())
+        self._evaluation.begin()
+        self._go_through(self._held_out, self._evaluate_batch)
+        return self._evaluation.accuracy(), self._evaluation.finite()
 
-
-def _batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
-    for start, end in batch_bounds(len(order), batch_size):
-        yield order[start:end]
+    def _go_through(self, order: Tensor, step: Step) -> None:
+        for start, end in batch_bounds(len(order), self._spec.batch_size):
+            step(order[start:end])
