@@ -180,6 +180,7 @@ def make_job(
         "message": "",
         "finished_at": NOW if changes.get("condition") else None,
         "failed_pods": 0,
+        "gpus": 1,
     }
     return TrialJob(**(fields | changes))
 

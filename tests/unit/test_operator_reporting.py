@@ -103,7 +103,7 @@ CASES: dict[str, tuple[BlockSearchStatus, Phase, dict[str, str], str]] = {
         reported(*RUNNING_JOBS, suspend=True),
         Phase.SUSPENDED,
         {"Progressing": "Suspended", "Complete": "BudgetLeft", "Suspended": "Suspended"},
-        "Suspended by spec.suspend; 2 trials are still running.",
+        "Suspended by spec.suspend; 2 trials are running.",
     ),
     "failed": (
         reported(failed(0, A), **TOLERANT_OF_NONE),
@@ -328,7 +328,7 @@ class TestTimes:
         )
         assert (more.phase, more.completion_time) == (Phase.RUNNING, None)
         assert condition(more, ConditionType.COMPLETE).status == "False"
-        assert more.estimated_completion_time == write_time(at(300))
+        assert more.estimated_completion_time == write_time(at(400))
 
     def test_the_end_is_estimated_from_the_rate_so_far(self) -> None:
         first = reported()
@@ -340,6 +340,11 @@ class TestTimes:
         half = reported(records=history_of(*[GOOD] * 4), status=dump(reported()), after=100)
         later = reported(records=history_of(*[GOOD] * 4), status=dump(half), after=150)
         assert later.estimated_completion_time == half.estimated_completion_time
+
+
+def test_a_lost_status_starts_when_the_search_was_created() -> None:
+    found = reported(records=history_of(*[GOOD] * 4), after=3600)
+    assert found.start_time == write_time(NOW)
 
 
 def test_nothing_changes_while_nothing_happens() -> None:

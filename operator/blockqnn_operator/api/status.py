@@ -21,7 +21,6 @@ LONGEST_MESSAGE = 1024
 class Phase(StrEnum):
     """The state of a search in one word; the conditions say why."""
 
-    PENDING = "Pending"
     RUNNING = "Running"
     SUSPENDED = "Suspended"
     COMPLETE = "Complete"

@@ -5,7 +5,6 @@ from typing import Any
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn_operator.core.ledger import OpenTrial
-from blockqnn_operator.core.manifests import accelerators
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState
 
@@ -36,7 +35,7 @@ def record_of(
         reason=verdict.reason,
         message=verdict.message,
         reward=_reward(trial, state),
-        gpus=accelerators(state.settings.trial),
+        gpus=trial.job.gpus if trial.job else 0,
         **_measurements(result),
     )
 

@@ -9,7 +9,7 @@ from blockqnn.contract import SCHEMA_VERSION, THREADS_VARIABLE, TRIAL_VARIABLE, 
 from blockqnn.search import Proposal
 from blockqnn_operator.api import names
 from blockqnn_operator.api.durations import seconds
-from blockqnn_operator.api.spec import BlockSearchSpec, Trial
+from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core.history import owner_reference
 from blockqnn_operator.core.observation import SearchObject
 
@@ -171,25 +171,6 @@ def _labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
     }
 
 
-def accelerators(trial: Trial) -> int:
-    """Return how many GPUs a trial's container has, of whichever vendor."""
-    base = {"containers": [{"name": names.CONTAINER, "resources": trial.resources}]}
-    containers = merge(base, trial.pod_template.spec)["containers"]
-    listed = containers if isinstance(containers, list) else []
-    trainer: Manifest = next((c for c in listed if _map(c).get("name") == names.CONTAINER), {})
-    limits = _map(_map(trainer.get("resources")).get("limits"))
-    return sum(
-        int(count)
-        for name, count in limits.items()
-        if ("gpu" in name or "/mig-" in name) and str(count).isdecimal()
-    )
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    """Take what a Pod template has where a map belongs; the API server refuses anything else."""
-    return value if isinstance(value, Mapping) else {}
-
-
 MERGE_KEYS = {
     "containers": "name",
     "initContainers": "name",
@@ -225,3 +206,8 @@ def _merge_items(base: list[Manifest], over: list[Manifest], key: str) -> list[M
     for item in over:
         items[item[key]] = merge(items.get(item[key], {}), item)
     return list(items.values())
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    """Take what a Pod template has where a map belongs; the API server refuses anything else."""
+    return value if isinstance(value, Mapping) else {}

@@ -68,6 +68,8 @@ class TrialJob:
     failed_pods: int
     """How many of its Pods have failed, as Kubernetes has counted them."""
     created_at: datetime | None = None
+    gpus: int = 0
+    """How many accelerators the trainer's container has."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -98,7 +100,22 @@ class TrialJob:
             finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
             failed_pods=body.get("status", {}).get("failed", 0),
             created_at=_time_or_none(metadata.get("creationTimestamp")),
+            gpus=_accelerators(body.get("spec", {})),
         )
+
+
+def _accelerators(job_spec: Mapping[str, Any]) -> int:
+    """Count the GPUs of the trainer's container, of whichever vendor."""
+    containers = job_spec.get("template", {}).get("spec", {}).get("containers", ())
+    trainer: Mapping[str, Any] = next(
+        (c for c in containers if c.get("name") == names.CONTAINER), {}
+    )
+    limits = (trainer.get("resources") or {}).get("limits") or {}
+    return sum(
+        int(count)
+        for name, count in limits.items()
+        if ("gpu" in name or "/mig-" in name) and str(count).isdecimal()
+    )
 
 
 def _ended(status: Mapping[str, Any]) -> Mapping[str, Any]:

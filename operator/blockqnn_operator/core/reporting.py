@@ -67,7 +67,7 @@ def report(
         observed_generation=observed.search.generation,
         phase=phase,
         message=message,
-        start_time=before.start_time if before and before.start_time else write_time(observed.now),
+        start_time=_start_time(before, observed, state),
         iteration=iteration,
         epsilon=round(state.agent.epsilon(min(iteration, _last_iteration(state))), DIGITS),
         progress=f"{trials.total}/{budget}",
@@ -91,9 +91,12 @@ def report_stopped(observed: Observed, problem: Problem) -> BlockSearchStatus:
             "observed_generation": observed.search.generation,
             "phase": Phase.FAILED,
             "message": problem.message[:LONGEST_MESSAGE],
+            "completion_time": None,
+            "estimated_completion_time": None,
         }
     )
-    facts = {
+    facts: Facts = {
+        ConditionType.COMPLETE: (False, Reason.BUDGET_LEFT, problem.message),
         ConditionType.PROGRESSING: (False, problem.reason, problem.message),
         ConditionType.FAILED: (True, problem.reason, problem.message),
     }
@@ -141,6 +144,13 @@ def with_conditions(
             )
         )
     return status.model_copy(update={"conditions": tuple(conditions)})
+
+
+def _start_time(before: BlockSearchStatus | None, observed: Observed, state: SearchState) -> str:
+    """Say when the search started; of one whose status was lost, when it was created."""
+    if before is not None and before.start_time is not None:
+        return before.start_time
+    return write_time(observed.search.created_at if len(state.archive) else observed.now)
 
 
 def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, int]:
@@ -202,8 +212,12 @@ def _message(phase: Phase, trials: TrialCounts, state: SearchState) -> str:
             "to go on."
         )
     if phase is Phase.SUSPENDED:
-        return f"Suspended by spec.suspend; {trials.running} trials are still running."
-    return f"{trials.running} trials are running."
+        return f"Suspended by spec.suspend; {_running(trials)}."
+    return f"{_running(trials)}."
+
+
+def _running(trials: TrialCounts) -> str:
+    return "1 trial is running" if trials.running == 1 else f"{trials.running} trials are running"
 
 
 def _with_times(

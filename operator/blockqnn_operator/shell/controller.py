@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn_operator import __version__
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import pin, resolve
@@ -114,7 +115,7 @@ class Controller:
         observed = self._observe(key, search, memory)
         try:
             return await self._advance(observed, memory)
-        except (InvalidSearch, HistoryUnreadable) as error:
+        except (InvalidSearch, HistoryUnreadable, InvalidHistory, InvalidBlock) as error:
             await self._stop(observed, memory, error)
             return None
         except ApiError as error:
@@ -150,12 +151,26 @@ class Controller:
             memory.freshest,
             lambda trial: self._collected(trial, observed),
         )
-        await apply.archive(cluster, search, state, decided.archive)
-        self._metrics.archived(search.namespace, search.name, decided.archive)
+        await self._archive(search, memory, state, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
         await apply.tell(cluster, search, decided.events, observed.now, memory.told)
         return await self._report(observed, memory, state, decided, problems)
+
+    async def _archive(
+        self,
+        search: SearchObject,
+        memory: Memory,
+        state: SearchState,
+        new: Sequence[records.TrialRecord],
+    ) -> None:
+        """Append records to the history; when that fails, read again how far it got."""
+        try:
+            await apply.archive(self._cluster, search, state, new)
+        except BaseException:
+            memory.state = None
+            raise
+        self._metrics.archived(search.namespace, search.name, new)
 
     def _collected(self, trial: OpenTrial, observed: Observed) -> None:
         """Tell the metrics how long a trial's Job took to start, and its result to be collected."""
