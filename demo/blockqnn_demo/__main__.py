@@ -21,6 +21,7 @@ from blockqnn_cli import pictures
 from blockqnn_cli.__main__ import watch
 from blockqnn_cli.searches import Searches, SearchView
 from blockqnn_devcluster import DevCluster, DevClusterError
+from blockqnn_devcluster.processes import ProcessFamily
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "quickstart.yaml"
@@ -112,23 +113,19 @@ def _kubectl(cluster: DevCluster, *arguments: str) -> str:
 @contextlib.contextmanager
 def _operator(cluster: DevCluster, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     kubeconfig = cluster.kubeconfig_for(OPERATOR_USER)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    # In a family, the operator cannot outlive the demo, even if that is killed.
+    with ProcessFamily() as family, log.open("wb") as output:
+        process = family.spawn(
             [sys.executable, "-m", "blockqnn_operator.shell.main"],
-            env=os.environ | {"KUBECONFIG": str(kubeconfig)},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            output=output,
+            environment=os.environ | {"KUBECONFIG": str(kubeconfig)},
         )
-    try:
-        yield process
-    finally:
-        process.terminate()
         try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            yield process
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
 
 
 def _check_running(operator: "subprocess.Popen[bytes]", log: Path) -> None:
