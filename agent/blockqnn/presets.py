@@ -2,20 +2,28 @@
 
 A preset is plain data in the names of the BlockSearch resource. Each value says where it comes
 from; "CVPR" is Practical Block-wise Neural Network Architecture Generation (2018), "AAAI" is
-Practical Network Blocks Design with Q-Learning (2017), "MetaQNN" is Baker et al. (2016).
+Practical Network Blocks Design with Q-Learning (2017), "MetaQNN" is Designing Neural Network
+Architectures using Reinforcement Learning (Baker et al. 2016), "measured" is docs/benchmarks.md.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from blockqnn.errors import InvalidSettings
 from blockqnn.schedule import PAPERS_SCHEDULE
 
-Preset = Mapping[str, Mapping[str, Any]]
-"""Values for the sections space, agent, reward, network, training, and dataset's validation."""
+Section = Mapping[str, Any]
+Preset = Mapping[str, Section]
+"""Values for the sections space, agent, reward, network, training, budget, and dataset's
+validation."""
+
+ROUNDS = 20
+"""Measured: how often Efficient learns during a search; more rounds gain little."""
 
 _CVPR2018: Preset = {
     "space": {
         "maxLayers": 23,  # CVPR 4.2
+        "startWithIdentity": False,  # CVPR Fig. 4: the first layer may be any
     },
     "agent": {
         "algorithm": "QLearning",
@@ -30,6 +38,7 @@ _CVPR2018: Preset = {
         "initialValue": 0.0,  # not said; MetaQNN, algorithm 1
         "epsilonSchedule": [stage.model_dump() for stage in PAPERS_SCHEDULE],  # CVPR 4.2, AAAI T. 2
         "replay": {"sampleSize": 64, "updates": 64, "weighting": "Uniform"},  # CVPR 4.2
+        # Not in the papers; measured on NAS-Bench-201, from 150 trials on.
         "evolution": {"populationSize": 50, "sampleSize": 10},
     },
     "reward": {
@@ -62,7 +71,125 @@ _CVPR2018: Preset = {
     },
 }
 
-PRESETS: Mapping[str, Preset] = {
-    "CVPR2018": _CVPR2018,
+_AAAI2017: Preset = {
+    **_CVPR2018,  # what follows is where the earlier paper differs
+    "space": {
+        "maxLayers": 23,  # AAAI, Network structure code
+        "startWithIdentity": True,  # AAAI, Network structure code
+    },
+    "agent": {
+        **_CVPR2018["agent"],
+        "shaping": "AAAI2017",  # AAAI, equation 2
+        "replay": {
+            "sampleSize": 128,  # AAAI, Training details
+            "updates": 64,  # AAAI, Training details
+            "weighting": "Uniform",  # AAAI, Training details
+        },
+    },
+    "reward": {
+        "macsWeight": 0.5,  # AAAI, Early stop strategy
+        "densityWeight": 0.5,  # AAAI, Early stop strategy
+    },
 }
-"""`CVPR2018`: the search of section 4.2, 178 iterations of 64 blocks with the paper's reward."""
+
+_METAQNN: Preset = {
+    **_CVPR2018,
+    "agent": {
+        **_CVPR2018["agent"],
+        "batchSize": 10,  # MetaQNN learns after each network; ten fit all stages of its schedule
+        "learningRate": 0.01,  # MetaQNN 4.2
+        "discount": 1.0,  # MetaQNN 4.2
+        "shaping": "MetaQNN",  # MetaQNN 4: no reward before the end
+        "initialValue": 50.0,  # one half, by MetaQNN's program; its algorithm 1 says 0
+        # MetaQNN, table 2: 1,500 networks at 1.0, 100 each at 0.9 to 0.7, 150 each below.
+        "epsilonSchedule": [
+            {"epsilon": 1.0, "iterations": 150},
+            *({"epsilon": epsilon, "iterations": 10} for epsilon in (0.9, 0.8, 0.7)),
+            *({"epsilon": e, "iterations": 15} for e in (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)),
+        ],
+        # MetaQNN, algorithm 1: 100 networks are replayed after each one that is trained.
+        "replay": {"sampleSize": 1000, "updates": 1000, "weighting": "Uniform"},
+    },
+    "reward": {
+        "macsWeight": 0.0,  # MetaQNN: the reward is the validation accuracy
+        "densityWeight": 0.0,  # the same
+    },
+    "training": {
+        **_CVPR2018["training"],
+        "epochs": 20,  # MetaQNN 4.3
+        "batchSize": 128,  # MetaQNN 4.3
+        "restarts": {"maximum": 5, "factor": 0.4},  # MetaQNN 4.3
+    },
+}
+
+_EFFICIENT: Preset = {
+    **_CVPR2018,
+    "budget": {"trials": 512},  # between 64 and 2,000, what this preset is for
+    "agent": {
+        "algorithm": "QLearning",
+        "batchSize": 25,  # a twentieth of the budget, at most 64: see `preset_for`
+        "randomStep": "TypeFirst",  # as CVPR2018
+        "learningRate": 0.3,  # measured: better than 0.1 and 0.5 on CIFAR-10 and ImageNet16
+        "discount": 1.0,  # CVPR 4.2
+        "duplicates": "Redraw",  # measured
+        "state": "BackOff",  # measured
+        "shaping": "Learned",  # measured
+        "rewardScale": "Rank",  # measured
+        "initialValue": 0.0,  # measured: optimism did not help
+        # Measured: 1 for 15 % of the budget, then evenly from 0.5 down to 0.05; the end points
+        # hardly matter.
+        "epsilonSchedule": [
+            {"epsilon": 1.0, "iterations": 3},
+            *(
+                {"epsilon": round(0.5 - 0.45 * (number - 3) / 17, 4), "iterations": 1}
+                for number in range(3, ROUNDS)
+            ),
+        ],
+        "replay": {"sampleSize": 512, "updates": 512, "weighting": "Rank"},  # measured
+        "evolution": {"populationSize": 50, "sampleSize": 10},  # as CVPR2018
+    },
+}
+
+PRESETS: Mapping[str, Preset] = {
+    "AAAI2017": _AAAI2017,
+    "CVPR2018": _CVPR2018,
+    "Efficient": _EFFICIENT,
+    "MetaQNN": _METAQNN,
+}
+"""`CVPR2018`: the search of section 4.2, 178 iterations of 64 blocks with the paper's reward.
+
+`AAAI2017`: the earlier version of it: another reward, another shaping, a larger replay sample.
+`MetaQNN`: how Baker et al. learn and train, on the blocks of these papers instead of chains.
+`Efficient`: Q-learning for budgets of 64 to 2,000 trials, at which the papers' settings do no
+better than random search. Reward, network and training are those of CVPR2018.
+"""
+
+
+def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
+    """Return a preset as it should be for a budget.
+
+    What depends on the budget: the batch size of Efficient is a twentieth of it, from 1 to 64, and
+    the population of evolution a third of it, from 10 to 50 (both measured on NAS-Bench-201).
+
+    Args:
+        name: the name of the preset.
+        trials: the budget; None takes the preset's own.
+
+    Raises:
+        InvalidSettings: when there is no such preset, or the budget is less than 1.
+    """
+    if name not in PRESETS:
+        raise InvalidSettings(
+            f"There is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}."
+        )
+    if trials is not None and trials < 1:
+        raise InvalidSettings(f"A budget of {trials} trials is empty; give at least 1.")
+    preset = {section: dict(values) for section, values in PRESETS[name].items()}
+    if trials is None:
+        return preset
+    population = min(50, max(10, trials // 3))
+    preset["agent"]["evolution"] = {**preset["agent"]["evolution"], "populationSize": population}
+    if name == "Efficient":
+        preset["agent"]["batchSize"] = min(64, max(1, trials // ROUNDS))
+        preset["budget"] = {"trials": trials}
+    return preset

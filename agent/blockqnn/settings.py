@@ -22,6 +22,11 @@ class SpaceSettings(Model):
     CVPR 2018, section 4.2: 23.
     """
 
+    start_with_identity: bool
+    """Whether the first layer is always an identity, so that later layers can refer to the block's
+    input. AAAI 2017 says so; CVPR 2018, Fig. 4 shows other first layers.
+    """
+
 
 class ReplaySettings(Model):
     """How past trials are learned from again after each iteration (CVPR 2018, section 4.2)."""

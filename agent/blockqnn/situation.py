@@ -11,11 +11,15 @@ from itertools import combinations_with_replacement
 from random import Random
 from typing import cast
 
+from blockqnn.graph import is_folded
 from blockqnn.nsc import KERNELS, PREDECESSORS, Layer, LayerType
 from blockqnn.search_space import Key, pick
 
 LAST, LOOSE, USED = range(3)
 """What a predecessor is: the last layer, another without a successor, one with a successor."""
+
+_KINDS = 3
+"""From the fourth of a kind of operation on they are not told apart."""
 
 _MANY = 2
 """As many loose ends or used layers as matter to which layers are legal."""
@@ -45,12 +49,17 @@ def loose_ends(layers: Sequence[Layer]) -> frozenset[int]:
     return frozenset([layer.index for layer in layers if layer.index not in used])
 
 
-def describe(layers: Sequence[Layer], limit: int) -> Key:
+def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
     """Return what matters of an unfinished block to its next layer.
+
+    Args:
+        layers: the layers so far.
+        forced: the only type of layer that is legal next, where there is only one.
 
     Returns:
         The next index; type and kernel of the last layer, 0 for none; how many loose ends there are
-        besides it and how many used layers, 2 for more; whether only the terminal is legal.
+        besides it and how many used layers, 2 for more; the only legal type of
+        layer, 0 where it is free.
     """
     index = len(layers) + 1
     last = layers[-1] if layers else None
@@ -60,18 +69,18 @@ def describe(layers: Sequence[Layer], limit: int) -> Key:
         (int(last.type), last.kernel) if last else (0, 0),
         min(len(loose) - 1, _MANY) if layers else 0,
         min(len(layers) - len(loose), _MANY),
-        index == limit,
+        int(forced or 0),
     )
 
 
 def options(situation: Key) -> tuple[Key, ...]:
     """Return the operations with the relations of their predecessors that are legal."""
     index, _, loose, used, forced = situation
-    return _options(cast(int, loose), cast(int, used), index == 1, cast(bool, forced))
+    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced))
 
 
 @cache
-def _options(loose: int, used: int, first: bool, forced: bool) -> tuple[Key, ...]:
+def _options(loose: int, used: int, first: bool, forced: int) -> tuple[Key, ...]:
     there = (1, loose, used)
     singles: list[tuple[int, ...]] = [(one,) for one in (LAST, LOOSE, USED) if there[one]]
     pairs: list[tuple[int, ...]] = [
@@ -80,7 +89,7 @@ def _options(loose: int, used: int, first: bool, forced: bool) -> tuple[Key, ...
         if not first and there[one] and there[other] and (one != other or there[one] > 1)
     ]
     ways: dict[int, list[tuple[int, ...]]] = {0: [()], 1: singles, 2: pairs}
-    types = [LayerType.TERMINAL] if forced else list(LayerType)
+    types = [LayerType(forced)] if forced else list(LayerType)
     return tuple(
         (int(one), kernel, way)
         for one in types
@@ -119,6 +128,30 @@ def names(situation: Key, option: Key) -> tuple[Key, Key]:
 
 
 def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:
-    """Return what a next layer may contribute to the reward."""
+    """Return what a next layer may contribute to the reward.
+
+    That is, whatever its index: its operation; its operation as the first, the second, the third or
+    a later one of its kind, for the more of a kind there are the less another is worth; its
+    operation on the result of each of the operations that it takes; and its index, for the length.
+    """
     operation = (int(layer.type), layer.kernel)
-    return (("op", operation), ("option", option_of(layers, layer)), ("index", layer.index))
+    before = min(
+        sum(one.type is layer.type and one.kernel == layer.kernel for one in layers), _KINDS
+    )
+    results = _results(layers)
+    edges = [("edge", results[source], operation) for source in layer.predecessors]
+    return (
+        ("operation", operation),
+        ("occurrence", operation, before),
+        ("index", layer.index),
+        *edges,
+    )
+
+
+def _results(layers: Sequence[Layer]) -> list[tuple[int, int]]:
+    """Return the operation whose result each layer passes on; (0, 0) is the block's input."""
+    results = [(0, 0)]
+    for layer in layers:
+        passes = is_folded(layer)
+        results.append(results[layer.pred1] if passes else (int(layer.type), layer.kernel))
+    return results

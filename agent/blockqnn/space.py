@@ -27,12 +27,16 @@ from blockqnn.settings import SpaceSettings
 from blockqnn.situation import describe, draw_layer, features, names, option_of
 from blockqnn.situation import options as situation_options
 
+_MOST_CHANGES = 1000
+"""How many changes are drawn before a block counts as the only one; about two do."""
+
 
 class Space:
     """The blocks that a search may propose."""
 
     def __init__(self, settings: SpaceSettings) -> None:
         self.max_layers = settings.max_layers
+        self._start_with_identity = settings.start_with_identity
         self._layers: list[Layer] = [Layer(0, LayerType.IDENTITY, 0, 0, 0)]  # stands for START
         self._choices = [self._number_layers(index) for index in range(1, self.max_layers + 1)]
         self._numbers = {_key(layer): number for number, layer in enumerate(self._layers)}
@@ -42,11 +46,17 @@ class Space:
         ranges: list[range] = []
         for layer_type in LayerType:
             start = len(self._layers)
-            if index < self.max_layers or layer_type is LayerType.TERMINAL:
+            if self._forced(index) in (None, layer_type):
                 self._layers.extend(_layers(index, layer_type))
             if len(self._layers) > start:
                 ranges.append(range(start, len(self._layers)))
         return Choices(range(first, len(self._layers)), tuple(ranges))
+
+    def _forced(self, index: int) -> LayerType | None:
+        """Return the only type that is legal at an index, where there is only one."""
+        if index == 1 and self._start_with_identity:
+            return LayerType.IDENTITY
+        return LayerType.TERMINAL if index == self.max_layers else None
 
     def choices(self, prefix: Prefix) -> Choices:
         """Return the layers that may follow a prefix.
@@ -78,6 +88,12 @@ class Space:
                 f"The block {block} has {len(block)} layers, the terminal included, but this space "
                 f"ends at maxLayers {self.max_layers}; it comes from another search."
             )
+        if self._start_with_identity and block.layers[0].type is not LayerType.IDENTITY:
+            raise InvalidBlock(
+                f"The block {block} starts with {block.layers[0]}, but in this space, with "
+                "startWithIdentity, every block starts with (1,4,0,0,0); it comes from another "
+                "search."
+            )
         return tuple([self._numbers[_key(layer)] for layer in block.layers])
 
     def identity(self, candidate: Candidate) -> str:
@@ -85,13 +101,22 @@ class Space:
         return canonical_hash(self.decode(candidate))
 
     def mutate(self, candidate: Candidate, random: Random) -> Candidate:
-        """Change one thing about a block (:mod:`blockqnn.mutation`)."""
+        """Change one thing about a block (:mod:`blockqnn.mutation`).
+
+        In a space of a single block (maxLayers 2 and startWithIdentity) it comes back unchanged.
+        """
         body = self._read(candidate)[:-1]
-        while True:
+        for _ in range(_MOST_CHANGES):
             changed = mutate_body(body, random)
-            if changed is not None and len(changed) < self.max_layers:
+            if changed is not None and self._admits(changed):
                 end = Layer(len(changed) + 1, LayerType.TERMINAL, 0, 0, 0)
                 return tuple([self._numbers[_key(layer)] for layer in (*changed, end)])
+        return candidate
+
+    def _admits(self, body: Sequence[Layer]) -> bool:
+        if self._start_with_identity and (not body or body[0].type is not LayerType.IDENTITY):
+            return False
+        return len(body) < self.max_layers
 
     def random_block(self, random: Random, step: RandomStep) -> Block:
         """Draw a whole block, layer by layer."""
@@ -102,7 +127,7 @@ class Space:
 
     def situation(self, prefix: Prefix) -> Key:
         """Return what of a prefix matters to the next layer (:mod:`blockqnn.situation`)."""
-        return describe(self._read(prefix), self.max_layers)
+        return describe(self._read(prefix), self._forced(len(prefix) + 1))
 
     def options(self, situation: Key) -> Sequence[Key]:
         """Return the operations with the relations of their predecessors that are legal."""

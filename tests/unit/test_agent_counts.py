@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 
 from blockqnn_trainer.network import build_network, count_macs, count_parameters
 
-SPACE = Space(SpaceSettings(max_layers=14))
+SPACE = Space(SpaceSettings(max_layers=14, start_with_identity=False))
 networks = st.fixed_dictionaries(
     {
         "filters": st.lists(st.integers(1, 9), min_size=1, max_size=3),

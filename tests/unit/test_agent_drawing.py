@@ -54,7 +54,7 @@ def test_a_terminal_alone_leads_the_input_to_the_output() -> None:
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(["TypeFirst", "Flat"]))
 def test_every_block_has_one_line_for_each_layer_and_fits(random: Random, step: RandomStep) -> None:
-    space = Space(SpaceSettings(max_layers=23))
+    space = Space(SpaceSettings(max_layers=23, start_with_identity=False))
     block = space.decode(draw_candidate(space, random, step))
     lines = text_drawing(block).split("\n")
     assert len(lines) == len(block.body) + 2

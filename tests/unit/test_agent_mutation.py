@@ -16,7 +16,7 @@ steps = st.sampled_from(["TypeFirst", "Flat"])
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), steps, st.integers(2, 23))
 def test_every_mutant_is_legal_and_differs(random: Random, step: RandomStep, limit: int) -> None:
-    space = Space(SpaceSettings(max_layers=limit))
+    space = Space(SpaceSettings(max_layers=limit, start_with_identity=False))
     candidate = draw_candidate(space, random, step)
     for _ in range(10):
         mutant = space.mutate(candidate, random)
@@ -28,7 +28,7 @@ def test_every_mutant_is_legal_and_differs(random: Random, step: RandomStep, lim
 
 
 def test_mutation_reaches_every_small_block() -> None:
-    space = Space(SpaceSettings(max_layers=4))
+    space = Space(SpaceSettings(max_layers=4, start_with_identity=False))
     random = Random(0)
     candidate = space.encode(Block.parse("(1,7,0,0,0)"))
     reached = {candidate}

@@ -3,8 +3,9 @@
 import pytest
 
 from blockqnn.contract import NetworkSpec, TrainingSpec, Validation
+from blockqnn.errors import InvalidSettings
 from blockqnn.model import Model
-from blockqnn.presets import PRESETS
+from blockqnn.presets import PRESETS, preset_for
 from blockqnn.settings import AgentSettings, RewardSettings, SearchSettings, SpaceSettings
 
 SECTIONS: dict[str, type[Model]] = {
@@ -19,7 +20,7 @@ SECTIONS: dict[str, type[Model]] = {
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_fills_every_section(name: str) -> None:
     preset = PRESETS[name]
-    assert set(preset) == {*SECTIONS, "dataset"}
+    assert set(preset) - {"budget"} == {*SECTIONS, "dataset"}
     for section, model in SECTIONS.items():
         filled = model.model_validate(preset[section])
         assert filled.model_dump(mode="json") == model.model_validate_json(
@@ -48,3 +49,50 @@ def test_the_numbers_that_cvpr_2018_prints() -> None:
     assert preset["reward"] == {"macsWeight": 1.0, "densityWeight": 8.0}
     training = TrainingSpec.model_validate(preset["training"])
     assert (training.epochs, training.batch_size) == (12, 256)
+
+
+def test_the_numbers_that_aaai_2017_prints() -> None:
+    preset = PRESETS["AAAI2017"]
+    assert preset["space"] == {"maxLayers": 23, "startWithIdentity": True}
+    agent = AgentSettings.model_validate(preset["agent"])
+    assert (agent.shaping, agent.batch_size, agent.learning_rate) == ("AAAI2017", 64, 0.01)
+    assert (agent.replay.sample_size, agent.replay.updates) == (128, 64)
+    assert preset["reward"] == {"macsWeight": 0.5, "densityWeight": 0.5}
+
+
+def test_the_numbers_that_metaqnn_prints() -> None:
+    preset = PRESETS["MetaQNN"]
+    agent = AgentSettings.model_validate(preset["agent"])
+    models = [stage.iterations * agent.batch_size for stage in agent.epsilon_schedule]
+    assert models == [1500, 100, 100, 100, 150, 150, 150, 150, 150, 150]
+    assert agent.replay.updates == 100 * agent.batch_size
+    training = TrainingSpec.model_validate(preset["training"])
+    assert (training.epochs, training.restarts.maximum) == (20, 5)
+
+
+@pytest.mark.parametrize(
+    ("trials", "batch", "population"),
+    [(1, 1, 10), (64, 3, 21), (512, 25, 50), (2000, 64, 50), (99_999, 64, 50)],
+)
+def test_efficient_depends_on_the_budget(trials: int, batch: int, population: int) -> None:
+    preset = preset_for("Efficient", trials)
+    agent = AgentSettings.model_validate(preset["agent"])
+    assert agent.batch_size == batch
+    assert agent.evolution.population_size == population
+    assert preset["budget"] == {"trials": trials}
+    assert sum(stage.iterations for stage in agent.epsilon_schedule) == 20
+
+
+def test_without_a_budget_a_preset_is_as_it_is_written() -> None:
+    for name, preset in PRESETS.items():
+        assert preset_for(name) == preset
+    papers = preset_for("CVPR2018", 11_392)
+    assert papers["agent"]["batchSize"] == 64
+    assert "budget" not in papers
+
+
+def test_no_such_preset_and_no_budget_are_refused() -> None:
+    with pytest.raises(InvalidSettings, match=r"no preset 'V2'; the presets are AAAI2017, CVPR"):
+        preset_for("V2", 64)
+    with pytest.raises(InvalidSettings, match="budget of 0 trials is empty"):
+        preset_for("Efficient", 0)

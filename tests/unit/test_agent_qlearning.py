@@ -16,7 +16,7 @@ from blockqnn.settings import AgentSettings, SpaceSettings
 from blockqnn.shaping import Shaping, shaped
 from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=6))
+SPACE = Space(SpaceSettings(max_layers=6, start_with_identity=False))
 shapings = st.sampled_from(["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"])
 
 

@@ -46,7 +46,7 @@ def settings_for(algorithm: str = "QLearning", batch: int = 4, **agent: Any) -> 
     }
     return SearchSettings.model_validate(
         {
-            "space": {"maxLayers": 8},
+            "space": {"maxLayers": 8, "startWithIdentity": False},
             "agent": {**preset["agent"], **changes},
             "reward": preset["reward"],
             "network": preset["network"],
@@ -266,7 +266,9 @@ def test_redrawing_proposes_no_network_twice(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_where_nothing_is_new_a_duplicate_is_proposed(algorithm: str) -> None:
     chosen = settings_for(algorithm, batch=8, **FEW_TRIALS)
-    chosen = chosen.model_copy(update={"space": SpaceSettings(max_layers=2)})
+    chosen = chosen.model_copy(
+        update={"space": SpaceSettings(max_layers=2, start_with_identity=False)}
+    )
     search = Search(chosen, 0, 4)
     run_of_few = [one for iteration in range(2) for one in _learn_anything(search, iteration)]
     # A terminal, an identity and pools of kernel 1 are one network: six in all.

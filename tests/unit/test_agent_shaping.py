@@ -13,7 +13,7 @@ from blockqnn.settings import SpaceSettings
 from blockqnn.shaping import FixedShaping, LearnedShaping, shaped
 from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=9))
+SPACE = Space(SpaceSettings(max_layers=9, start_with_identity=False))
 seeds = st.lists(st.integers(0, 10_000), min_size=1, max_size=30)
 
 

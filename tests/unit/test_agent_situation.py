@@ -12,7 +12,7 @@ from blockqnn.settings import SpaceSettings
 from blockqnn.situation import LAST, LOOSE, USED
 from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=8))
+SPACE = Space(SpaceSettings(max_layers=8, start_with_identity=False))
 
 
 @settings(deadline=None)

@@ -18,7 +18,7 @@ EXEMPLARS = [
     "(9,6,0,6,8)(10,7,0,0,0)",
     "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)",
 ]
-PAPER = Space(SpaceSettings(max_layers=23))
+PAPER = Space(SpaceSettings(max_layers=23, start_with_identity=False))
 randoms = st.randoms(use_true_random=False)
 steps = st.sampled_from(["TypeFirst", "Flat"])
 
@@ -35,7 +35,7 @@ def test_the_exemplars_of_figure_2_round_trip(code: str) -> None:
 def test_every_random_block_is_legal_and_round_trips(
     random: Random, step: RandomStep, limit: int
 ) -> None:
-    space = Space(SpaceSettings(max_layers=limit))
+    space = Space(SpaceSettings(max_layers=limit, start_with_identity=False))
     block = space.decode(draw_candidate(space, random, step))  # Block checks every rule of the code
     assert len(block) <= limit
     assert Block.parse(str(block)) == block
@@ -52,7 +52,7 @@ def test_exactly_the_legal_layers_are_generated(index: int) -> None:
         for pred1 in range(index + 1)
         for pred2 in range(index + 1)
     ]
-    space = Space(SpaceSettings(max_layers=8))
+    space = Space(SpaceSettings(max_layers=8, start_with_identity=False))
     offered = {space.layer(number) for number in space.choices([1] * (index - 1)).numbers}
     assert offered == {layer for layer in candidates if _legal(prefix, layer)}
 
@@ -97,7 +97,7 @@ def test_how_likely_a_random_layer_is_the_terminal(step: RandomStep, share: floa
 
 
 def test_a_block_of_a_larger_space_is_refused() -> None:
-    space = Space(SpaceSettings(max_layers=4))
+    space = Space(SpaceSettings(max_layers=4, start_with_identity=False))
     with pytest.raises(InvalidBlock, match=r"has 5 layers.*maxLayers 4"):
         space.encode(Block.parse(EXEMPLARS[1]))
 
@@ -111,3 +111,29 @@ def test_what_a_seed_draws_never_changes() -> None:
         "(8,1,1,1,0)(9,7,0,0,0)"
     )
     assert [pick(range(100), Random(seed)) for seed in range(5)] == [84, 13, 95, 23, 23]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32), steps, st.integers(2, 12))
+def test_blocks_start_with_an_identity_where_they_must(
+    seed: int, step: RandomStep, limit: int
+) -> None:
+    random = Random(seed)
+    space = Space(SpaceSettings(max_layers=limit, start_with_identity=True))
+    candidate = draw_candidate(space, random, step)
+    mutant = space.mutate(candidate, random)
+    for one in (candidate, mutant):
+        assert str(space.decode(one)).startswith("(1,4,0,0,0)")
+        for place, number in enumerate(one):
+            prefix = one[:place]
+            options = space.options(space.situation(prefix))
+            assert space.option(prefix, number) in options
+            assert all(
+                space.option(prefix, other) in options for other in space.choices(prefix).numbers
+            )
+
+
+def test_another_first_layer_is_refused_where_blocks_start_with_an_identity() -> None:
+    space = Space(SpaceSettings(max_layers=4, start_with_identity=True))
+    with pytest.raises(InvalidBlock, match=r"starts with \(1,1,3,0,0\).*startWithIdentity"):
+        space.encode(Block.parse("(1,1,3,0,0)(2,7,0,0,0)"))

@@ -89,7 +89,7 @@ def test_a_schedule_that_does_not_fit_the_budget_is_refused() -> None:
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
     assert refusal({**SMALLEST, "preset": "Best"}) == (
-        "spec.preset is 'Best'; the presets are CVPR2018."
+        "spec.preset is 'Best'; the presets are AAAI2017, CVPR2018, Efficient, MetaQNN."
     )
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ({"budget": {"trials": []}}, "The spec is wrong at budget.trials: "),
         ({"budget": 12}, "The spec is wrong at budget: "),
         ({"agent": [1]}, "The spec is wrong at agent: "),
-        ({"preset": ["CVPR2018"]}, "spec.preset is ['CVPR2018']; the presets are CVPR2018."),
+        ({"preset": ["CVPR2018"]}, "spec.preset is ['CVPR2018']; the presets are "),
         ({"typo": 1}, "The spec is wrong at typo: Extra inputs are not permitted."),
         (
             {"failurePolicy": {"trialTimeout": "soon"}},
@@ -193,3 +193,19 @@ def test_what_may_change_is_taken_from_the_spec_as_it_is_now() -> None:
     resolved = resolve(changed, pinned)
     assert (resolved.parallelism, resolved.suspend) == (7, True)
     assert resolved.failure_policy.max_failed_trials == 3
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_resolves_at_every_budget(name: str) -> None:
+    for budget in ({}, {"budget": {"trials": 64}}, {"budget": {"trials": 2000}}):
+        resolved = resolve({"dataset": {"name": "cifar100"}, "preset": name, **budget})
+        assert resolved.preset == name
+        assert budget in ({}, {"budget": {"trials": resolved.budget.trials}})
+
+
+def test_efficient_learns_twenty_times_whatever_the_budget() -> None:
+    spec = {"dataset": {"name": "cifar100"}, "preset": "Efficient"}
+    assert resolve(spec).agent.batch_size == 25
+    assert resolve({**spec, "budget": {"trials": 128}}).agent.batch_size == 6
+    asked = {**spec, "budget": {"trials": 128}, "agent": {"batchSize": 16}}
+    assert resolve(asked).agent.batch_size == 16

@@ -32,7 +32,7 @@ MULTI_BRANCH = (
     "(9,6,0,6,8)(10,7,0,0,0)"
 )
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
-SPACE = Space(SpaceSettings(max_layers=12))
+SPACE = Space(SpaceSettings(max_layers=12, start_with_identity=False))
 
 torch.set_num_threads(1)
 

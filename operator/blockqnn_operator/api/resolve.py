@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from blockqnn.contract import describe
 from blockqnn.errors import InvalidSettings
-from blockqnn.presets import PRESETS
+from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import MOST_TRIALS, BlockSearchSpec
@@ -36,6 +36,7 @@ def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) ->
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
         seconds(resolved.failure_policy.trial_timeout)
+        seconds(resolved.failure_policy.pending_timeout)
     except ValidationError as error:
         raise InvalidSearch(f"The spec {describe(error)}.") from None
     except InvalidSettings as error:
@@ -62,7 +63,10 @@ def _from_preset(spec: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidSearch(
             f"spec.preset is {name!r}; the presets are {', '.join(sorted(PRESETS))}."
         )
-    base: dict[str, Any] = _merge(PRESETS[name], {})
+    budget = spec.get("budget")
+    has_budget = isinstance(budget, Mapping) and isinstance(budget.get("trials"), int)
+    trials = _count(spec, "budget", "trials") if has_budget else None
+    base: dict[str, Any] = _merge(preset_for(name, trials), {})
     stages = [EpsilonStage.model_validate(stage) for stage in base["agent"]["epsilonSchedule"]]
     batch_size = _count(_merge(base, spec), "agent", "batchSize")
     preset_trials = sum(stage.iterations for stage in stages) * batch_size

@@ -31,13 +31,21 @@ class FailurePolicy(Model):
     """What happens to trials that fail for reasons other than their block."""
 
     retries: Annotated[int, Field(ge=0, le=20)] = 2
-    """How often a trial's Pod is started again before the trial counts as failed."""
+    """How often a trial is started again before it counts as failed: its Pod when it fails, its Job
+    when the trainer ends well and leaves no result. Drained, preempted and deleted Pods are not
+    counted."""
 
     max_failed_trials: Annotated[int, Field(ge=0, le=MOST_TRIALS)] = 20
     """The search fails when more trials than this have failed."""
 
     trial_timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] = "2h"
-    """How long one trial may take, retries included, such as `90s`, `45m` or `1h30m`."""
+    """How long a trial's Pod may run, such as `90s`, `45m` or `1h30m`; then the trial has failed.
+    The time in which the Pod waits for a node does not count."""
+
+    pending_timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] = "15m"
+    """How long a Pod that cannot start for a reason of its own, such as an image that cannot be
+    pulled, may stay so before its trial has failed. A Pod that waits for a node may wait for ever.
+    The default leaves a kubelet, which waits at most 5m between two pulls, seven of them."""
 
 
 class Dataset(DatasetSpec):
@@ -114,7 +122,7 @@ class BlockSearchSpec(Model):
     started they stay as they are.
     """
 
-    preset: Literal["CVPR2018"] = "CVPR2018"
+    preset: Literal["AAAI2017", "CVPR2018", "Efficient", "MetaQNN"] = "CVPR2018"
     """Where the fields that are left out come from; a field set here wins."""
 
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0

@@ -1,0 +1,1 @@
+"""How good a block the strategies find with a number of trials."""

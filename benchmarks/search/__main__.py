@@ -1,0 +1,157 @@
+"""Compare the strategies and presets at equal numbers of trials.
+
+``python -m benchmarks.search`` runs both contests; ``QUICK=1`` a short form of them. It prints
+tables, and writes ``build/benchmarks/search.json``, a CSV file and plots.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.report import OUTPUT, is_quick, mean_and_error, write
+from benchmarks.search.contest import CONTESTANTS, search, settings_for
+from benchmarks.search.landscapes import LANDSCAPES, SPACE
+from benchmarks.search.nasbench201 import TABLE, CellSpace, Column, read_columns
+from benchmarks.search.plot import Point, draw
+
+TOP = 10
+"""Of so many trials with the best rewards the best final score counts as well."""
+
+Row = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the contests and report."""
+    options = _parse(arguments)
+    rows: list[Row] = []
+    skipped = None
+    if "cells" in options.contests:
+        if TABLE.exists():
+            rows += _contest_of_cells(options)
+        else:
+            skipped = f"NAS-Bench-201 is skipped: there is no {TABLE.name} beside the repository."
+            print(skipped)
+    if "blocks" in options.contests:
+        rows += _contest_of_blocks(options)
+    path = write(options.name, {"rows": rows, "skipped": skipped})
+    _write_csv(rows, options.name)
+    _write_plots(rows, options.name)
+    print(f"\nWritten: {path} and, beside it, CSV and SVG files.")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    quick = is_quick()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser.add_argument("--contests", nargs="+", default=["cells", "blocks"])
+    parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS))
+    parser.add_argument("--columns", nargs="+", default=["cifar100"])
+    parser.add_argument("--budgets", nargs="+", type=int, default=[64, 128] if quick else None)
+    parser.add_argument("--seeds", type=int, default=3 if quick else 200)
+    parser.add_argument("--block-seeds", type=int, default=2 if quick else 40)
+    parser.add_argument("--name", default="search", help="of the files under build/benchmarks")
+    return parser.parse_args(arguments)
+
+
+def _contest_of_cells(options: argparse.Namespace) -> list[Row]:
+    space = CellSpace()
+    columns = read_columns(tuple(options.columns))
+    rows = []
+    for name, column in columns.items():
+        print(f"\nNAS-Bench-201, {name}: best reward, its regret, final score of the best, of the")
+        print(f"best among the top {TOP}; mean and standard error over {options.seeds} seeds")
+        for trials in options.budgets or [64, 128, 256, 512, 1024]:
+            for contestant in options.contestants:
+                row = {"contest": "NAS-Bench-201", "landscape": name, "trials": trials}
+                started = time.perf_counter()
+                found = [
+                    _judge_cells(contestant, space, column, trials, seed)
+                    for seed in range(options.seeds)
+                ]
+                row |= {"contestant": contestant, "seeds": options.seeds}
+                row |= _summary(("regret", "best reward", "score", "top score"), found)
+                row["seconds a run"] = (time.perf_counter() - started) / options.seeds
+                rows.append(row)
+                _print(row, ("best reward", "regret", "score", "top score"))
+    return rows
+
+
+def _judge_cells(
+    contestant: str, space: CellSpace, column: Column, trials: int, seed: int
+) -> tuple[float, ...]:
+    settings = settings_for(contestant, trials)
+    tried = search(settings, space, column.rewards.__getitem__, trials, seed)
+    cells = sorted(dict.fromkeys(one.candidate for one in tried), key=column.rewards.__getitem__)
+    best = cells[-1]
+    optimum = max(column.rewards.values())
+    top = max(column.scores[cell] for cell in cells[-TOP:])
+    return optimum - column.rewards[best], column.rewards[best], column.scores[best], top
+
+
+def _contest_of_blocks(options: argparse.Namespace) -> list[Row]:
+    rows = []
+    for name, make in LANDSCAPES.items():
+        print(f"\nBlocks, {name} landscapes: regret of the best block found, of 1;")
+        print(f"mean and standard error over {options.block_seeds} landscapes")
+        for trials in options.budgets or [64, 256, 1024]:
+            for contestant in options.contestants:
+                started = time.perf_counter()
+                found = []
+                for seed in range(options.block_seeds):
+                    landscape = make(seed)
+                    settings = settings_for(contestant, trials)
+                    tried = search(settings, SPACE, landscape.reward, trials, seed)
+                    best = max(tried, key=lambda one: one.reward or 0.0)
+                    found.append((1 - landscape.value(best.candidate),))
+                row = {"contest": "blocks", "landscape": name, "trials": trials}
+                row |= {"contestant": contestant, "seeds": options.block_seeds}
+                row |= _summary(("regret",), found)
+                row["seconds a run"] = (time.perf_counter() - started) / options.block_seeds
+                rows.append(row)
+                _print(row, ("regret",))
+    return rows
+
+
+def _summary(names: Sequence[str], found: Sequence[tuple[float, ...]]) -> Row:
+    summary: Row = {}
+    for name, values in zip(names, zip(*found, strict=True), strict=True):
+        summary[name], summary[f"{name} error"] = mean_and_error(values)
+    return summary
+
+
+def _print(row: Row, names: Sequence[str]) -> None:
+    figures = "  ".join(f"{row[name]:8.3f} ±{row[f'{name} error']:.3f}" for name in names)
+    print(
+        f"{row['trials']:>5}  {row['contestant']:<22}{figures}  {row['seconds a run']:6.2f} s a run"
+    )
+    sys.stdout.flush()
+
+
+def _write_csv(rows: Sequence[Row], name: str) -> None:
+    fields = list(dict.fromkeys(field for row in rows for field in row))
+    with (OUTPUT / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_plots(rows: Sequence[Row], name: str) -> None:
+    for landscape in dict.fromkeys(row["landscape"] for row in rows):
+        here = [row for row in rows if row["landscape"] == landscape]
+        figure = "best reward" if "best reward" in here[0] else "regret"
+        lines = {
+            contestant: [
+                Point(row["trials"], row[figure], row[f"{figure} error"])
+                for row in here
+                if row["contestant"] == contestant
+            ]
+            for contestant in dict.fromkeys(row["contestant"] for row in here)
+        }
+        (OUTPUT / f"{name}-{landscape}.svg").write_text(draw(landscape, figure, lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
