@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: help environment demo test unit cluster static lint format generate lock programs clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 environment: $(INSTALLED) ## create .venv with everything, pinned and verified by hash
 
@@ -51,6 +51,9 @@ unit: $(INSTALLED) ## the unit tests, in seconds
 
 cluster: programs ## the tests against a real API server
 	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -n 2 -q
+
+bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-agent, bench-trainer; QUICK=1 for its short form
+	$(BIN)/python -m benchmarks.$*
 
 format: $(INSTALLED) ## lay the code out
 	$(BIN)/ruff check --fix --quiet
