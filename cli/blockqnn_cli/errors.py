@@ -1,18 +1,69 @@
-"""The exceptions of the command line.
+"""The exceptions of the command line, and the exit statuses that scripts can rely on.
 
 ::
 
     blockqnn.errors.BlockQNNError
-    └── CommandError
-        └── SearchNotFound
+    └── CommandError             1  anything that is none of the following
+        ├── ClusterUnreachable   3  no usable kubeconfig, or no answer from the API server
+        ├── NotFound             4  no such search, trial or Job
+        ├── Forbidden            5  the API server refuses this user
+        └── NothingYet           6  the search has no history yet, or nothing of what was asked for
 """
 
+from enum import IntEnum
+from typing import ClassVar
+
 from blockqnn.errors import BlockQNNError
+
+
+class ExitStatus(IntEnum):
+    """What a command returns; documented in ``docs/command-line.md`` and never renumbered."""
+
+    OK = 0
+    """It did what was asked."""
+    FAILED = 1
+    """It could not, or `validate` found something wrong; the message says what."""
+    USAGE = 2
+    """The command line itself is wrong."""
+    UNREACHABLE = 3
+    """There is no usable kubeconfig, or the API server does not answer."""
+    NOT_FOUND = 4
+    """There is no such search, trial or Job."""
+    FORBIDDEN = 5
+    """The API server refuses this user."""
+    NOTHING_YET = 6
+    """The search exists, but has nothing of what was asked for yet."""
+    INTERRUPTED = 130
+    """Ctrl-C."""
+    BROKEN_PIPE = 141
+    """Whoever read the output has closed it."""
 
 
 class CommandError(BlockQNNError):
     """Something that ends a command; its text is a complete sentence."""
 
+    exit_status: ClassVar[ExitStatus] = ExitStatus.FAILED
 
-class SearchNotFound(CommandError):
-    """There is no such BlockSearch."""
+
+class ClusterUnreachable(CommandError):
+    """There is no usable kubeconfig, or the API server does not answer."""
+
+    exit_status = ExitStatus.UNREACHABLE
+
+
+class NotFound(CommandError):
+    """There is no such search, trial or Job."""
+
+    exit_status = ExitStatus.NOT_FOUND
+
+
+class Forbidden(CommandError):
+    """The API server refuses this user."""
+
+    exit_status = ExitStatus.FORBIDDEN
+
+
+class NothingYet(CommandError):
+    """The search exists, but has nothing of what was asked for yet."""
+
+    exit_status = ExitStatus.NOTHING_YET

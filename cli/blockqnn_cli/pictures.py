@@ -1,6 +1,7 @@
-"""What a search looks like in a terminal."""
+"""What a search looks like in a terminal. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,8 @@ from blockqnn.contract import Outcome
 from blockqnn.drawing import text_drawing
 from blockqnn.nsc import Block
 from blockqnn.schedule import epsilon_at
-from blockqnn_cli.searches import SearchView
+from blockqnn_cli.quantities import count, duration, moment, since
+from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.core.records import TrialRecord
 
 _COLOURS = {
@@ -21,6 +23,11 @@ _COLOURS = {
     Outcome.INFEASIBLE: "yellow",
     Outcome.FAILED: "red",
 }
+
+_PHASES = {"Complete": "bold green", "Failed": "bold red", "Suspended": "bold yellow"}
+
+_ATTENTION = {"Failed": "red", "Degraded": "yellow", "Suspended": "yellow"}
+"""The conditions that a person should know of when they are true."""
 
 LISTED_ITERATIONS = 12
 """Iterations in the table: the latest, as many as leave room on a screen of 24 lines."""
@@ -31,13 +38,32 @@ def progress(search: SearchView) -> RenderableType:
     return Group(_headline(search), _counts(search.status), Text(), iterations(search))
 
 
+def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> RenderableType:
+    """Show all that a person asks of a running search.
+
+    Args:
+        search: the search.
+        events: the Events to show, the latest last.
+        now: the present time, from which ages are counted.
+    """
+    parts: list[RenderableType] = [_headline(search), _counts(search.status), _times(search, now)]
+    warnings = attention(search)
+    if warnings:
+        parts += [Text(), warnings]
+    if search.records:
+        parts += [Text(), iterations(search)]
+    if events:
+        parts += [Text(), _events(events, now)]
+    return Group(*parts)
+
+
 def headline(search: SearchView) -> str:
     """Say how far a search is in one line of plain text."""
     status = search.status
     counts = status.get("trials", {})
     best = status.get("best")
     parts = [
-        f"{search.namespace}/{search.name}: {status.get('phase', 'Pending')}",
+        f"{search.key}: {search.phase}",
         f"{status.get('progress', '0/?')} trials",
         f"{counts.get('running', 0)} running",
         f"epsilon {status.get('epsilon', 1):g}",
@@ -50,10 +76,9 @@ def headline(search: SearchView) -> str:
 def _headline(search: SearchView) -> RenderableType:
     done, total = _done(search.status)
     grid = Table.grid(padding=(0, 2))
-    phase = search.status.get("phase", "Pending")
     grid.add_row(
-        Text(f"{search.namespace}/{search.name}", style="bold"),
-        Text(phase, style="bold green" if phase == "Complete" else "bold"),
+        Text(search.key, style="bold"),
+        Text(search.phase, style=_PHASES.get(search.phase, "bold")),
         ProgressBar(total=max(total, 1), completed=done, width=32),
         f"{done}/{total} trials",
     )
@@ -62,7 +87,7 @@ def _headline(search: SearchView) -> RenderableType:
 
 def _done(status: Mapping[str, Any]) -> tuple[int, int]:
     done, _, total = status.get("progress", "0/0").partition("/")
-    return int(done), int(total or 0)
+    return int(done or 0), int(total or 0)
 
 
 def _counts(status: Mapping[str, Any]) -> Text:
@@ -77,6 +102,50 @@ def _counts(status: Mapping[str, Any]) -> Text:
     return text
 
 
+def _times(search: SearchView, now: datetime) -> Text:
+    status = search.status
+    parts = []
+    if status.get("startTime"):
+        end = status.get("completionTime")
+        until = moment(end) if end else now
+        ran = duration((until - moment(status["startTime"])).total_seconds())
+        parts.append(f"took {ran}" if end else f"started {ran} ago")
+    estimate = status.get("estimatedCompletionTime")
+    if estimate and not status.get("completionTime"):
+        left = (moment(estimate) - now).total_seconds()
+        parts.append(f"about {duration(left)} left" if left > 0 else "done any moment")
+    if status.get("gpuSeconds"):
+        parts.append(f"GPU time {duration(status['gpuSeconds'])}")
+    return Text("   ".join(parts) or "The operator has not looked at this search yet.")
+
+
+def attention(search: SearchView) -> Text | None:
+    """Show the conditions that need a person's eye; None when there are none."""
+    text = Text()
+    for condition in search.status.get("conditions", ()):
+        style = _ATTENTION.get(condition["type"])
+        if style is None or condition["status"] != "True":
+            continue
+        if text:
+            text.append("\n")
+        text.append(f"{condition['type']} ({condition['reason']}): ", f"bold {style}")
+        text.append(condition.get("message", ""))
+    return text or None
+
+
+def _events(events: Sequence[EventView], now: datetime) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in ("last events", "", ""):
+        table.add_column(title, header_style="dim", overflow="fold")
+    for event in events:
+        style = "yellow" if event.type == "Warning" else ""
+        # Text, not a string: a block in brackets would be read as markup.
+        table.add_row(
+            f"{since(event.time, now)} ago", Text(event.reason, style), Text(event.message)
+        )
+    return table
+
+
 def iterations(search: SearchView) -> Table:
     """Show what the latest iterations reached."""
     table = Table(box=None, padding=(0, 2), pad_edge=False)
@@ -85,20 +154,24 @@ def iterations(search: SearchView) -> Table:
     size = search.batch_size
     if not size:
         return table
-    batches = [search.records[i : i + size] for i in range(0, len(search.records), size)]
-    for number, batch in list(enumerate(batches))[-LISTED_ITERATIONS:]:
-        accuracies = [r.accuracy for r in batch if r.accuracy is not None]
-        rewards = [r.reward for r in batch if r.reward is not None]
-        trained = sum(r.outcome is not Outcome.CACHED for r in batch)
-        table.add_row(
-            str(number),
-            f"{epsilon_at(search.schedule, number):g}",
-            f"{trained} of {len(batch)}",
-            f"{mean(accuracies):.2%}" if accuracies else "-",
-            f"{max(accuracies):.2%}" if accuracies else "-",
-            f"{mean(rewards):.2f}" if rewards else "-",
-        )
+    schedule = search.schedule
+    starts = range(0, len(search.records), size)
+    for start in starts[-LISTED_ITERATIONS:]:
+        batch, number = search.records[start : start + size], start // size
+        table.add_row(str(number), f"{epsilon_at(schedule, number):g}", *_reached(batch))
     return table
+
+
+def _reached(batch: Sequence[TrialRecord]) -> tuple[str, ...]:
+    accuracies = [r.accuracy for r in batch if r.accuracy is not None]
+    rewards = [r.reward for r in batch if r.reward is not None]
+    trained = sum(r.outcome is not Outcome.CACHED for r in batch)
+    return (
+        f"{trained} of {len(batch)}",
+        f"{mean(accuracies):.2%}" if accuracies else "-",
+        f"{max(accuracies):.2%}" if accuracies else "-",
+        f"{mean(rewards):.2f}" if rewards else "-",
+    )
 
 
 def best_block(search: SearchView) -> RenderableType:
@@ -131,8 +204,9 @@ def learning(search: SearchView) -> str:
     if not last:
         return "Every trial so far was chosen at random."
     return (
-        f"mean reward: {_mean_reward(random_phase)} over the {len(random_phase)} trials of the "
-        f"random phase, {_mean_reward(last)} over the last {len(last)}"
+        f"mean reward: {_mean_reward(random_phase)} over the "
+        f"{count(len(random_phase), 'trial')} of the random phase, {_mean_reward(last)} over the "
+        f"last {len(last)}"
     )
 
 

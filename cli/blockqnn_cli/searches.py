@@ -1,110 +1,102 @@
-"""Reads searches and their histories from the cluster."""
+"""Reads searches, their histories and what belongs to them from the cluster."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from kubernetes import client, config
-from urllib3.exceptions import HTTPError
-
-from blockqnn.schedule import EpsilonStage
-from blockqnn_cli.errors import CommandError, SearchNotFound
+from blockqnn_cli.cluster import Cluster
+from blockqnn_cli.errors import NotFound
+from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
-from blockqnn_operator.core.records import TrialRecord, read_lines
-
-
-@dataclass(frozen=True, slots=True)
-class SearchView:
-    """A BlockSearch as it is now, with the records of its history."""
-
-    namespace: str
-    name: str
-    spec: Mapping[str, Any]
-    status: Mapping[str, Any]
-    batch_size: int | None
-    """Trials in an iteration; None before the search has started."""
-    schedule: tuple[EpsilonStage, ...]
-    """The epsilon schedule; empty before the search has started."""
-    records: tuple[TrialRecord, ...]
+from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.records import Header, TrialRecord, read_lines
 
 
 class Searches:
-    """The searches of the cluster that the current context of the kubeconfig names.
+    """The searches of a cluster.
 
     Args:
         kubeconfig: path of a kubeconfig file; None for the usual places.
+        context: name of a context in it; None for the current one.
 
     Raises:
-        CommandError: when there is no usable kubeconfig.
+        ClusterUnreachable: when there is no usable kubeconfig.
     """
 
-    def __init__(self, kubeconfig: str | None = None) -> None:
-        try:
-            configuration = client.Configuration()
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=configuration
-            )
-        except (config.ConfigException, OSError) as error:
-            raise CommandError(
-                f"There is no usable kubeconfig: {error}; set KUBECONFIG or use --kubeconfig."
-            ) from None
-        # A command that a person waits for fails soon rather than retrying for minutes.
-        configuration.retries = False
-        self._server = configuration.host
-        self._raw = client.ApiClient(configuration)
-        self._objects = client.CustomObjectsApi(self._raw)
-        self._core = client.CoreV1Api(self._raw)
+    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
+        self.cluster = Cluster(kubeconfig, context)
+        self._known: dict[str, tuple[int, Header | None, tuple[TrialRecord, ...]]] = {}
 
     def get(self, namespace: str, name: str) -> SearchView:
-        """Return a search.
+        """Return a search with its history.
 
         Raises:
-            SearchNotFound: when there is none of that name.
+            NotFound: when there is none of that name.
             CommandError: when the API server cannot be reached or refuses.
+            HistoryUnreadable: when its history is damaged.
         """
-        try:
-            body: Any = self._objects.get_namespaced_custom_object(
-                names.GROUP, names.VERSION, namespace, names.PLURAL, name
-            )
-            selector = f"{names.SEARCH_LABEL}={name},{names.COMPONENT_LABEL}=history"
-            stored = self._core.list_namespaced_config_map(namespace, label_selector=selector)
-        except client.ApiException as error:
-            if error.status == 404:
-                raise SearchNotFound(
-                    f"There is no BlockSearch {name!r} in namespace {namespace!r}; "
-                    "`kubectl get blocksearch -A` lists those there are."
-                ) from None
-            raise CommandError(
-                f"The API server {self._server} refused the request: {error.reason}."
-            ) from None
-        except HTTPError as error:
-            raise CommandError(
-                f"The API server {self._server} cannot be reached: {error}"
-            ) from None
-        raw: list[Any] = self._raw.sanitize_for_serialization(  # type: ignore[no-untyped-call]
-            stored.items
-        )
-        shards = [history.read_shard(item) for item in raw]
-        batch_size, schedule, records = _read(sorted(shards, key=lambda shard: shard.number))
+        body = self._object(namespace, name)
+        uid = str(body["metadata"]["uid"])
+        header, records = self._history(namespace, name, uid, body.get("status", {}))
         return SearchView(
-            namespace,
-            name,
-            body.get("spec", {}),
-            body.get("status", {}),
-            batch_size,
-            schedule,
-            records,
+            namespace, name, uid, body.get("spec", {}), body.get("status", {}), header, records
         )
 
+    def _object(self, namespace: str, name: str) -> Mapping[str, Any]:
+        cluster = self.cluster
+        where = (names.GROUP, names.VERSION, namespace, names.PLURAL, name)
+        try:
+            body: Mapping[str, Any] = cluster.ask(
+                cluster.objects.get_namespaced_custom_object, *where
+            )
+        except NotFound as error:
+            # Without the definition the API server answers in plain text, without a Status.
+            if "page not found" in str(error) or names.PLURAL not in str(error):
+                raise NotFound(
+                    f"The API server {cluster.server} does not know BlockSearches; is the "
+                    "BlockQNN operator installed, and is it the right context?"
+                ) from None
+            raise NotFound(
+                f"There is no BlockSearch {name!r} in namespace {namespace!r}; "
+                "`kubectl get blocksearch -A` lists those there are."
+            ) from None
+        return body
 
-_History = tuple[int | None, tuple[EpsilonStage, ...], tuple[TrialRecord, ...]]
+    def _history(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, Any]
+    ) -> tuple[Header | None, tuple[TrialRecord, ...]]:
+        """Read the history, but not again while the status says that it has not grown."""
+        stored = status.get("history", {}).get("records", -1)
+        known = self._known.get(uid)
+        if known is not None and known[0] == stored:
+            return known[1], known[2]
+        shards = self.shards(namespace, name)
+        header, records = read_lines(history.lines(shards)) if shards else (None, ())
+        self._known[uid] = (len(records), header, records)
+        return header, records
+
+    def shards(self, namespace: str, name: str) -> list[Shard]:
+        """Return the stored ConfigMaps of a history, in order."""
+        selector = f"{names.SEARCH_LABEL}={name},{names.COMPONENT_LABEL}=history"
+        stored = self.cluster.ask(
+            self.cluster.core.list_namespaced_config_map, namespace, label_selector=selector
+        )
+        return sorted(map(history.read_shard, stored["items"]), key=lambda shard: shard.number)
+
+    def events(self, search: SearchView, count: int) -> tuple[EventView, ...]:
+        """Return the last Events about a search, the latest last."""
+        stored = self.cluster.ask(
+            self.cluster.core.list_namespaced_event,
+            search.namespace,
+            field_selector=f"involvedObject.uid={search.uid}",
+        )
+        events = [_event(item) for item in stored["items"]]
+        return tuple(sorted(events, key=lambda event: event.time)[-count:])
 
 
-def _read(shards: list[history.Shard]) -> _History:
-    if not shards:
-        return None, (), ()
-    header, records = read_lines(history.lines(shards))
-    agent = header.settings["agent"]
-    schedule = tuple(EpsilonStage.model_validate(stage) for stage in agent["epsilonSchedule"])
-    return int(agent["batchSize"]), schedule, records
+def _event(item: Mapping[str, Any]) -> EventView:
+    times = (item.get(key) for key in ("lastTimestamp", "eventTime", "firstTimestamp"))
+    time = next((time for time in times if time), item["metadata"].get("creationTimestamp"))
+    return EventView(
+        str(time), item.get("type", ""), item.get("reason", ""), item.get("message", "")
+    )

@@ -18,8 +18,9 @@ from rich.console import Console
 
 from blockqnn.errors import BlockQNNError
 from blockqnn_cli import pictures
-from blockqnn_cli.__main__ import watch
-from blockqnn_cli.searches import Searches, SearchView
+from blockqnn_cli.searches import Searches
+from blockqnn_cli.view import SearchView
+from blockqnn_cli.watching import watch
 from blockqnn_devcluster import DevCluster, DevClusterError
 from blockqnn_devcluster.processes import ProcessFamily
 

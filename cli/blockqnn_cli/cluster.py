@@ -1,0 +1,103 @@
+"""The API server: how it is found, and what its refusals mean to a person."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from kubernetes import client, config
+from urllib3.exceptions import HTTPError
+
+from blockqnn_cli.errors import ClusterUnreachable, CommandError, Forbidden, NotFound
+
+TIMEOUTS = (5.0, 30.0)
+"""Seconds to connect and to wait for an answer: a person is waiting too."""
+
+
+class Cluster:
+    """The cluster that a context of the kubeconfig names.
+
+    Args:
+        kubeconfig: path of a kubeconfig file; None for the usual places.
+        context: name of a context; None for the current one.
+
+    Raises:
+        ClusterUnreachable: when there is no usable kubeconfig.
+    """
+
+    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
+        configuration = client.Configuration()
+        try:
+            contexts, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig
+            )
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, context=context, client_configuration=configuration
+            )
+        except (config.ConfigException, OSError, TypeError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise ClusterUnreachable(
+                f"There is no usable kubeconfig: {reason}. Set KUBECONFIG or use --kubeconfig."
+            ) from None
+        # A command that a person waits for fails soon rather than retrying for minutes.
+        configuration.retries = False
+        chosen = next((one for one in contexts if one["name"] == context), current)
+        self.namespace: str = chosen["context"].get("namespace") or "default"
+        """The namespace of the context, as kubectl takes it."""
+        self.server: str = configuration.host
+        self._api = client.ApiClient(configuration)
+        self.objects = client.CustomObjectsApi(self._api)
+        self.core = client.CoreV1Api(self._api)
+        self.batch = client.BatchV1Api(self._api)
+
+    def ask(self, request: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Make a request and return its answer as JSON.
+
+        Raises:
+            NotFound: when there is no such object.
+            Forbidden: when the API server refuses this user.
+            ClusterUnreachable: when it does not answer.
+            CommandError: when it refuses the request for another reason.
+        """
+        options.setdefault("_request_timeout", TIMEOUTS)
+        try:
+            answer = request(*arguments, **options)
+        except client.ApiException as error:
+            raise explained(error.status, error.body, error.reason, self.server) from None
+        except (HTTPError, OSError) as error:
+            raise ClusterUnreachable(
+                f"The API server {self.server} does not answer: {innermost(error)}. Is the cluster "
+                "running, and is it the right context?"
+            ) from None
+        return self._api.sanitize_for_serialization(answer)  # type: ignore[no-untyped-call]
+
+
+def explained(status: int | None, body: Any, reason: Any, server: str) -> CommandError:
+    """Return what a refusal of the API server means to the person who asked."""
+    said = _message(body) or str(reason or "it gave no reason")
+    if status == 401:
+        return Forbidden(
+            f"The API server {server} does not know this user (401 Unauthorized); log in anew."
+        )
+    if status == 403:
+        return Forbidden(
+            f"The API server {server} refuses this: {said}. Ask whoever runs the cluster for the "
+            "right."
+        )
+    if status == 404:
+        return NotFound(f"The API server {server} has no such object: {said}.")
+    return CommandError(f"The API server {server} refused the request ({status}): {said}.")
+
+
+def _message(body: Any) -> str:
+    """Read the sentence in the Status that the API server sends with a refusal."""
+    try:
+        return str(json.loads(body)["message"]).rstrip(".")
+    except (TypeError, ValueError, KeyError):
+        return ""
+
+
+def innermost(error: BaseException) -> str:
+    """Return the text of an exception without the objects that libraries write before it."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text.rsplit(">: ", 1)[-1].rsplit("object at 0x", 1)[-1] if text else repr(error)

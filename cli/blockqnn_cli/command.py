@@ -1,0 +1,72 @@
+"""What a command is, and what it is given."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from blockqnn_cli.view import SearchView
+
+if TYPE_CHECKING:
+    from blockqnn_cli.searches import Searches
+
+
+class Context:
+    """What a command works with.
+
+    Args:
+        options: the parsed command line.
+        console: where people read.
+    """
+
+    def __init__(self, options: argparse.Namespace, console: Console) -> None:
+        self.options, self.console = options, console
+
+    @cached_property
+    def searches(self) -> "Searches":
+        """The searches of the cluster; connects when it is first asked for.
+
+        Raises:
+            ClusterUnreachable: when there is no usable kubeconfig.
+        """
+        # The client library takes half a second to import, which offline commands need not wait.
+        from blockqnn_cli.searches import Searches
+
+        return Searches(self.options.kubeconfig, self.options.context)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that was named, else that of the kubeconfig's context."""
+        return str(self.options.namespace or self.searches.cluster.namespace)
+
+    def search(self) -> SearchView:
+        """Return the search that the command line names.
+
+        Raises:
+            NotFound: when there is none of that name.
+            CommandError: when the API server cannot be reached or refuses.
+        """
+        return self.searches.get(self.namespace, self.options.name)
+
+    def write(self, text: str) -> None:
+        """Write text for programs to the standard output, exactly as it is, and a line end."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of ``kubectl blockqnn``."""
+
+    name: str
+    text: str
+    """What it does, in one line."""
+    run: Callable[[Context], int]
+    """Does it; returns the exit status."""
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
+    """Declares its own arguments."""
+    of_search: bool = True
+    """Whether it is about one search in a cluster: then it takes NAME and how to find it."""

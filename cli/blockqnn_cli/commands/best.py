@@ -1,0 +1,59 @@
+"""``best NAME``: the best block of a search, for people, for tools and as Python."""
+
+import argparse
+import json
+
+from blockqnn.nsc import Block
+from blockqnn_cli import modules, pictures
+from blockqnn_cli.command import Command, Context
+from blockqnn_cli.errors import ExitStatus, NothingYet
+from blockqnn_cli.view import SearchView
+
+FORMATS = ("text", "nsc", "json", "python")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=FORMATS,
+        default="text",
+        help="text: a drawing; nsc: its Network Structure Code; python: a module that builds it",
+    )
+
+
+def _run(context: Context) -> int:
+    search = context.search()
+    if not search.status.get("best"):
+        raise NothingYet(
+            f"The search {search.key} has no best block yet: no trial has succeeded. `kubectl "
+            f"blockqnn status {search.name} -n {search.namespace}` says how far it is."
+        )
+    if context.options.output == "text":
+        context.console.print(pictures.best_block(search))
+    else:
+        context.write(written(search, context.options.output))
+    return ExitStatus.OK
+
+
+def written(search: SearchView, output: str) -> str:
+    """Write the best block of a search that has one, in a format for programs."""
+    best = search.status["best"]
+    if output == "nsc":
+        return str(best["block"])
+    if output == "python":
+        return modules.python(search)
+    layers = [
+        {
+            "index": x.index,
+            "type": x.type.name.title().replace("_", ""),
+            "kernel": x.kernel,
+            "inputs": [*x.predecessors],
+        }
+        for x in Block.parse(best["block"])
+    ]
+    whole = {"namespace": search.namespace, "name": search.name, **best, "layers": layers}
+    return json.dumps(whole, indent=2)
+
+
+COMMAND = Command("best", "show the best block of a search", _run, _add_arguments)

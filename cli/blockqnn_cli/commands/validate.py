@@ -1,0 +1,69 @@
+"""``validate FILE``: whether BlockSearches would be accepted, without a cluster."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from blockqnn_cli.command import Command, Context
+from blockqnn_cli.errors import CommandError, ExitStatus
+from blockqnn_cli.validation.checks import Checked, check
+
+STANDARD_INPUT = "-"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="+", help="YAML or JSON; - for the input")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+
+
+def _run(context: Context) -> int:
+    results = {name: check(_read(name)) for name in context.options.files}
+    writer = as_json if context.options.output == "json" else as_text
+    context.write(writer(results))
+    good = all(searches and not any(s.problems for s in searches) for searches in results.values())
+    return ExitStatus.OK if good else ExitStatus.FAILED
+
+
+def _read(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == STANDARD_INPUT else Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise CommandError(f"The file {name} cannot be read: {reason}.") from None
+
+
+def as_text(results: dict[str, tuple[Checked, ...]]) -> str:
+    """Write one line for each problem, as compilers do, and one for each search without any."""
+    lines = []
+    for name, searches in results.items():
+        if not searches:
+            lines.append(f"{name}:1: There is no BlockSearch in this file.")
+        for search in searches:
+            lines += [f"{name}:{p.line}: {p.message}" for p in search.problems]
+            if not search.problems:
+                lines.append(f"{name}:{search.line}: BlockSearch {search.name} is valid.")
+    return "\n".join(lines)
+
+
+def as_json(results: dict[str, tuple[Checked, ...]]) -> str:
+    """Write a list of the files' searches, each with its problems."""
+    told = [
+        {
+            "file": name,
+            "line": search.line,
+            "name": search.name,
+            "valid": not search.problems,
+            "problems": [
+                {"line": p.line, "field": p.field, "message": p.message} for p in search.problems
+            ],
+        }
+        for name, searches in results.items()
+        for search in searches
+    ]
+    return json.dumps(told, indent=2)
+
+
+COMMAND = Command(
+    "validate", "check BlockSearches in files, offline", _run, _add_arguments, of_search=False
+)

@@ -1,0 +1,42 @@
+"""How quantities are written for people."""
+
+from datetime import UTC, datetime
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def duration(seconds: float) -> str:
+    """Write a duration with its two largest units, such as ``2 h 5 min`` or ``12 s``."""
+    left = round(seconds)
+    for place, (size, unit) in enumerate(_UNITS):
+        if left >= size:
+            text = f"{left // size} {unit}"
+            rest = left % size
+            if place + 1 < len(_UNITS) and rest >= _UNITS[place + 1][0]:
+                smaller, name = _UNITS[place + 1]
+                text += f" {rest // smaller} {name}"
+            return text
+    return f"{seconds:.1f} s" if 0 < seconds < 1 else "0 s"
+
+
+def moment(text: str) -> datetime:
+    """Read a time as the API server writes it, with a fraction of a second or without."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def since(text: str, now: datetime) -> str:
+    """Write how long ago a time was."""
+    return duration(max((now - moment(text)).total_seconds(), 0.0))
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Write a number of things, such as ``1 trial`` or ``1,200 trials``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def short(number: float) -> str:
+    """Write a large number briefly, such as ``1.2M``, ``35k`` or ``980``."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size * 0.9995:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.4g}"

@@ -1,0 +1,1 @@
+"""Checks BlockSearches in files, as the API server and the operator would. Pure."""

@@ -1,0 +1,190 @@
+"""Checks the BlockSearches of a text: schema, rules, and what the operator would refuse."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from blockqnn.errors import InvalidSettings
+from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
+from blockqnn_cli.validation.schema import Finding, findings
+from blockqnn_operator.api import names
+from blockqnn_operator.api.crd import custom_resource_definition
+from blockqnn_operator.api.durations import PATTERN, seconds
+from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.api.rules import RULES, Rule
+from blockqnn_operator.api.spec import LONGEST_NAME
+from blockqnn_operator.errors import InvalidSearch
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in a file, and where."""
+
+    line: int
+    field: str
+    """The path of the field, such as ``spec.agent.batchSize``; empty for the whole document."""
+    message: str
+    """A sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A BlockSearch of a file."""
+
+    name: str
+    line: int
+    problems: tuple[Problem, ...]
+
+
+def check(text: str) -> tuple[Checked, ...]:
+    """Check the BlockSearches of a text; other objects in it are left alone.
+
+    Text that is no YAML counts as one nameless search with that problem.
+    """
+    found: list[Checked] = []
+    try:
+        for document in documents(text):
+            found += [_checked(document, path) for path in _searches(document)]
+    except Unreadable as error:
+        found.append(Checked("", error.line, (Problem(error.line, "", str(error)),)))
+    return tuple(found)
+
+
+def _searches(document: Document) -> Iterator[Path]:
+    """Yield where the BlockSearches of a document stand: itself, or the items of a List."""
+    body = document.value
+    if not isinstance(body, Mapping):
+        return
+    if body.get("kind") == names.KIND:
+        yield ()
+    items = body.get("items")
+    if str(body.get("kind", "")).endswith("List") and isinstance(items, list):
+        for position, item in enumerate(items):
+            if isinstance(item, Mapping) and item.get("kind") == names.KIND:
+                yield ("items", position)
+
+
+def _checked(document: Document, path: Path) -> Checked:
+    body = document.value
+    for part in path:
+        body = body[part]
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    problems = [
+        Problem(document.line(path + found.path), written(found.path), _sentence(found))
+        for found in _all_findings(body)
+    ]
+    problems += [
+        Problem(line, written(where), f"{written(where)} stands twice; only one can count.")
+        for where, line in document.repeated.items()
+        if where[: len(path)] == path
+    ]
+    ordered = sorted(problems, key=lambda problem: problem.line)
+    return Checked(str(name or ""), document.line(path), tuple(ordered))
+
+
+def written(path: Path) -> str:
+    """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def _sentence(found: Finding) -> str:
+    return f"{written(found.path)} {found.message}".strip().rstrip(".?") + (
+        "?" if found.message.endswith("?") else "."
+    )
+
+
+@cache
+def _schema() -> Mapping[str, Any]:
+    version = custom_resource_definition()["spec"]["versions"][0]
+    whole: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]
+    # Kubernetes knows the fields of metadata; the definition says nothing about them.
+    return {
+        **whole,
+        "properties": {
+            **whole["properties"],
+            "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+
+
+def _all_findings(body: Mapping[str, Any]) -> Iterator[Finding]:
+    yield from _identity(body)
+    wrong = [*findings(body, _schema()), *_durations(body)]
+    yield from wrong
+    if not wrong:
+        # Only a spec whose fields are right one by one can be judged as a whole.
+        yield from _whole(body["spec"])
+
+
+def _identity(body: Mapping[str, Any]) -> Iterator[Finding]:
+    if body.get("apiVersion") != names.API_VERSION:
+        yield Finding(
+            ("apiVersion",), f"is {body.get('apiVersion')!r}; it must be {names.API_VERSION}"
+        )
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if name is None:
+        if not (isinstance(metadata, Mapping) and metadata.get("generateName")):
+            yield Finding(("metadata", "name"), "is missing")
+        return
+    where = ("metadata", "name")
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        yield Finding(
+            where,
+            f"is {name!r}; it must consist of lower-case letters, digits and hyphens, and begin "
+            "and end with a letter or a digit",
+        )
+        return
+    if len(name) > LONGEST_NAME:
+        yield Finding(where, f"has {len(name)} characters; it must have at most {LONGEST_NAME}, "
+                      "since the names of the trials' Jobs begin with it")  # fmt: skip
+    if "." in name:
+        yield Finding(where, f"is {name!r}; it must not contain a dot, since the names of the "
+                      "trials' Pods begin with it")  # fmt: skip
+
+
+def _durations(body: Mapping[str, Any]) -> Iterator[Finding]:
+    """Check the fields that a rule of the definition says are durations."""
+    for place, rules in RULES.items():
+        path = tuple(place.split("."))
+        if not any(is_duration(rule) for rule in rules):
+            continue
+        text: Any = body
+        for part in path:
+            text = text.get(part) if isinstance(text, Mapping) else None
+        try:
+            seconds(text if isinstance(text, str) else "1s")
+        except InvalidSettings:
+            message = "it must be hours, minutes and seconds such as 90s, 45m or 1h30m"
+            yield Finding(path, f"is {text!r}; {message}")
+
+
+def is_duration(rule: Rule) -> bool:
+    """Whether a rule says that its field is a duration."""
+    return PATTERN in rule.rule
+
+
+_FIELD = re.compile(r"\bspec((?:\.[A-Za-z0-9]+)+)")
+
+
+def _whole(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    try:
+        resolve(spec)
+    except InvalidSearch as error:
+        # The sentence names its field; the finding stands there and says the sentence as it is.
+        named = _FIELD.search(str(error))
+        path = tuple(named.group(1)[1:].split(".")) if named else ()
+        yield Finding(
+            ("spec", *path), _without_subject(str(error), named.group(0) if named else "")
+        )
+
+
+def _without_subject(sentence: str, subject: str) -> str:
+    """Turn a sentence into the clause that completes the field's name."""
+    if subject and sentence.startswith(f"{subject} "):
+        return sentence.removeprefix(f"{subject} ")
+    return f"cannot be run: {sentence}"

@@ -1,0 +1,152 @@
+"""Checks a value against a structural schema, as the API server checks an object."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from blockqnn_cli.validation.documents import Path
+
+Schema = Mapping[str, Any]
+
+
+class Finding(NamedTuple):
+    """Something that is wrong with a field."""
+
+    path: Path
+    message: str
+    """A clause that completes a sentence which begins with the field's name."""
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+}
+
+_ARTICLES = {
+    "object": "a map",
+    "array": "a list",
+    "string": "a string",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+}
+
+
+def findings(value: Any, schema: Schema, path: Path = ()) -> Iterator[Finding]:
+    """Yield what is wrong with a value, field by field."""
+    if value is None:
+        # The API server drops an empty field before it looks at the schema.
+        return
+    if schema.get("x-kubernetes-int-or-string"):
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            yield Finding(path, f"is {_shown(value)}; it must be a whole number or a string")
+        return
+    expected = schema.get("type")
+    if expected and not _is_of(value, expected):
+        yield Finding(path, f"is {_shown(value)}; it must be {_ARTICLES[expected]}")
+        return
+    for check in _CHECKS:
+        message = check(value, schema)
+        if message:
+            yield Finding(path, message)
+    if isinstance(value, dict):
+        yield from _fields(value, schema, path)
+    elif isinstance(value, list) and "items" in schema:
+        for position, item in enumerate(value):
+            yield from findings(item, schema["items"], (*path, position))
+
+
+def _is_of(value: Any, expected: str) -> bool:
+    if isinstance(value, bool) and expected != "boolean":
+        return False
+    if expected == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPES[expected])
+
+
+def _fields(value: Mapping[Any, Any], schema: Schema, path: Path) -> Iterator[Finding]:
+    known = schema.get("properties")
+    for name in schema.get("required", ()):
+        if value.get(name) is None:
+            yield Finding((*path, name), "is missing")
+    for name, item in value.items():
+        inner = (*path, str(name))
+        if known is not None and name in known:
+            yield from findings(item, known[name], inner)
+        elif isinstance(schema.get("additionalProperties"), Mapping):
+            yield from findings(item, schema["additionalProperties"], inner)
+        elif known is not None and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            yield Finding(inner, f"is no field; {_known(str(name), known)}")
+
+
+def _known(name: str, known: Mapping[str, Any]) -> str:
+    """Say which fields there are: the one that was meant, if it differs in its letters only."""
+    same = [one for one in known if _plain(one) == _plain(name)]
+    if same:
+        return f"did you mean {same[0]}?"
+    return f"the fields here are {', '.join(sorted(known))}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _enum(value: Any, schema: Schema) -> str:
+    allowed = schema.get("enum")
+    if allowed is None or value in allowed:
+        return ""
+    return f"is {_shown(value)}; it must be {' or '.join(map(str, allowed))}"
+
+
+def _bounds(value: Any, schema: Schema) -> str:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and (value < low or (value == low and schema.get("exclusiveMinimum"))):
+        word = "more than" if schema.get("exclusiveMinimum") else "at least"
+        return f"is {_shown(value)}; it must be {word} {low}"
+    if high is not None and (value > high or (value == high and schema.get("exclusiveMaximum"))):
+        word = "less than" if schema.get("exclusiveMaximum") else "at most"
+        return f"is {_shown(value)}; it must be {word} {high}"
+    return ""
+
+
+_SIZES: dict[type, tuple[str, str]] = {
+    str: ("Length", "characters"),
+    list: ("Items", "items"),
+    dict: ("Properties", "fields"),
+}
+
+
+def _sizes(value: Any, schema: Schema) -> str:
+    suffix, unit = _SIZES.get(type(value), ("Nothing", ""))
+    low, high = schema.get(f"min{suffix}"), schema.get(f"max{suffix}")
+    if low is not None and len(value) < low:
+        return f"has {len(value)} {unit}; it must have at least {low}"
+    if high is not None and len(value) > high:
+        return f"has {len(value)} {unit}; it must have at most {high}"
+    return ""
+
+
+def _pattern(value: Any, schema: Schema) -> str:
+    pattern = schema.get("pattern")
+    if pattern is None or not isinstance(value, str) or re.search(pattern, value):
+        return ""
+    return f"is {_shown(value)}; it must match {pattern}"
+
+
+_CHECKS: tuple[Callable[[Any, Schema], str], ...] = (_enum, _bounds, _sizes, _pattern)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."

@@ -1,0 +1,81 @@
+"""A search as the commands see it: plain values, read once. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from blockqnn.contract import NetworkSpec
+from blockqnn.schedule import EpsilonStage
+from blockqnn_cli.errors import NothingYet
+from blockqnn_operator.core.records import Header, TrialRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SearchView:
+    """A BlockSearch as it is now, with the records of its history."""
+
+    namespace: str
+    name: str
+    uid: str
+    spec: Mapping[str, Any]
+    status: Mapping[str, Any]
+    header: Header | None = None
+    """The first line of the history; None before the search has started."""
+    records: tuple[TrialRecord, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Namespace and name, as people write them."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def phase(self) -> str:
+        """The phase; ``Pending`` until the operator has reported one."""
+        return str(self.status.get("phase", "Pending"))
+
+    @property
+    def batch_size(self) -> int | None:
+        """Trials in an iteration; None before the search has started."""
+        return int(self.header.settings["agent"]["batchSize"]) if self.header else None
+
+    @property
+    def schedule(self) -> tuple[EpsilonStage, ...]:
+        """The epsilon schedule; empty before the search has started."""
+        if self.header is None:
+            return ()
+        stages = self.header.settings["agent"]["epsilonSchedule"]
+        return tuple(EpsilonStage.model_validate(stage) for stage in stages)
+
+    @property
+    def network(self) -> NetworkSpec:
+        """How blocks are stacked.
+
+        Raises:
+            NothingYet: when the search has not started.
+        """
+        return NetworkSpec.model_validate(self.started().settings["network"])
+
+    def started(self) -> Header:
+        """Return the header of the history.
+
+        Raises:
+            NothingYet: when there is no history.
+        """
+        if self.header is None:
+            raise NothingYet(
+                f"The search {self.key} has no history yet; `kubectl blockqnn status {self.name} "
+                f"-n {self.namespace}` says what it is waiting for."
+            )
+        return self.header
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """A Kubernetes Event about a search."""
+
+    time: str
+    """When it last happened, as the API server writes it."""
+    type: str
+    """``Normal`` or ``Warning``."""
+    reason: str
+    message: str

@@ -1,0 +1,131 @@
+"""Searches for the tests of the command line: run by the real agent, on made-up accuracies."""
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from operator_builders import NOW, UID, at, make_header, make_search, make_spec
+
+from blockqnn.contract import Outcome, Seconds
+from blockqnn.graph import network_macs, network_parameters
+from blockqnn.nsc import LayerType
+from blockqnn.search import Experience, Proposal
+from blockqnn_cli.view import EventView, SearchView
+from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.ledger import survey
+from blockqnn_operator.core.observation import Observed
+from blockqnn_operator.core.records import Header, TrialRecord, write_header
+from blockqnn_operator.core.reporting import dump, report
+from blockqnn_operator.core.state import Archive, SearchState, new_agent
+
+SHAPE, CLASSES = (3, 32, 32), 10
+
+EVENTS = (
+    EventView("2024-05-01T11:00:00Z", "Normal", "NewBest", "Trial 9 reached 71.00% [accuracy]."),
+    EventView("2024-05-01T11:59:00Z", "Warning", "TrialFailed", "Trial 50: no space left."),
+)
+
+
+@cache
+def simulated(
+    trials: int = 96, *, batch: int = 8, layers: int = 8, done: int | None = None, seed: int = 0
+) -> SearchView:
+    """A search of so many trials, the first ``done`` of which are over (None: all)."""
+    spec = make_spec(
+        budget={"trials": trials},
+        space={"maxLayers": layers},
+        agent={"batchSize": batch, "learningRate": 0.1, "state": "BackOff"},
+        dataset={"name": "cifar10"},
+        parallelism=4,
+        seed=seed,
+    )
+    settings = resolve(spec)
+    header, agent = make_header(settings), new_agent(settings, seed)
+    records: list[TrialRecord] = []
+    originals: dict[str, TrialRecord] = {}
+    over = trials if done is None else done
+    while len(records) < over:
+        batch_records = []
+        for proposal in agent.proposals(agent.learned):
+            record = _record(proposal, agent, settings.network, originals)
+            originals.setdefault(record.hash, record)
+            batch_records.append((proposal, record))
+        agent.learn([Experience(p.trial, p.block, r.reward) for p, r in batch_records])
+        records += [record for _, record in batch_records]
+    return view(spec, header, records[:over])
+
+
+def view(spec: dict[str, Any], header: Header, records: Sequence[TrialRecord]) -> SearchView:
+    """The search as the cluster shows it, with the status that the operator would write."""
+    settings = resolve(spec, header.settings)
+    text = "".join(history_lines(header, records))
+    state = SearchState(
+        header, settings, [Shard(0, text, "1")], Archive(), new_agent(settings, header.seed)
+    )
+    state.archive.extend(records)
+    before = {"observedGeneration": 1, "phase": "Running", "startTime": "2024-05-01T08:00:00Z"}
+    search = make_search(spec, status=before)
+    observed = Observed(search, (), (), at(0))
+    status = dump(report(observed, state, survey(observed, state)))
+    return SearchView("lab", search.name, UID, spec, status, header, tuple(records))
+
+
+def history_lines(header: Header, records: Sequence[TrialRecord]) -> Iterator[str]:
+    """The lines of a stored history."""
+    yield write_header(header) + "\n"
+    for record in records:
+        yield record.write() + "\n"
+
+
+def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> TrialRecord:
+    block = proposal.block
+    known = originals.get(proposal.hash)
+    fields: dict[str, Any] = {
+        "trial": proposal.trial,
+        "iteration": proposal.iteration,
+        "block": str(block),
+        "hash": proposal.hash,
+        "parameters": network_parameters(block, network, SHAPE, CLASSES),
+        "macs": network_macs(block, network, SHAPE, CLASSES),
+    }
+    if known is not None and known.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
+        shared = {"accuracy": known.accuracy, "reward": known.reward, "shared_with": known.trial}
+        return TrialRecord(
+            **fields | shared, outcome=Outcome.CACHED, reason="SameNetwork", message="As before."
+        )
+    chance = int(proposal.hash[:8], 16) / 0xFFFFFFFF
+    trained = {"gpus": 1, "device": "NVIDIA H200"}
+    if chance < 0.03:
+        return TrialRecord(
+            **fields | trained | {"reward": agent.reward(block, None)},
+            outcome=Outcome.INFEASIBLE, reason="OutOfMemory", seconds=Seconds(total=4.0),
+        )  # fmt: skip
+    if chance > 0.98:
+        return TrialRecord(
+            **fields | trained, outcome=Outcome.FAILED, reason="Error", message="No space left."
+        )
+    accuracy = round(_accuracy(block, chance), 4)
+    seconds = Seconds(total=round(20 + fields["macs"] / 4e6, 1))
+    return TrialRecord(
+        **fields | trained,
+        outcome=Outcome.SUCCEEDED, reason="Completed", accuracy=accuracy, seconds=seconds,
+        reward=agent.reward(block, accuracy),
+    )  # fmt: skip
+
+
+def _accuracy(block: Any, chance: float) -> float:
+    """More and larger convolutions are better, and adds help: a landscape that can be learned."""
+    worth = sum(
+        {1: 0.35, 3: 1.0, 5: 0.9}[x.kernel] for x in block.body if x.type is LayerType.CONVOLUTION
+    ) + sum(0.5 for x in block.body if x.type is LayerType.ADD)
+    return 0.35 + 0.55 * (1 - math.exp(-worth / 1.8)) + 0.06 * (chance - 0.5)
+
+
+def empty(**status: Any) -> SearchView:
+    """A search that the operator has not begun."""
+    return SearchView("lab", "digits", UID, make_spec(), status)
+
+
+__all__ = ["CLASSES", "EVENTS", "NOW", "SHAPE", "empty", "history_lines", "simulated", "view"]

@@ -1,0 +1,191 @@
+"""`kubectl blockqnn validate`: what is wrong with a file, and in which line."""
+
+import io
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from blockqnn_cli.__main__ import main
+from blockqnn_cli.errors import ExitStatus
+from blockqnn_cli.validation.checks import check, is_duration
+from blockqnn_operator.api.rules import RULES
+
+ROOT = Path(__file__).parents[2]
+
+GOOD = """\
+apiVersion: blockqnn.dev/v1alpha1
+kind: BlockSearch
+metadata:
+  name: birds
+spec:
+  dataset:
+    name: digits
+"""
+
+
+def problems(text: str) -> list[tuple[int, str]]:
+    return [(p.line, p.message) for search in check(text) for p in search.problems]
+
+
+def with_spec(lines: str) -> str:
+    """The good search with more lines in its spec; they begin in line 8."""
+    return GOOD + textwrap.indent(textwrap.dedent(lines), "  ")
+
+
+def test_the_examples_are_valid() -> None:
+    examples = sorted((ROOT / "examples").rglob("*.yaml"))
+    assert examples
+    found = {path.name: problems(path.read_text()) for path in examples}
+    assert not {name: wrong for name, wrong in found.items() if wrong}
+
+
+def test_a_good_search_is_named_with_its_line() -> None:
+    (search,) = check("# a comment\n---\n" + GOOD)
+    assert (search.name, search.line, search.problems) == ("birds", 3, ())
+
+
+SCHEDULE = """
+budget: {trials: 8}
+agent:
+  batchSize: 4
+  epsilonSchedule: [{epsilon: 1, iterations: 3}]
+"""
+
+WRONG = [
+    ("parallelism: 0", 8, "parallelism is 0; it must be at least 1."),
+    ("seed: yes", 8, "seed is true; it must be a whole number."),
+    ("seed: '7'", 8, "seed is '7'; it must be a whole number."),
+    ("agent:\n  batch_size: 4", 9, "agent.batch_size is no field; did you mean batchSize?"),
+    ("suspended: true", 8, "suspended is no field; the fields here are agent, "),
+    ("agent:\n  state: Last", 9, "agent.state is 'Last'; it must be LastLayer or BackOff."),
+    ("agent: []", 8, "agent is a list; it must be a map."),
+    ("network:\n  filters: []", 9, "network.filters has 0 items; it must have at least 1."),
+    ("network:\n  filters:\n  - 8\n  - 0", 11, "network.filters[1] is 0; it must be at least 1."),
+    (
+        "training:\n  schedule: {factor: 0}",
+        9,
+        "training.schedule.factor is 0; it must be more than",
+    ),
+    ("failurePolicy:\n  trialTimeout: 5 min", 9, "failurePolicy.trialTimeout is '5 min'; it must "),
+    ("failurePolicy:\n  trialTimeout: 0s", 9, "failurePolicy.trialTimeout is '0s'; it must be ho"),
+    ("seed: 1\nseed: 2", 9, "seed stands twice; only one can count."),
+    ("trial:\n  resources: {limits: {cpu: 1.5}}", 9, "trial.resources.limits.cpu is 1.5; it must"),
+    (SCHEDULE, 12, "agent.epsilonSchedule has 3 iterations, but the budget of 8 trials makes 2"),
+]
+
+
+@pytest.mark.parametrize(("lines", "line", "message"), WRONG)
+def test_a_wrong_field_is_told_with_its_line(lines: str, line: int, message: str) -> None:
+    ((where, said),) = problems(with_spec(lines))
+    assert where == line
+    assert said.startswith(f"spec.{message}")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "training:\n  optimizer: {epsilon: 1e-8}",
+        "agent: {epsilonSchedule: null}",
+        "trial:\n  resources: {limits: {nvidia.com/gpu: 1}, requests: {cpu: 500m}}",
+        "trial:\n  podTemplate: {spec: {tolerations: [{key: gpu, operator: Exists}]}}",
+        "dataset: &shared {name: cifar10, path: /data}\nbudget: {trials: 64}",
+    ],
+)
+def test_what_kubernetes_accepts_is_accepted(lines: str) -> None:
+    text = with_spec(lines)
+    if "dataset:" in lines:
+        text = text.replace("  dataset:\n    name: digits\n", "", 1)
+    assert not problems(text)
+
+
+def test_every_problem_is_told_in_the_order_of_the_lines() -> None:
+    found = problems(with_spec("seed: -1\nparallelism: 0"))
+    assert [line for line, _ in found] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 41, "metadata.name has 41 characters; it must have at most 40"),
+        ("a.b", "metadata.name is 'a.b'; it must not contain a dot"),
+        ("Birds", "metadata.name is 'Birds'; it must consist of lower-case letters"),
+    ],
+)
+def test_a_name_that_the_cluster_would_refuse_is_told(name: str, message: str) -> None:
+    ((line, said),) = problems(GOOD.replace("birds", name))
+    assert line == 4
+    assert said.startswith(message)
+
+
+def test_every_rule_about_a_new_search_is_checked() -> None:
+    """A rule that is added to the definition must be added here, or be about a change."""
+    unchecked = [
+        (place, rule.rule)
+        for place, rules in RULES.items()
+        for rule in rules
+        if "oldSelf" not in rule.rule and not is_duration(rule)
+    ]
+    assert unchecked == [
+        ("", "self.metadata.name.size() <= 40"),
+        ("", "!self.metadata.name.contains('.')"),
+    ], "validation/checks.py checks these two; add the new one there"
+
+
+def test_other_objects_and_empty_documents_are_left_alone() -> None:
+    text = "---\n---\nkind: ConfigMap\n---\n" + GOOD + "---\n- a list\n"
+    assert [search.name for search in check(text)] == ["birds"]
+
+
+def test_the_items_of_a_list_are_checked() -> None:
+    text = "kind: List\napiVersion: v1\nitems:\n- " + GOOD.replace("\n", "\n  ").strip() + "\n"
+    (search,) = check(text.replace("digits", "digit"))
+    assert [(p.line, p.field) for p in search.problems] == [(10, "spec.dataset.name")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: [", 1), ("a: b\n c: d", 2), ("a: !!python/none x", 1), ("a: &x\n  b: *x", 1), ("\0", 1)],
+)
+def test_text_that_is_no_yaml_is_a_problem_with_a_line(text: str, line: int) -> None:
+    ((where, message),) = problems(text)
+    assert where in (line, line + 1)
+    assert message.endswith(".")
+
+
+def test_a_missing_spec_is_told() -> None:
+    text = "apiVersion: blockqnn.dev/v1\nkind: BlockSearch\nmetadata: {}\n"
+    assert [message for _, message in problems(text)] == [
+        "apiVersion is 'blockqnn.dev/v1'; it must be blockqnn.dev/v1alpha1.",
+        "spec is missing.",
+        "metadata.name is missing.",
+    ]
+
+
+def test_files_with_problems_end_the_command_with_one(tmp_path, capsys, monkeypatch) -> None:
+    good, bad, other = (tmp_path / name for name in ("good.yaml", "bad.yaml", "other.yaml"))
+    good.write_text(GOOD)
+    bad.write_text(with_spec("seed: -1"))
+    other.write_text("kind: ConfigMap\n")
+    assert main(["validate", str(good)]) == ExitStatus.OK
+    assert capsys.readouterr().out == f"{good}:1: BlockSearch birds is valid.\n"
+    assert main(["validate", str(good), str(bad)]) == ExitStatus.FAILED
+    assert f"{bad}:8: spec.seed is -1; it must be at least 0.\n" in capsys.readouterr().out
+    assert main(["validate", str(other)]) == ExitStatus.FAILED
+    assert "There is no BlockSearch in this file." in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO(GOOD))
+    assert main(["validate", "-"]) == ExitStatus.OK
+    capsys.readouterr()
+    assert main(["validate", str(bad), "-o", "json"]) == ExitStatus.FAILED
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["valid"]) == ("birds", False)
+    assert [p["field"] for p in told["problems"]] == ["spec.seed"]
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys) -> None:
+    assert main(["validate", str(tmp_path / "no.yaml")]) == ExitStatus.FAILED
+    error = capsys.readouterr().err
+    assert (
+        error == f"error: The file {tmp_path}/no.yaml cannot be read: No such file or directory.\n"
+    )
