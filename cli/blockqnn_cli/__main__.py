@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from blockqnn.errors import BlockQNNError
-from blockqnn_cli.command import Command, Context
+from blockqnn_cli.command import Command, Context, find_search
 from blockqnn_cli.commands import all_commands
 from blockqnn_cli.errors import CommandError, ExitStatus
 
@@ -49,16 +49,9 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
         part = parts.add_parser(command.name, help=command.text, description=command.text)
         part.set_defaults(command=command)
         if command.of_search:
-            _find_search(part)
+            find_search(part)
         command.add_arguments(part)
     return whole
-
-
-def _find_search(part: argparse.ArgumentParser) -> None:
-    part.add_argument("name", metavar="NAME", help="name of the BlockSearch")
-    part.add_argument("-n", "--namespace", help="default: that of the kubeconfig's context")
-    part.add_argument("--context", help="the context of the kubeconfig; default: the current one")
-    part.add_argument("--kubeconfig", help="default: KUBECONFIG, then ~/.kube/config")
 
 
 def _fail(error: Exception, status: ExitStatus) -> ExitStatus:

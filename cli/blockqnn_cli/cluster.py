@@ -1,7 +1,9 @@
 """The API server: how it is found, and what its refusals mean to a person."""
 
+import codecs
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -60,16 +62,40 @@ class Cluster:
             CommandError: when it refuses the request for another reason.
         """
         options.setdefault("_request_timeout", TIMEOUTS)
-        try:
+        with self._told():
             answer = request(*arguments, **options)
+        return self._api.sanitize_for_serialization(answer)  # type: ignore[no-untyped-call]
+
+    def stream(self, request: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[str]:
+        """Make a request and yield its answer as text, piece by piece as it comes.
+
+        Raises:
+            CommandError: as :meth:`ask` does.
+        """
+        timeouts = (TIMEOUTS[0], None)
+        with self._told():
+            answer = request(
+                *arguments, **options, _preload_content=False, _request_timeout=timeouts
+            )
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            for part in answer.stream(decode_content=True):
+                yield decoder.decode(part)
+            yield decoder.decode(b"", final=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what the client library raises into what a person can act on."""
+        try:
+            yield
         except client.ApiException as error:
             raise explained(error.status, error.body, error.reason, self.server) from None
         except (HTTPError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
             raise ClusterUnreachable(
                 f"The API server {self.server} does not answer: {innermost(error)}. Is the cluster "
                 "running, and is it the right context?"
             ) from None
-        return self._api.sanitize_for_serialization(answer)  # type: ignore[no-untyped-call]
 
 
 def explained(status: int | None, body: Any, reason: Any, server: str) -> CommandError:

@@ -57,6 +57,14 @@ class Context:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def find_search(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments by which a search is found."""
+    parser.add_argument("name", metavar="NAME", help="name of the BlockSearch")
+    parser.add_argument("-n", "--namespace", help="default: that of the kubeconfig's context")
+    parser.add_argument("--context", help="the context of the kubeconfig; default: the current one")
+    parser.add_argument("--kubeconfig", help="default: KUBECONFIG, then ~/.kube/config")
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command of ``kubectl blockqnn``."""
@@ -69,4 +77,4 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
     """Declares its own arguments."""
     of_search: bool = True
-    """Whether it is about one search in a cluster: then it takes NAME and how to find it."""
+    """Whether its first argument is the NAME of a search in a cluster."""

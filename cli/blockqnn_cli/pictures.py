@@ -17,12 +17,13 @@ from blockqnn_cli.quantities import count, duration, moment, since
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.core.records import TrialRecord
 
-_COLOURS = {
+COLOURS: Mapping[Outcome, str] = {
     Outcome.SUCCEEDED: "green",
     Outcome.CACHED: "cyan",
     Outcome.INFEASIBLE: "yellow",
     Outcome.FAILED: "red",
 }
+"""The colour of each outcome in a terminal."""
 
 _PHASES = {"Complete": "bold green", "Failed": "bold red", "Suspended": "bold yellow"}
 
@@ -94,7 +95,7 @@ def _counts(status: Mapping[str, Any]) -> Text:
     counts = status.get("trials", {})
     text = Text(f"running {counts.get('running', 0)}")
     for outcome in Outcome:
-        text.append(f"   {outcome.lower()} {counts.get(outcome.lower(), 0)}", _COLOURS[outcome])
+        text.append(f"   {outcome.lower()} {counts.get(outcome.lower(), 0)}", COLOURS[outcome])
     text.append(f"\nepsilon {status.get('epsilon', 1):g}")
     best = status.get("best")
     if best:

@@ -1,14 +1,15 @@
 """Reads searches, their histories and what belongs to them from the cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blockqnn_cli.cluster import Cluster
-from blockqnn_cli.errors import NotFound
+from blockqnn_cli.errors import CommandError, NotFound, NothingYet
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
-from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.history import Shard, ShardWrite
+from blockqnn_operator.core.observation import SearchObject
 from blockqnn_operator.core.records import Header, TrialRecord, read_lines
 
 
@@ -92,6 +93,54 @@ class Searches:
         )
         events = [_event(item) for item in stored["items"]]
         return tuple(sorted(events, key=lambda event: event.time)[-count:])
+
+    def latest_pod(self, search: SearchView, trial: int) -> str | None:
+        """Return the name of the Pod that last trained a trial's block; None when there is none."""
+        selector = f"{names.SEARCH_LABEL}={search.name},{names.TRIAL_LABEL}={trial:05d}"
+        pods = self.cluster.ask(
+            self.cluster.core.list_namespaced_pod, search.namespace, label_selector=selector
+        )["items"]
+        latest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+        return None if latest is None else str(latest["metadata"]["name"])
+
+    def log(self, search: SearchView, pod: str, *, follow: bool) -> Iterator[str]:
+        """Yield the log of a trial's Pod as it comes.
+
+        Raises:
+            NothingYet: when its container has not started.
+        """
+        request = self.cluster.core.read_namespaced_pod_log
+        where = {"container": names.CONTAINER, "follow": follow}
+        try:
+            yield from self.cluster.stream(request, pod, search.namespace, **where)
+        except CommandError as error:
+            if "waiting to start" not in str(error) and "not found" not in str(error):
+                raise
+            raise NothingYet(
+                f"Pod {pod} has no log yet, since its container has not started; `kubectl describe "
+                f"pod {pod} -n {search.namespace}` says what it is waiting for."
+            ) from None
+
+    def object(self, namespace: str, name: str) -> SearchObject:
+        """Return a search as the operator sees it.
+
+        Raises:
+            NotFound: when there is none of that name.
+        """
+        return SearchObject.read(self._object(namespace, name))
+
+    def write_shard(self, search: SearchObject, write: ShardWrite) -> None:
+        """Create a ConfigMap of a history, or replace the one that was read."""
+        body = history.config_map(search, write)
+        if write.replaces is None:
+            self.cluster.ask(self.cluster.core.create_namespaced_config_map, search.namespace, body)
+        else:
+            self.cluster.ask(
+                self.cluster.core.replace_namespaced_config_map,
+                body["metadata"]["name"],
+                search.namespace,
+                body,
+            )
 
 
 def _event(item: Mapping[str, Any]) -> EventView:

@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import sys
-from pathlib import Path
 
+from blockqnn_cli import files
 from blockqnn_cli.command import Command, Context
-from blockqnn_cli.errors import CommandError, ExitStatus
+from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.validation.checks import Checked, check
-
-STANDARD_INPUT = "-"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,19 +15,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(context: Context) -> int:
-    results = {name: check(_read(name)) for name in context.options.files}
+    results = {name: check(files.read(name)) for name in context.options.files}
     writer = as_json if context.options.output == "json" else as_text
     context.write(writer(results))
     good = all(searches and not any(s.problems for s in searches) for searches in results.values())
     return ExitStatus.OK if good else ExitStatus.FAILED
-
-
-def _read(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == STANDARD_INPUT else Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise CommandError(f"The file {name} cannot be read: {reason}.") from None
 
 
 def as_text(results: dict[str, tuple[Checked, ...]]) -> str:

@@ -1,0 +1,57 @@
+"""``history export`` and ``history import``: a search's results as a file, and back."""
+
+import argparse
+
+from blockqnn_cli import files
+from blockqnn_cli.command import Command, Context, find_search
+from blockqnn_cli.errors import ExitStatus, NothingYet
+from blockqnn_cli.importing import plan_import
+from blockqnn_cli.quantities import count
+from blockqnn_operator.core import history
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("export", "import"),
+        help="export writes the history to FILE; import restores it to a search that has none",
+    )
+    find_search(parser)
+    parser.add_argument("file", metavar="FILE", help="JSON lines; - for the output or the input")
+
+
+def _run(context: Context) -> int:
+    return _export(context) if context.options.action == "export" else _import(context)
+
+
+def _export(context: Context) -> int:
+    options, search = context.options, context.search()
+    search.started()
+    lines = history.lines(context.searches.shards(search.namespace, search.name))
+    if len(lines) < 2:
+        raise NothingYet(f"The search {search.key} has no trial in its history yet.")
+    text = "".join(f"{line}\n" for line in lines)
+    files.write(options.file, text)
+    if options.file != files.STANDARD:
+        context.write(f"Wrote {count(len(lines) - 1, 'trial')} of {search.key} to {options.file}.")
+    return ExitStatus.OK
+
+
+def _import(context: Context) -> int:
+    options, searches = context.options, context.searches
+    text = files.read(options.file)
+    search = searches.object(context.namespace, options.name)
+    writes = plan_import(search, searches.shards(search.namespace, search.name), text)
+    for write in writes:
+        searches.write_shard(search, write)
+    trials = sum(1 for line in text.split("\n") if line) - 1
+    context.write(
+        f"Restored {count(trials, 'trial')} to {search.key}. If the operator has begun this search "
+        "already, restart the operator: it reads a history once."
+    )
+    return ExitStatus.OK
+
+
+COMMAND = Command(
+    "history", "export a history, or import it", _run, _add_arguments, of_search=False
+)

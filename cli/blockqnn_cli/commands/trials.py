@@ -1,0 +1,50 @@
+"""``trials NAME``: what became of each trial."""
+
+import argparse
+
+from blockqnn.contract import Outcome
+from blockqnn_cli import trials
+from blockqnn_cli.command import Command, Context
+from blockqnn_cli.errors import ExitStatus
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "csv", "json"),
+        default="table",
+        help="json: a list of the history's records; other tools make Parquet of the csv",
+    )
+    parser.add_argument(
+        "--top", type=_positive, metavar="N", help="only the N best, by reward or as sorted"
+    )
+    parser.add_argument("--sort", choices=tuple(trials.SORTS), help="default: trial")
+    parser.add_argument(
+        "--outcome", choices=[outcome.lower() for outcome in Outcome], help="only these"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
+
+
+def _run(context: Context) -> int:
+    options, search = context.options, context.search()
+    search.started()
+    records = trials.chosen(
+        search.records, sort=options.sort, top=options.top, outcome=options.outcome
+    )
+    if options.output == "csv":
+        context.write(trials.as_csv(records))
+    elif options.output == "json":
+        context.write(trials.as_json(records))
+    else:
+        context.console.print(trials.table(records))
+    return ExitStatus.OK
+
+
+COMMAND = Command("trials", "list the trials whose results are known", _run, _add_arguments)

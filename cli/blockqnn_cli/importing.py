@@ -1,0 +1,90 @@
+"""Restores a history: everything is checked before anything is written. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from blockqnn_cli.errors import CommandError
+from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
+from blockqnn_operator.core import history
+from blockqnn_operator.core.history import Shard, ShardWrite
+from blockqnn_operator.core.observation import SearchObject
+from blockqnn_operator.core.records import Header, TrialRecord, read_lines
+from blockqnn_operator.core.state import SearchState
+
+
+def plan_import(search: SearchObject, stored: Sequence[Shard], text: str) -> list[ShardWrite]:
+    """Return the writes that restore a history, in the order to do them.
+
+    The first shard is written last: until then there is no history, or one without trials, so that
+    nobody reads a part of it. Shards that an interrupted import has left are not written again.
+
+    Args:
+        search: the search, which has no trial in its history.
+        stored: the shards that there are.
+        text: the JSON lines of the history to restore, as ``history export`` writes them.
+
+    Raises:
+        HistoryUnreadable: when the text is no history.
+        InvalidSearch: when the search's spec contradicts itself.
+        CommandError: when the search has a history, or this is the history of another search.
+    """
+    header, records = read_lines(line for line in text.split("\n") if line)
+    _check_belongs(search, header, records)
+    known = {shard.number: shard for shard in stored}
+    first = known.get(0)
+    if first is not None and len(history.lines([first])) > 1:
+        raise CommandError(
+            f"The search {search.key} has trials in its history already, in ConfigMap "
+            f"{history.shard_name(search.name, 0)}; import into one that has none."
+        )
+    planned = _cut(header.model_copy(update={"search_uid": search.uid}), records, first)
+    return [write for write in reversed(planned) if _is_wanted(search, write, known)]
+
+
+def _check_belongs(search: SearchObject, header: Header, records: Sequence[TrialRecord]) -> None:
+    resolved = resolve(search.spec, header.settings)
+    if header.seed != resolved.seed:
+        raise CommandError(
+            f"This is the history of a search with seed {header.seed}, but {search.key} has seed "
+            f"{resolved.seed}; create one with the same spec."
+        )
+    now = pin(resolved)
+    for section in (*PINNED_SECTIONS, "dataset"):
+        for field in _differences(header.settings.get(section, {}), now[section], section):
+            raise CommandError(
+                f"This is the history of another search than {search.key}: spec.{field}; create "
+                "one with the same spec."
+            )
+    SearchState.recover(header, resolved, [], records)
+
+
+def _differences(stored: Any, now: Any, path: str) -> Iterator[str]:
+    """Yield what differs; a field that is newer than the history counts as equal."""
+    if isinstance(stored, Mapping) and isinstance(now, Mapping):
+        for key, value in stored.items():
+            yield from _differences(value, now.get(key), f"{path}.{key}")
+    elif stored != now:
+        yield f"{path} is {now} and was {stored}"
+
+
+def _cut(header: Header, records: Sequence[TrialRecord], first: Shard | None) -> list[ShardWrite]:
+    begun = history.start(header)
+    last = Shard(0, begun.text, "")
+    writes = history.append(last, records) or [begun]
+    if writes[0].number != 0:
+        writes.insert(0, begun)
+    version = first.resource_version if first else None
+    return [replace(writes[0], replaces=version), *writes[1:]]
+
+
+def _is_wanted(search: SearchObject, write: ShardWrite, known: Mapping[int, Shard]) -> bool:
+    there = known.get(write.number)
+    if write.number == 0 or there is None:
+        return True
+    if there.text != write.text:
+        raise CommandError(
+            f"ConfigMap {history.shard_name(search.name, write.number)} in namespace "
+            f"{search.namespace} holds another history; delete it first."
+        )
+    return False

@@ -1,0 +1,136 @@
+"""The trials of a history as tables: for a terminal, as CSV, as JSON. Pure."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from blockqnn.contract import Outcome
+from blockqnn.nsc import Block
+from blockqnn_cli.pictures import COLOURS
+from blockqnn_cli.quantities import duration, short
+from blockqnn_operator.core.records import TrialRecord
+
+_Key = Callable[[TrialRecord], float | None]
+
+SORTS: Mapping[str, _Key] = {
+    "trial": lambda record: record.trial,
+    "reward": lambda record: _negative(record.reward),
+    "accuracy": lambda record: _negative(record.accuracy),
+    "parameters": lambda record: record.parameters,
+    "macs": lambda record: record.macs,
+    "seconds": lambda record: record.seconds.total if record.seconds else None,
+}
+"""What trials can be sorted by: rewards and accuracies from the highest, all else from the lowest;
+trials without the value come last."""
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def chosen(
+    records: Sequence[TrialRecord],
+    *,
+    sort: str | None = None,
+    top: int | None = None,
+    outcome: str | None = None,
+) -> list[TrialRecord]:
+    """Choose and order trials.
+
+    Args:
+        records: the trials of the history.
+        sort: a key of :data:`SORTS`; None for the order of the trials, or with ``top`` for the best
+            reward first.
+        top: as many are kept, without those that share the result of another; None keeps all.
+        outcome: only trials of this outcome, in lower case; None takes all.
+    """
+    kept = [
+        record
+        for record in records
+        if outcome in (None, record.outcome.lower())
+        and (top is None or outcome is not None or record.outcome is not Outcome.CACHED)
+    ]
+    key = SORTS[sort or ("trial" if top is None else "reward")]
+
+    def order(record: TrialRecord) -> tuple[bool, float, int]:
+        value = key(record)
+        return value is None, value or 0.0, record.trial
+
+    return sorted(kept, key=order)[:top]
+
+
+_COLUMNS: Mapping[str, Callable[[TrialRecord], Any]] = {
+    "trial": lambda record: record.trial,
+    "iteration": lambda record: record.iteration,
+    "attempt": lambda record: record.attempt,
+    "outcome": lambda record: str(record.outcome),
+    "reason": lambda record: record.reason,
+    "accuracy": lambda record: record.accuracy,
+    "reward": lambda record: record.reward,
+    "parameters": lambda record: record.parameters,
+    "macs": lambda record: record.macs,
+    "seconds": lambda record: record.seconds.total if record.seconds else None,
+    "gpus": lambda record: record.gpus,
+    "restarts": lambda record: record.restarts,
+    "device": lambda record: record.device,
+    "sharedWith": lambda record: record.shared_with,
+    "hash": lambda record: record.hash,
+    "block": lambda record: record.block,
+    "message": lambda record: record.message,
+}
+"""The columns of the CSV; new ones are added at the end."""
+
+
+def as_csv(records: Sequence[TrialRecord]) -> str:
+    """Write trials as CSV with a line of titles; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    writer.writerows([column(record) for column in _COLUMNS.values()] for record in records)
+    return text.getvalue()
+
+
+def as_json(records: Sequence[TrialRecord]) -> str:
+    """Write trials as a list of the history's records; what is not known is left out."""
+    return json.dumps([record.model_dump(mode="json", exclude_none=True) for record in records])
+
+
+def table(records: Sequence[TrialRecord]) -> Table:
+    """Draw trials for a terminal."""
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for title in ("trial", "iteration", "outcome"):
+        drawn.add_column(title, justify="left" if title == "outcome" else "right")
+    for title in ("accuracy", "reward", "parameters", "MACs", "layers", "took"):
+        drawn.add_column(title, justify="right")
+    drawn.add_column("note")
+    for record in records:
+        drawn.add_row(
+            str(record.trial),
+            str(record.iteration),
+            Text(str(record.outcome), COLOURS[record.outcome]),
+            *_measures(record),
+            Text(_note(record)),
+        )
+    return drawn
+
+
+def _measures(record: TrialRecord) -> tuple[str, ...]:
+    return (
+        "-" if record.accuracy is None else f"{record.accuracy:.2%}",
+        "-" if record.reward is None else f"{record.reward:.2f}",
+        "-" if record.parameters is None else short(record.parameters),
+        "-" if record.macs is None else short(record.macs),
+        str(len(Block.parse(record.block).body)),
+        "-" if record.seconds is None else duration(record.seconds.total),
+    )
+
+
+def _note(record: TrialRecord) -> str:
+    if record.shared_with is not None:
+        return f"as trial {record.shared_with}"
+    return "" if record.outcome is Outcome.SUCCEEDED else record.reason
