@@ -55,6 +55,12 @@ BOUNDS = [
         "failurePolicy.trialTimeout", "90s", "90", rule("spec.failurePolicy.trialTimeout").message
     ),
     Case("failurePolicy.trialTimeout", "1s", "0s", "such as 90s, 45m or 1h30m"),
+    Case(
+        "failurePolicy.pendingTimeout",
+        "5m",
+        "5",
+        rule("spec.failurePolicy.pendingTimeout").message,
+    ),
     Case("space.maxLayers", 2, 1, "greater than or equal to 2"),
     Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
     Case("agent.shaping", "MetaQNN", "None", '"AAAI2017", "CVPR2018", "MetaQNN"'),

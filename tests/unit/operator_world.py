@@ -21,6 +21,7 @@ from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core import history
 from blockqnn_operator.core.history import Shard, ShardWrite
+from blockqnn_operator.core.ledger import OpenTrial
 from blockqnn_operator.core.manifests import trial_job
 from blockqnn_operator.core.observation import (
     Observed,
@@ -313,8 +314,12 @@ def _carried_out(
         world = without_jobs(world, set(_selected(world, iteration)))
         yield world
     for trial in decided.create:
-        world = _created(world, trial_job(operator.search, state.settings, trial.proposal))
+        world = _created(world, _manifest(operator, state, trial))
         yield world
+
+
+def _manifest(operator: Operator, state: SearchState, trial: OpenTrial) -> Json:
+    return trial_job(operator.search, state.settings, trial.proposal, trial.attempt)
 
 
 def _annotated(world: World, name: str, text: str) -> World:

@@ -119,6 +119,19 @@ def test_the_trainer_can_write_to_its_scratch_alone() -> None:
     assert trainer(spec)["volumeMounts"] == [{"name": "scratch", "mountPath": "/tmp"}]
 
 
+def test_a_further_attempt_is_another_job_that_says_so_and_has_one_retry_less() -> None:
+    body = trial_job(make_search(), make_settings(), make_proposal(6, B), 1)
+    job = TrialJob.read(body)
+    assert job is not None
+    assert (job.name, job.attempt, told(body).attempt) == ("digits-t00006-a1", 1, 1)
+    assert (
+        told(body).seed == told(trial_job(make_search(), make_settings(), make_proposal(6, B))).seed
+    )
+    assert body["spec"]["backoffLimit"] == 1
+    last = trial_job(make_search(), make_settings(), make_proposal(6, B), 5)
+    assert last["spec"]["backoffLimit"] == 0
+
+
 def test_the_dataset_is_mounted_read_only_at_its_path() -> None:
     spec = pod_of(**EVERYTHING)["spec"]
     claim = {"persistentVolumeClaim": {"claimName": "datasets"}}
@@ -130,9 +143,13 @@ def test_the_dataset_is_mounted_read_only_at_its_path() -> None:
 
 def test_failures_are_retried_but_bad_input_is_not_and_disruptions_are_free() -> None:
     spec = job_of(failurePolicy={"retries": 3, "trialTimeout": "1h30m"})["spec"]
-    assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (3, 5400)
-    ignore, fail = spec["podFailurePolicy"]["rules"]
+    assert spec["backoffLimit"] == 3
+    assert spec["template"]["spec"]["activeDeadlineSeconds"] == 5400
+    assert "activeDeadlineSeconds" not in spec, "a Pod may wait for a node for days"
+    ignore, deleted, fail = spec["podFailurePolicy"]["rules"]
     assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    assert deleted["action"] == "Ignore"
+    assert deleted["onExitCodes"]["values"] == [143], "SIGTERM: the Pod was deleted"
     assert fail["action"] == "FailJob"
     assert fail["onExitCodes"] == {"containerName": "trainer", "operator": "In", "values": [2]}
     assert spec["template"]["spec"]["restartPolicy"] == "Never"

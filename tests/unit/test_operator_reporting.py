@@ -17,6 +17,7 @@ from operator_builders import (
     infeasible,
     make_job,
     make_observed,
+    make_pod,
     make_record,
     make_search,
     make_spec,
@@ -188,6 +189,22 @@ class TestDegraded:
         status = self.degraded(reported(make_job(0, A, result="null")))
         assert status[:2] == ("True", "ResultInvalid")
         assert status[2].startswith("Trial 0: Its annotation is no result: ")
+
+    def test_pods_without_a_node_are_reported_in_the_schedulers_words(self) -> None:
+        words = "0/1 nodes are available: 1 Insufficient cpu."
+        pods = [
+            make_pod(trial, unplaced=words, created_at=at(-60), name=f"pod-{trial}")
+            for trial in (0, 1)
+        ]
+        state = make_state()
+        seen = make_observed(*RUNNING_JOBS, pods=pods)
+        status = report(seen, state, survey(seen, state))
+        assert status.phase is Phase.RUNNING
+        assert self.degraded(status) == (
+            "True",
+            "Unschedulable",
+            f"2 Pods wait for a node: {words}",
+        )
 
     def test_what_the_api_server_refuses_comes_first(self) -> None:
         problem = Problem(Reason.QUOTA_EXCEEDED, "Waiting for quota: no GPU is left.")

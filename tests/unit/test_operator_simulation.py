@@ -247,9 +247,10 @@ def test_the_last_word_on_every_job_is_tidy(seed: int) -> None:
     """Ten failed or infeasible Jobs at most are kept, all labelled; nothing runs."""
     world = Run(spec_of(seed=seed, parallelism=3)).finish().world
     unhappy = [
-        f"digits-t{record.trial:05d}-a0"
+        f"digits-t{record.trial:05d}-a{attempt}"
         for record in world.records
         if record.outcome in (Outcome.FAILED, Outcome.INFEASIBLE)
+        for attempt in range(record.attempt + 1)
     ]
     assert sorted(world.jobs) == unhappy[-10:]
     assert {
@@ -277,6 +278,8 @@ def test_every_trial_ends_as_its_network_must() -> None:
         assert (record.outcome is Outcome.FAILED) == failed
         if record.outcome is Outcome.FAILED:
             assert record.reward is None
+        silent = fate_of(record.hash) in (Fate.SAYS_NOTHING, Fate.TALKS_NONSENSE)
+        assert record.attempt == (2 if silent else 0), "only a missing result is asked for again"
 
 
 def test_no_network_is_trained_twice_unless_it_failed() -> None:

@@ -1,13 +1,14 @@
 """What became of a trial's Job, judged from its annotation, its conditions and its Pods."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from operator_builders import NOW, A, B, at, make_job, make_pod, make_result
 
 from blockqnn.contract import Outcome
 from blockqnn_operator.core.observation import TrialJob, TrialPod
+from blockqnn_operator.core.starting import CANNOT_START
 from blockqnn_operator.core.verdicts import Judgement, judge
 
 GOOD = make_result(accuracy=0.75)
@@ -27,6 +28,8 @@ OUT_OF_TIME = make_job(
     condition="Failed", reason="DeadlineExceeded", message=DEADLINE_MESSAGE, failed_pods=1
 )
 
+PENDING = timedelta(minutes=15)
+
 FIRST = make_pod(name="first", exit_code=1, reason="OOMKilled")
 SECOND = replace(FIRST, name="second", created_at=at(30))
 
@@ -36,7 +39,7 @@ def annotated(text: str) -> TrialJob:
 
 
 def judged(job: TrialJob, *pods: TrialPod, now: datetime = NOW) -> Judgement:
-    return judge(job, pods, now)
+    return judge(job, pods, now, PENDING)
 
 
 def failure_of(judgement: Judgement) -> tuple[str, str]:
@@ -47,7 +50,7 @@ def failure_of(judgement: Judgement) -> tuple[str, str]:
     return judgement.verdict.reason, judgement.verdict.message
 
 
-@pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ImagePullBackOff"),)])
+@pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ContainerCreating"),)])
 def test_a_job_that_runs_says_nothing(pods: tuple[TrialPod, ...]) -> None:
     assert judged(RUNNING, *pods) == Judgement()
 
@@ -266,6 +269,102 @@ def test_a_failed_job_without_pods_quotes_the_job() -> None:
         "BackoffLimitExceeded",
         "Its Job failed: Job has reached the specified backoff limit.",
     )
+
+
+PULLING = make_pod(reason="ErrImagePull", message="pull of trainer:none failed\nand so on")
+
+
+@pytest.mark.parametrize("reason", sorted(CANNOT_START))
+def test_a_pod_that_cannot_start_is_waited_for_until_its_time_is_up(reason: str) -> None:
+    pod = replace(PULLING, reason=reason)
+    assert judged(RUNNING, pod) == Judgement(wait_until=at(900))
+    judgement = judged(RUNNING, pod, now=at(900))
+    assert judgement.end, "its Job would try for ever"
+    assert judgement.annotate is not None
+    assert (judgement.annotate.outcome, judgement.annotate.reason) == (Outcome.FAILED, reason)
+    assert judgement.annotate.message == "Its Pod cannot start: pull of trainer:none failed"
+
+
+def test_the_time_in_which_a_pod_had_no_node_is_no_part_of_it() -> None:
+    placed = replace(PULLING, placed_at=at(7200))
+    assert judged(RUNNING, placed, now=at(7300)) == Judgement(wait_until=at(8100))
+
+
+def test_a_pod_without_a_node_waits_for_ever_and_is_quoted_after_a_moment() -> None:
+    pod = make_pod(unplaced="0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+    assert judged(RUNNING, pod) == Judgement(wait_until=at(10))
+    for now in (at(10), at(10_000_000)):
+        assert judged(RUNNING, pod, now=now) == Judgement(unplaced=pod.unplaced)
+
+
+def test_a_pod_that_ran_out_of_time_has_failed_whatever_its_last_words() -> None:
+    last_words = make_result(outcome=Outcome.FAILED, reason="Terminated", message="By SIGTERM.")
+    for message in ("", last_words.write()):
+        pod = make_pod(exit_code=143, message=message, out_of_time=True)
+        judgement = judged(RUNNING, pod)
+        assert judgement.end
+        assert judgement.annotate is not None
+        assert judgement.annotate.reason == "DeadlineExceeded"
+        assert "trialTimeout" in judgement.annotate.message
+
+
+def test_a_result_that_came_before_the_time_was_up_counts() -> None:
+    pod = make_pod(exit_code=143, message=GOOD, out_of_time=True)
+    assert judged(RUNNING, pod) == Judgement(annotate=GOOD)
+
+
+def test_a_drained_or_deleted_pod_is_told_of_and_decides_nothing() -> None:
+    pod = make_pod(exit_code=143, interrupted="It was deleted.")
+    assert judged(RUNNING, pod) == Judgement(interruptions=((pod.name, "It was deleted."),))
+
+
+def test_only_a_missing_result_is_worth_another_attempt() -> None:
+    missing, nonsense = (make_pod(exit_code=0), make_pod(exit_code=0, message="Done!"))
+    for pod in (missing, nonsense):
+        verdict = judged(COMPLETE, pod).verdict
+        assert verdict is not None
+        assert verdict.retry
+    for job in (annotated(FAILURE.write()), OUT_OF_RETRIES, OUT_OF_TIME):
+        verdict = judged(job, FIRST).verdict
+        assert verdict is not None
+        assert not verdict.retry
+
+
+def read_pod(status: dict[str, object], **metadata: object) -> TrialPod:
+    body = {
+        "metadata": {
+            "name": "digits-t00000-a0-x2x2x",
+            "labels": {"batch.kubernetes.io/job-name": "digits-t00000-a0"},
+            "creationTimestamp": "2024-05-01T12:00:00Z",
+            **metadata,
+        },
+        "status": status,
+    }
+    pod = TrialPod.read(body)
+    assert pod is not None
+    return pod
+
+
+def pod_condition(kind: str, status: str, **fields: str) -> dict[str, object]:
+    return {"conditions": [{"type": kind, "status": status, **fields}]}
+
+
+def test_a_pod_says_why_it_has_no_node_and_when_it_got_one() -> None:
+    waiting = read_pod(pod_condition("PodScheduled", "False", message="No node is free."))
+    assert (waiting.unplaced, waiting.placed_at) == ("No node is free.", None)
+    since = {"lastTransitionTime": "2024-05-01T12:00:30Z"}
+    placed = read_pod(pod_condition("PodScheduled", "True", **since))
+    assert (placed.unplaced, placed.placed_at) == ("", at(30))
+
+
+def test_a_pod_says_who_ended_it() -> None:
+    drained = pod_condition(
+        "DisruptionTarget", "True", reason="EvictionByEvictionAPI", message="Eviction API: evicting"
+    )
+    assert read_pod(drained).interrupted == "EvictionByEvictionAPI: Eviction API: evicting"
+    assert read_pod({}, deletionTimestamp="2024-05-01T12:01:00Z").interrupted == "It was deleted."
+    assert read_pod({}).interrupted == ""
+    assert read_pod({"reason": "DeadlineExceeded"}).out_of_time
 
 
 def test_a_result_of_another_block_is_refused() -> None:

@@ -28,6 +28,13 @@ def _fixed(field: str, *, optional: bool) -> Rule:
     )
 
 
+def _duration(field: str) -> Rule:
+    return Rule(
+        f"self.matches('{PATTERN}') && self.matches('[1-9]')",
+        f"{field} must be hours, minutes and seconds such as 90s, 45m or 1h30m",
+    )
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
@@ -55,11 +62,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("path", optional=False),
         _fixed("validation", optional=True),
     ),
-    "spec.failurePolicy.trialTimeout": (
-        Rule(
-            f"self.matches('{PATTERN}') && self.matches('[1-9]')",
-            "trialTimeout must be hours, minutes and seconds such as 90s, 45m or 1h30m",
-        ),
-    ),
+    "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
+    "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
 }
 """The rules by the path of the schema that they stand at; the empty path is the whole object."""

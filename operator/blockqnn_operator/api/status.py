@@ -57,6 +57,7 @@ class Reason(StrEnum):
     TRIALS_FAILED = "TrialsFailed"
     JOB_REFUSED = "JobRefused"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    UNSCHEDULABLE = "Unschedulable"
     AS_EXPECTED = "AsExpected"
 
 

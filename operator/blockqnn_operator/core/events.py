@@ -4,13 +4,16 @@ An event's key makes it unique: the shell derives the object's name from it, so 
 is never told twice, not even after a restart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from blockqnn.contract import Outcome
 from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType
-from blockqnn_operator.core.ledger import Ledger
+from blockqnn_operator.core.ledger import Ledger, OpenTrial
+from blockqnn_operator.core.manifests import job_name
+from blockqnn_operator.core.observation import SearchObject, write_time
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState, best
 
@@ -34,6 +37,7 @@ def events_of(
     """Return the events of the open trials and of what enters the history now."""
     events = []
     for trial in ledger.trials:
+        events += _troubles(trial)
         verdict, job = trial.verdict, trial.job
         if trial.judgement.invalid and job:
             events.append(
@@ -55,6 +59,53 @@ def events_of(
                 )
             )
     return (*events, *_new_best(state, archive))
+
+
+def _troubles(trial: OpenTrial) -> list[Event]:
+    """Return what delays a trial without deciding about it."""
+    job = trial.job
+    if job is None:
+        return []
+    who = f"Trial {trial.number} ({job.name})"
+    found = [
+        Event(
+            f"{pod}/TrialInterrupted",
+            "Normal",
+            "TrialInterrupted",
+            f"{who}: Pod {pod} is ended before its time: {why} Its Job starts another.",
+        )
+        for pod, why in trial.judgement.interruptions
+    ]
+    verdict = trial.judgement.verdict
+    if trial.attempt > job.attempt and verdict:
+        text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
+        found.append(Event(f"{job.name}/TrialRetried", "Warning", "TrialRetried", text))
+    return found
+
+
+def deleted_jobs(
+    search: SearchObject, create: Sequence[OpenTrial], known: Set[str], now: datetime
+) -> tuple[Event, ...]:
+    """Return the events of Jobs that somebody has deleted although their trials are not over.
+
+    Args:
+        search: the search.
+        create: the trials whose Jobs are to be created.
+        known: the names of Jobs that were there.
+        now: the time, by which an event differs from that of an earlier deletion.
+    """
+    names = ((trial.number, job_name(search.name, trial.number, trial.attempt)) for trial in create)
+    return tuple(
+        Event(
+            f"{name}/JobDeleted/{write_time(now)}",
+            "Warning",
+            "JobDeleted",
+            f"Trial {number}: its Job {name} was deleted before its result was in the history; it "
+            "is created again.",
+        )
+        for number, name in names
+        if name in known
+    )
 
 
 def _new_best(state: SearchState, archive: Sequence[TrialRecord]) -> list[Event]:

@@ -7,7 +7,7 @@ looked at as can matter now: those with a Job, those before them, and the next t
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from blockqnn.contract import Outcome, TrialResult
@@ -15,6 +15,7 @@ from blockqnn.errors import InvalidBlock
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn.search import Proposal
+from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.core.observation import Observed, TrialJob, TrialPod
 from blockqnn_operator.core.state import SearchState
 from blockqnn_operator.core.verdicts import NOTHING_SAID, Judgement, Verdict, judge
@@ -40,10 +41,13 @@ class OpenTrial:
     proposal: Proposal
     stage: Stage
     job: TrialJob | None = None
+    """Its Job of the latest attempt, if there is one."""
     verdict: Verdict | None = None
     judgement: Judgement = NOTHING_SAID
     shared_with: int | None = None
     """The trial whose result this one shares, once that is known."""
+    attempt: int = 0
+    """The attempt at the trial that runs, has ended, or is to be started."""
 
     @property
     def number(self) -> int:
@@ -162,11 +166,16 @@ def _started(
     adopted = _adopt(proposal, job, state)
     if adopted is None:
         message = f"Its Job trains {job.block!r}, which is no block of this search."
-        verdict = Verdict(Outcome.FAILED, "BlockInvalid", message)
-        return OpenTrial(proposal, Stage.OVER, job, verdict)
-    judgement = judge(job, pods, now)
-    stage = Stage.OVER if judgement.verdict else Stage.RUNNING
-    return OpenTrial(adopted, stage, job, judgement.verdict, judgement)
+        wrong = Verdict(Outcome.FAILED, "BlockInvalid", message)
+        return OpenTrial(proposal, Stage.OVER, job, wrong, attempt=job.attempt)
+    policy = state.settings.failure_policy
+    judgement = judge(job, pods, now, timedelta(seconds=seconds(policy.pending_timeout)))
+    verdict = judgement.verdict
+    if verdict and verdict.retry and job.attempt < policy.retries:
+        attempt = job.attempt + 1
+        return OpenTrial(adopted, Stage.UNSTARTED, job, None, judgement, attempt=attempt)
+    stage = Stage.OVER if verdict else Stage.RUNNING
+    return OpenTrial(adopted, stage, job, verdict, judgement, attempt=job.attempt)
 
 
 def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:

@@ -19,6 +19,9 @@ BAD_INPUT_STATUS = 2
 SHUTDOWN_SECONDS = 10
 """How long a trainer has after SIGTERM; it needs less than one to write its last words."""
 
+SIGTERM_STATUS = 143
+"""The exit status of what SIGTERM ended: the Pod was deleted or its node drained."""
+
 TRAINER_USER = 65532
 """The user that the trainer runs as, that of the image; any but root would do."""
 
@@ -32,9 +35,13 @@ def job_name(search: str, trial: int, attempt: int) -> str:
     return f"{search}-t{trial:05d}-a{attempt}"
 
 
-def trial_job(search: SearchObject, settings: BlockSearchSpec, proposal: Proposal) -> Manifest:
-    """Return the Job that trains a proposed block."""
-    attempt = 0
+def trial_job(
+    search: SearchObject, settings: BlockSearchSpec, proposal: Proposal, attempt: int = 0
+) -> Manifest:
+    """Return the Job that trains a proposed block.
+
+    A further attempt gets one retry less: that some Pods failed before is likely to repeat itself.
+    """
     labels = _labels(search, proposal)
     return {
         "apiVersion": "batch/v1",
@@ -52,24 +59,24 @@ def trial_job(search: SearchObject, settings: BlockSearchSpec, proposal: Proposa
             "ownerReferences": [owner_reference(search)],
         },
         "spec": {
-            "backoffLimit": settings.failure_policy.retries,
-            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout),
+            "backoffLimit": max(settings.failure_policy.retries - attempt, 0),
             "podFailurePolicy": {
                 "rules": [
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": names.CONTAINER,
-                            "operator": "In",
-                            "values": [BAD_INPUT_STATUS],
-                        },
-                    },
+                    _exit_rule("Ignore", SIGTERM_STATUS),
+                    _exit_rule("FailJob", BAD_INPUT_STATUS),
                 ]
             },
-            "template": pod_template(settings, labels, _trial_spec(search, settings, proposal)),
+            "template": pod_template(
+                settings, labels, _trial_spec(search, settings, proposal, attempt)
+            ),
         },
     }
+
+
+def _exit_rule(action: str, status: int) -> Manifest:
+    on = {"containerName": names.CONTAINER, "operator": "In", "values": [status]}
+    return {"action": action, "onExitCodes": on}
 
 
 def pod_template(settings: BlockSearchSpec, labels: Mapping[str, str], spec: TrialSpec) -> Manifest:
@@ -78,6 +85,8 @@ def pod_template(settings: BlockSearchSpec, labels: Mapping[str, str], spec: Tri
         "metadata": {"labels": dict(labels)},
         "spec": {
             "restartPolicy": "Never",
+            # Of the Pod and not of the Job, whose clock runs while the Pod waits for a node.
+            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
@@ -135,13 +144,15 @@ def _dataset_volume(settings: BlockSearchSpec) -> list[Manifest]:
     return [{"name": "dataset", **volume}] if volume else []
 
 
-def _trial_spec(search: SearchObject, settings: BlockSearchSpec, proposal: Proposal) -> TrialSpec:
+def _trial_spec(
+    search: SearchObject, settings: BlockSearchSpec, proposal: Proposal, attempt: int
+) -> TrialSpec:
     dataset = settings.dataset.model_dump(exclude={"volume"})
     return TrialSpec.model_validate(
         {
             "search": search.key,
             "trial": proposal.trial,
-            "attempt": 0,
+            "attempt": attempt,
             "block": str(proposal.block),
             "seed": _derived_seed(settings.seed, f"trial:{proposal.trial}"),
             "splitSeed": _derived_seed(settings.seed, "split"),

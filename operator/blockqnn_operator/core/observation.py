@@ -10,6 +10,9 @@ from typing import Any, Self
 
 from blockqnn_operator.api import names
 
+OUT_OF_TIME = "DeadlineExceeded"
+"""Why Kubernetes ends a Pod, or fails a Job, that takes too long."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchObject:
@@ -142,6 +145,14 @@ class TrialPod:
     """When the trainer's container started, known once it has ended."""
     finished_at: datetime | None = None
     """When the trainer's container ended."""
+    placed_at: datetime | None = None
+    """When the Pod was given to a node."""
+    unplaced: str = ""
+    """Why the scheduler finds no node for the Pod, in its words; empty once it has one."""
+    interrupted: str = ""
+    """Why somebody else than the trainer ends the Pod: a drain, a preemption, a deletion."""
+    out_of_time: bool = False
+    """The Pod was stopped for running longer than its deadline."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -153,6 +164,8 @@ class TrialPod:
         state = _trainer_state(status)
         terminated = state.get("terminated")
         current = terminated or state.get("waiting") or status
+        placed = _pod_condition(status, "PodScheduled")
+        has_node = placed.get("status") == "True"
         return cls(
             name=metadata["name"],
             job=job,
@@ -162,7 +175,25 @@ class TrialPod:
             message=current.get("message", ""),
             started_at=_time_or_none((terminated or {}).get("startedAt")),
             finished_at=_time_or_none((terminated or {}).get("finishedAt")),
+            placed_at=_time_or_none(placed.get("lastTransitionTime")) if has_node else None,
+            unplaced="" if has_node else placed.get("message", ""),
+            interrupted=_interruption(metadata, status),
+            out_of_time=status.get("reason") == OUT_OF_TIME,
         )
+
+
+def _interruption(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    disruption = _pod_condition(status, "DisruptionTarget")
+    if disruption.get("status") == "True":
+        return f"{disruption.get('reason', '')}: {disruption.get('message', '')}"
+    return "It was deleted." if "deletionTimestamp" in metadata else ""
+
+
+def _pod_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == kind:
+            return dict(condition)
+    return {}
 
 
 def _trainer_state(status: Mapping[str, Any]) -> Mapping[str, Any]:

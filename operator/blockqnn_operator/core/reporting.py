@@ -289,6 +289,9 @@ def _degraded(
     for trial in ledger.trials:
         if trial.judgement.invalid:
             return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
+    unplaced = [trial.judgement.unplaced for trial in ledger.trials if trial.judgement.unplaced]
+    if unplaced:
+        return True, Reason.UNSCHEDULABLE, _unplaced(unplaced)
     failed = [t for t in ledger.trials if t.outcome is Outcome.FAILED and t.verdict]
     if failed and failed[-1].verdict:
         return True, Reason.TRIALS_FAILED, _failure(failed[-1].number, failed[-1].verdict.message)
@@ -298,6 +301,11 @@ def _degraded(
     if stored:
         return True, Reason.TRIALS_FAILED, _failure(stored[-1].trial, stored[-1].message)
     return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
+
+
+def _unplaced(words: Sequence[str]) -> str:
+    pods = "1 Pod waits" if len(words) == 1 else f"{len(words)} Pods wait"
+    return f"{pods} for a node: {words[0]}"
 
 
 def _failure(trial: int, message: str) -> str:

@@ -10,14 +10,15 @@ from datetime import datetime, timedelta
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn.errors import InvalidMessage
-from blockqnn_operator.core.observation import TrialJob, TrialPod
+from blockqnn_operator.core.observation import OUT_OF_TIME, TrialJob, TrialPod
+from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced
 
 REPORTING_DEADLINE = timedelta(seconds=60)
 """How long after its end a Job without a result is given for its Pods to be seen: the watch of the
 Pods may lag behind that of the Jobs, by far less than this."""
 
-OUT_OF_TIME = "DeadlineExceeded"
-"""Why Kubernetes fails a Job that takes too long; it deletes the Pod that is running then."""
+LONGEST_QUOTE = 300
+"""How much of what a Pod or a kubelet says is quoted, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Verdict:
     reason: str
     message: str
     result: TrialResult | None = None
+    retry: bool = False
+    """Another attempt may bring the result that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,34 @@ class Judgement:
     verdict: Verdict | None = None
     """The trial is over."""
     annotate: TrialResult | None = None
-    """The Job's Pod reports this result; it must become the Job's annotation before it counts."""
+    """The Job's Pod reports this result, or shows that there will be none; it must become the Job's
+    annotation before it counts."""
+    end: bool = False
+    """The Job would go on for nothing: it must be ended together with the annotation."""
     invalid: str = ""
     """Why the annotation, or a Pod's message, is no result of this trial; empty when none is."""
     wait_until: datetime | None = None
     """When to look again although nothing may happen until then."""
+    unplaced: str = ""
+    """Why the scheduler finds no node for the Job's Pod, in its words, once that is news."""
+    interruptions: tuple[tuple[str, str], ...] = ()
+    """The Pods that somebody else has ended, each with the reason."""
 
 
 NOTHING_SAID = Judgement()
 """What can be said of a trial without a Job."""
 
 
-def judge(job: TrialJob, pods: Sequence[TrialPod], now: datetime) -> Judgement:
+def judge(
+    job: TrialJob, pods: Sequence[TrialPod], now: datetime, pending_timeout: timedelta
+) -> Judgement:
     """Say what became of a trial's Job.
 
     Args:
         job: the Job.
         pods: the Job's Pods, in any order.
         now: the present time.
+        pending_timeout: how long a Pod that cannot start is waited for.
     """
     invalid = ""
     if job.result is not None:
@@ -68,13 +81,51 @@ def judge(job: TrialJob, pods: Sequence[TrialPod], now: datetime) -> Judgement:
     if reported is not None and reported.outcome is not Outcome.FAILED:
         return Judgement(annotate=reported, invalid=invalid)
     if job.condition is None:
-        return Judgement(invalid=invalid)
+        return _of_running_job(job, latest, now, pending_timeout, invalid)
     deadline = (job.finished_at or now) + REPORTING_DEADLINE
     if now < deadline and not _all_seen(job, latest):
         return Judgement(invalid=invalid, wait_until=deadline)
     if reported is not None:
         return Judgement(annotate=reported, invalid=invalid)
     return Judgement(verdict=_without_result(job, latest, invalid), invalid=invalid)
+
+
+def _of_running_job(
+    job: TrialJob,
+    latest: Sequence[TrialPod],
+    now: datetime,
+    pending_timeout: timedelta,
+    invalid: str,
+) -> Judgement:
+    """Say whether a Job that has not ended will ever bring a result."""
+    if any(pod.out_of_time for pod in latest):
+        message = "It ran for longer than spec.failurePolicy.trialTimeout and was stopped."
+        return Judgement(annotate=_failure(job, OUT_OF_TIME, message), end=True, invalid=invalid)
+    waiting, wait_until = "", None
+    if pod := stuck(latest):
+        wait_until = give_up_at(pod, pending_timeout)
+        if now >= wait_until:
+            message = f"Its Pod cannot start: {_quote(pod.message) or pod.reason}"
+            return Judgement(annotate=_failure(job, pod.reason, message), end=True, invalid=invalid)
+    elif pod := unplaced(latest):
+        news_at = pod.created_at + SCHEDULING
+        waiting, wait_until = (pod.unplaced, None) if now >= news_at else ("", news_at)
+    interruptions = tuple((pod.name, pod.interrupted) for pod in latest if pod.interrupted)
+    return Judgement(
+        invalid=invalid, wait_until=wait_until, unplaced=waiting, interruptions=interruptions
+    )
+
+
+def _failure(job: TrialJob, reason: str, message: str) -> TrialResult:
+    """Return the result that the operator itself writes for a Job that will never bring one."""
+    return TrialResult(
+        trial=job.trial,
+        attempt=job.attempt,
+        block_hash=job.block_hash,
+        outcome=Outcome.FAILED,
+        reason=reason,
+        message=message,
+    )
 
 
 def _read(job: TrialJob, text: str) -> TrialResult:
@@ -137,7 +188,7 @@ def _without_result(job: TrialJob, latest: Sequence[TrialPod], invalid: str) -> 
         return _of_failed_job(job, latest)
     reason = "ResultInvalid" if invalid else "ResultMissing"
     message = invalid or "The trainer ended with status 0 and left no result."
-    return Verdict(Outcome.FAILED, reason, message)
+    return Verdict(Outcome.FAILED, reason, message, retry=True)
 
 
 def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
@@ -145,7 +196,7 @@ def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
     ended = next((pod for pod in latest if _tells_why(job, pod)), None)
     message = f"Its Job failed: {job.message or job.reason}."
     if ended is not None:
-        said = f": {_first_line(ended.message)}" if ended.message.strip() else ""
+        said = f": {_quote(ended.message)}" if ended.message.strip() else ""
         status = "" if ended.exit_code is None else f", status {ended.exit_code}"
         message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
     return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)
@@ -156,5 +207,6 @@ def _tells_why(job: TrialJob, pod: TrialPod) -> bool:
     return bool(pod.reason) if pod.exit_code is None else job.reason != OUT_OF_TIME
 
 
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:300]
+def _quote(text: str) -> str:
+    """Return the first line of what was said, cut where it is too long to be quoted."""
+    return "".join(text.strip().splitlines()[:1])[:LONGEST_QUOTE]

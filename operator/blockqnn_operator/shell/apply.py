@@ -53,7 +53,7 @@ async def create_jobs(
     """
 
     async def create(trial: OpenTrial) -> Problem | None:
-        body = trial_job(search, state.settings, trial.proposal)
+        body = trial_job(search, state.settings, trial.proposal, trial.attempt)
         try:
             freshest.wrote(await cluster.create(jobs_path(search.namespace), body))
         except ApiError as error:
@@ -79,7 +79,7 @@ async def _refused(
 ) -> Problem | None:
     """Say what a refused Job means: nothing, a quota, or a template that cannot be right."""
     if error.status == CONFLICT and error.reason == "AlreadyExists":
-        name = job_name(search.name, trial.number, 0)
+        name = job_name(search.name, trial.number, trial.attempt)
         existing = await cluster.get(jobs_path(search.namespace, name))
         job = TrialJob.read(existing)
         if job is not None and job.owner_uid == search.uid:
@@ -119,6 +119,9 @@ async def annotate_jobs(
             return
         result = trial.to_annotate
         patch: Json = {"metadata": {"annotations": {names.RESULT_ANNOTATION: result.write()}}}
+        if trial.judgement.end:
+            # The Job fails for it and its Pods go; the Job itself stays until the history has it.
+            patch["spec"] = {"activeDeadlineSeconds": 1}
         try:
             freshest.wrote(await cluster.patch(jobs_path(search.namespace, trial.job.name), patch))
         except ApiError as error:

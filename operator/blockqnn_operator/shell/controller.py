@@ -12,7 +12,7 @@ from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
-from blockqnn_operator.core.events import transitions
+from blockqnn_operator.core.events import Event, deleted_jobs, transitions
 from blockqnn_operator.core.ledger import OpenTrial, survey
 from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan
@@ -55,6 +55,8 @@ class Memory:
     state: SearchState | None = None
     told: set[str] = field(default_factory=set)
     """Keys of the Events that were told."""
+    seen_jobs: set[str] = field(default_factory=set)
+    """The names of open trials' Jobs that were there; one that is not any more was deleted."""
     reported: BlockSearchStatus | None = None
     """The status as last computed."""
     status: Json | None = None
@@ -154,7 +156,8 @@ class Controller:
         await self._archive(search, memory, state, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
-        await apply.tell(cluster, search, decided.events, observed.now, memory.told)
+        events = (*decided.events, *_deleted_jobs(observed, decided, memory))
+        await apply.tell(cluster, search, events, observed.now, memory.told)
         return await self._report(observed, memory, state, decided, problems)
 
     async def _archive(
@@ -260,6 +263,13 @@ class Controller:
         except ApiError as error:
             if error.status != apply.NOT_FOUND:
                 raise
+
+
+def _deleted_jobs(observed: Observed, decided: Plan, memory: Memory) -> tuple[Event, ...]:
+    """Return the events of Jobs that were there at the last pass and had to be created again."""
+    told = deleted_jobs(observed.search, decided.create, memory.seen_jobs, observed.now)
+    memory.seen_jobs = {trial.job.name for trial in decided.ledger.trials if trial.job}
+    return told
 
 
 def _summary(status: BlockSearchStatus) -> set[tuple[str, str, str]]:
