@@ -1,0 +1,133 @@
+"""Time the agent on one core: a history of the papers' size, iterations, hashes and counts.
+
+``python -m benchmarks.agent`` prints a table and writes ``build/benchmarks/agent.json``; with
+``QUICK=1`` it takes a tenth of the work. Times are processor time, which other programs on the
+machine hardly lengthen; memory is what Python allocated for the search, at its peak.
+"""
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Sequence
+from random import Random
+from statistics import median
+from typing import Any
+
+from benchmarks.report import is_quick, write
+from blockqnn.contract import NetworkSpec
+from blockqnn.graph import canonical_hash, network_macs, network_parameters
+from blockqnn.nsc import Block
+from blockqnn.presets import preset_for
+from blockqnn.schedule import EpsilonStage, scaled
+from blockqnn.search import Experience, Search, SearchSettings
+from blockqnn.settings import SpaceSettings
+from blockqnn.space import Space
+
+PAPERS_TRIALS = 11_392
+IMAGES = (3, 32, 32)
+CLASSES = 100
+
+
+def main() -> int:
+    """Measure, print and write."""
+    trials = PAPERS_TRIALS // 10 if is_quick() else PAPERS_TRIALS
+    figures: list[dict[str, Any]] = []
+
+    def report(name: str, value: float, unit: str, bar: float | None = None) -> None:
+        figures.append({"name": name, "value": value, "unit": unit, "bar": bar})
+        told = f"  (at most {bar:g})" if bar is not None else ""
+        print(f"{name:<58}{value:>10.2f} {unit}{told}", flush=True)
+
+    settings = settings_for("CVPR2018", trials)
+    history, iterations = live(settings, trials)
+    seconds, megabytes = recover(settings, history)
+    scale = PAPERS_TRIALS / trials
+    report(f"CVPR2018: replay {trials} trials", seconds, "s", 5 / scale)
+    report("CVPR2018: memory of the replayed search", megabytes, "MB", 200)
+    report("CVPR2018: one iteration of 64, median", 1000 * median(iterations), "ms", 50)
+    networks = len({canonical_hash(one.block) for one in history})
+    report("CVPR2018: trainings saved by sharing results", trials - networks, f"of {trials}")
+    few = 200 if is_quick() else 2000
+    history, iterations = live(settings_for("Efficient", few), few)
+    report(f"Efficient, {few} trials: one iteration, median", 1000 * median(iterations), "ms")
+    seconds, megabytes = recover(settings_for("Efficient", few), history)
+    report(f"Efficient: replay {few} trials", seconds, "s")
+    for name, value in blocks().items():
+        report(name, 1e6 * value, "µs", 200 if name.startswith("hash") else None)
+    print(f"\nWritten: {write('agent', {'figures': figures})}")
+    return 0
+
+
+def settings_for(preset: str, trials: int) -> SearchSettings:
+    """Return the settings of a search as the operator resolves them."""
+    values = preset_for(preset, trials)
+    agent = values["agent"]
+    stages = [EpsilonStage.model_validate(stage) for stage in agent["epsilonSchedule"]]
+    agent["epsilonSchedule"] = scaled(stages, -(-trials // agent["batchSize"]))
+    sections = ("space", "agent", "reward", "network")
+    return SearchSettings.model_validate({section: values[section] for section in sections})
+
+
+def live(settings: SearchSettings, trials: int) -> tuple[list[Experience], list[float]]:
+    """Search with made-up accuracies; return the history and the seconds of each iteration."""
+    search = Search(settings, 0)
+    history: list[Experience] = []
+    seconds = []
+    while len(history) < trials:
+        started = time.process_time()
+        batch = [
+            Experience(one.trial, one.block, search.reward(one.block, _accuracy(one.hash)))
+            for one in search.proposals(search.learned)
+        ]
+        search.learn(batch)
+        seconds.append(time.process_time() - started)
+        history += batch
+    return history, seconds
+
+
+def _accuracy(block_hash: str) -> float:
+    return int(block_hash[:6], 16) / 0xFFFFFF
+
+
+def recover(settings: SearchSettings, history: Sequence[Experience]) -> tuple[float, float]:
+    """Return the seconds that a replay takes, and its peak of memory in megabytes."""
+    started = time.process_time()
+    Search.recover(settings, 0, history)
+    seconds = time.process_time() - started
+    tracemalloc.start()
+    search = Search.recover(settings, 0, history)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    del search
+    return seconds, peak / 1e6
+
+
+def blocks() -> dict[str, float]:
+    """Return the median seconds of what is computed about one block of 23 layers."""
+    space = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+    random = Random(0)
+    longest: list[Block] = []
+    while len(longest) < (20 if is_quick() else 200):
+        block = space.random_block(random, "Flat")
+        if len(block) == 23:
+            longest.append(block)
+    network = NetworkSpec.model_validate(preset_for("CVPR2018")["network"])
+    timed: dict[str, Callable[[Block], object]] = {
+        "hash of a block of 23 layers, median": canonical_hash,
+        "MACs of its network": lambda block: network_macs(block, network, IMAGES, CLASSES),
+        "parameters of its network": lambda one: network_parameters(one, network, IMAGES, CLASSES),
+    }
+    return {
+        name: median(_seconds(work, block) for block in longest) for name, work in timed.items()
+    }
+
+
+def _seconds(work: Callable[[Block], object], block: Block) -> float:
+    started = time.process_time()
+    for _ in range(5):
+        work(block)
+    return (time.process_time() - started) / 5
+
+
+if __name__ == "__main__":
+    sys.exit(main())

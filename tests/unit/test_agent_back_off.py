@@ -1,0 +1,87 @@
+"""Backed-off values against a slow reference that is written as the docstrings say."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blockqnn.back_off import BackOffTable
+from blockqnn.nsc import Block
+from blockqnn.search_space import Candidate, Key, draw_candidate
+from blockqnn.settings import SpaceSettings
+from blockqnn.space import Space
+
+SPACE = Space(SpaceSettings(max_layers=6, start_with_identity=False))
+
+
+class Reference:
+    """Every value by its name, every estimate computed anew."""
+
+    def __init__(self, rate: float, discount: float, initial: float) -> None:
+        self.rate, self.discount, self.initial = rate, discount, initial
+        self.q: dict[Key, float] = {}
+        self.met: dict[Key, int] = {}
+
+    def names(self, candidate: Candidate, place: int) -> tuple[Key, Key]:
+        prefix = candidate[:place]
+        return SPACE.names(SPACE.situation(prefix), SPACE.option(prefix, candidate[place]))
+
+    def add(self, candidate: Candidate) -> None:
+        for place in range(len(candidate)):
+            fine = self.names(candidate, place)[1]
+            self.met[fine] = self.met.get(fine, 0) + 1
+
+    def estimate(self, names: tuple[Key, Key]) -> float:
+        coarse, fine = (self.q.get(name, self.initial) for name in names)
+        times = self.met.get(names[1], 0)
+        weight = times / (times + 3)
+        return (1 - weight) * coarse + weight * fine
+
+    def highest(self, prefix: Candidate) -> float:
+        situation = SPACE.situation(prefix)
+        return max(
+            self.estimate(SPACE.names(situation, option)) for option in SPACE.options(situation)
+        )
+
+    def update(self, candidate: Candidate, rewards: list[float]) -> None:
+        for place in range(len(candidate) - 1, -1, -1):
+            target = rewards[place]
+            if place + 1 < len(candidate):
+                target += self.discount * self.highest(candidate[: place + 1])
+            for name in self.names(candidate, place):
+                value = self.q.get(name, self.initial)
+                self.q[name] = (1 - self.rate) * value + self.rate * target
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=12),
+    st.floats(0.01, 1),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_values_equal_the_reference(
+    seeds: list[int], rate: float, discount: float, initial: float
+) -> None:
+    table = BackOffTable(SPACE, rate, discount, initial)
+    reference = Reference(rate, discount, initial)
+    for number, seed in enumerate(seeds):
+        candidate = draw_candidate(SPACE, Random(seed), "TypeFirst")
+        rewards = [Random(f"{seed}:{place}").random() for place in range(len(candidate))]
+        table.add(candidate)
+        reference.add(candidate)
+        table.update(number, rewards)
+        reference.update(candidate, rewards)
+    for name, value in reference.q.items():
+        assert table.values.get(name, initial) == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+def test_the_best_option_is_chosen_whatever_its_predecessors() -> None:
+    table = BackOffTable(SPACE, 1.0, 1.0, 0.0)
+    good = SPACE.encode(Block.parse("(1,1,5,0,0)(2,7,0,0,0)"))[0]
+    end = SPACE.choices((good,)).numbers[-1]
+    table.add((good, end))
+    table.update(0, [1.0, 1.0])
+    assert {table.best((), Random(seed)) for seed in range(50)} == {good}
+    assert {table.best((good,), Random(seed)) for seed in range(50)} == {end}
