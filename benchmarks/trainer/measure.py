@@ -1,0 +1,127 @@
+"""The measurements: epochs within this process, whole trials as processes, arms taking turns.
+
+The arms of a block run one after another within a second or so and are compared with one another
+only, so that a machine which is busy with something else slows all of them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Literal, NamedTuple
+
+import torch
+
+from benchmarks.trainer.plain import PlainSplit, PlainTraining
+from benchmarks.trainer.techniques import Without
+from blockqnn.contract import TrialResult, TrialSpec
+from blockqnn.nsc import Block
+from blockqnn_trainer.data import Split
+from blockqnn_trainer.errors import Infeasible
+from blockqnn_trainer.network import build_network
+from blockqnn_trainer.train import train
+
+EPOCHS = 4
+"""Of a steady measurement, without the first, in which workers start and graphs are recorded."""
+
+
+class _Clock:
+    """Notes how long each epoch trains."""
+
+    def __init__(self) -> None:
+        self.epochs: list[float] = []
+
+    @contextmanager
+    def timed(self, stage: Literal["train", "evaluate"]) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        if stage == "train":
+            self.epochs.append(time.perf_counter() - began)
+
+    def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
+        """Nothing: only time matters here."""
+
+    def restarted(self, learning_rate: float) -> None:
+        self.epochs.clear()
+
+
+def steady(spec: TrialSpec, split: Split, without: Without) -> float:
+    """Seconds of an epoch of the trainer's training, once it runs."""
+    clock = _Clock()
+    short = spec.training.model_copy(update={"epochs": EPOCHS})
+    generator = torch.Generator().manual_seed(spec.seed)
+    with without():
+        network = build_network(
+            Block.parse(spec.block),
+            spec.network,
+            split.input_shape,
+            split.classes,
+            generator=generator,
+        ).to(split.training.labels.device)
+        try:
+            train(network, split, short, generator, clock)
+        except Infeasible:
+            # A block that does not learn is timed like any other, by its last first epoch.
+            return clock.epochs[-1]
+    return median(clock.epochs[1:])
+
+
+def steady_plainly(spec: TrialSpec, split: PlainSplit, workers: int, device: torch.device) -> float:
+    """Seconds of an epoch of the plain loop's training, once it runs."""
+    generator = torch.Generator().manual_seed(spec.seed)
+    rate = spec.training.optimizer.learning_rate
+    run = PlainTraining(spec, split, generator, workers, rate, device)
+    epochs = []
+    for _ in range(EPOCHS):
+        began = time.perf_counter()
+        run.train_epoch()
+        epochs.append(time.perf_counter() - began)
+    return median(epochs[1:])
+
+
+class Whole(NamedTuple):
+    """A whole trial as a process."""
+
+    seconds: float
+    """From before the process is started until it has ended."""
+    accuracy: float
+    """0 where the block never learned."""
+
+
+def whole(spec: TrialSpec, folder: Path) -> Whole:
+    """Run a trial as the container of a trial does."""
+    answer = folder / "answer.json"
+    environment = {"TERMINATION_MESSAGE_PATH": str(answer)}
+    seconds = _run(["-m", "blockqnn_trainer", "run", "--trial"], spec, folder, [], environment)[0]
+    result = TrialResult.read(answer.read_text())
+    return Whole(seconds, result.accuracy or 0.0)
+
+
+def whole_plainly(spec: TrialSpec, folder: Path, workers: int) -> Whole:
+    """Run a trial as a plain program."""
+    seconds, out = _run(["-m", "benchmarks.trainer.plain"], spec, folder, [str(workers)], {})
+    return Whole(seconds, json.loads(out.splitlines()[-1])["accuracy"])
+
+
+def _run(
+    program: list[str], spec: TrialSpec, folder: Path, rest: list[str], environment: dict[str, str]
+) -> tuple[float, str]:
+    trial = folder / "trial.json"
+    trial.write_text(spec.model_dump_json())
+    # Compiled bytecode is what an image has.
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    began = time.perf_counter()
+    completed = subprocess.run(
+        [sys.executable, *program, str(trial), *rest],
+        env={**inherited, **threads, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return time.perf_counter() - began, completed.stdout
