@@ -15,6 +15,9 @@ from blockqnn_cli.errors import ClusterUnreachable, CommandError, Forbidden, Not
 TIMEOUTS = (5.0, 30.0)
 """Seconds to connect and to wait for an answer: a person is waiting too."""
 
+LONGEST_SILENCE = 86_400.0
+"""Seconds to wait for the next piece of a stream: a trainer may be silent for a whole epoch."""
+
 
 class Cluster:
     """The cluster that a context of the kubeconfig names.
@@ -72,7 +75,7 @@ class Cluster:
         Raises:
             CommandError: as :meth:`ask` does.
         """
-        timeouts = (TIMEOUTS[0], None)
+        timeouts = (TIMEOUTS[0], LONGEST_SILENCE)
         with self._told():
             answer = request(
                 *arguments, **options, _preload_content=False, _request_timeout=timeouts

@@ -1,0 +1,118 @@
+"""`kubectl blockqnn` against a real API server, as somebody who may only look."""
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+import yaml
+from searching import CUSTOM_TRAINER, Searching, search_manifest
+
+from blockqnn.nsc import Block
+from blockqnn_cli.__main__ import main
+from blockqnn_cli.errors import ExitStatus
+from blockqnn_operator.core.records import read_lines
+
+VIEWER_RULES = [
+    {"apiGroups": ["blockqnn.dev"], "resources": ["blocksearches"], "verbs": ["get", "list"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch"]},
+    {
+        "apiGroups": [""],
+        "resources": ["configmaps", "pods", "pods/log", "events"],
+        "verbs": ["get", "list", "watch"],
+    },
+]
+
+
+@pytest.fixture
+def viewer(searching: Searching, tmp_path: Path) -> Path:
+    """A kubeconfig of somebody who may look at this namespace, which its context names."""
+    user = f"viewer-{uuid.uuid4().hex[:8]}"
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "viewer"},
+        "rules": VIEWER_RULES,
+    }
+    searching.kubectl("create", "-f", "-", text=json.dumps(role))
+    searching.kubectl("create", "rolebinding", "viewer", "--role=viewer", f"--user={user}")
+    config = yaml.safe_load(searching.cluster.kubeconfig_for(user).read_text())
+    for context in config["contexts"]:
+        context["context"]["namespace"] = searching.namespace
+    path = tmp_path / "viewer.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def talkative_trainer() -> dict:
+    """The trainer of the tests, which also writes a line to its log, and whose Jobs stay."""
+    trial = json.loads(json.dumps(CUSTOM_TRAINER))["trial"]
+    (container,) = trial["podTemplate"]["spec"]["containers"]
+    command = " ".join(container["command"])
+    container["command"] = ["sh", "-c", f"echo training $HOSTNAME; exec {command}"]
+    return {"trial": {**trial, "retain": {"succeeded": 10}}}
+
+
+def test_a_viewer_follows_a_search_and_sees_what_it_found(
+    searching, viewer, capsys, tmp_path
+) -> None:
+    searching.apply(search_manifest(**talkative_trainer(), budget={"trials": 6}))
+
+    def run(*arguments: str, expect: ExitStatus = ExitStatus.OK) -> str:
+        status = main([*arguments, "--kubeconfig", str(viewer)])
+        captured = capsys.readouterr()
+        assert status == expect, captured.err
+        assert captured.err.count("\n") <= 1
+        return captured.out or captured.err
+
+    lines = run("status", "search", "--watch").splitlines()
+    assert lines[-1].startswith(f"{searching.namespace}/search: Complete, 6/6 trials, 0 running")
+    told = json.loads(run("status", "search", "-o", "json"))
+    assert told["status"]["progress"] == "6/6"
+    assert {"NewBest", "Complete"} <= {event["reason"] for event in told["events"]}
+    assert "took " in run("status", "search")
+
+    records = json.loads(run("trials", "search", "-o", "json"))
+    assert [record["trial"] for record in records] == list(range(6))
+    best = Block.parse(run("best", "search", "-o", "nsc"))
+    assert str(best) == told["status"]["best"]["block"]
+    trained = next(r["trial"] for r in records if r["outcome"] == "Succeeded")
+    assert run("logs", "search", str(trained)).startswith("training ")
+    assert "has not started" in run("logs", "search", "99", expect=ExitStatus.NOT_FOUND)
+
+    file = tmp_path / "history.jsonl"
+    run("history", "export", "search", str(file))
+    assert len(read_lines(file.read_text().splitlines())[1]) == 6
+    assert "has trials in its history already" in run(
+        "history", "import", "search", str(file), expect=ExitStatus.FAILED
+    )
+
+    assert f"no BlockSearch 'other' in namespace '{searching.namespace}'" in run(
+        "status", "other", expect=ExitStatus.NOT_FOUND
+    )
+    refused = run("trials", "search", "-n", "default", expect=ExitStatus.FORBIDDEN)
+    assert 'cannot get resource "blocksearches"' in refused
+
+
+def test_a_restored_history_is_all_that_a_search_needs(
+    searching, viewer, eventually, capsys, tmp_path
+) -> None:
+    manifest = search_manifest(**CUSTOM_TRAINER, budget={"trials": 5})
+    searching.apply(manifest)
+    eventually(searching.is_over, within=60)
+    before, file = searching.status(), tmp_path / "history.jsonl"
+    assert main(["history", "export", "search", str(file), "--kubeconfig", str(viewer)]) == 0
+    assert searching.operator.stop() == 0
+    searching.kubectl("delete", "bs", "search", "--wait=true", "--timeout=20s")
+    eventually(lambda: not searching.items("configmaps,jobs", "blockqnn.dev/search"))
+
+    searching.apply(manifest)
+    administrator = str(searching.cluster.kubeconfig)
+    arguments = ["history", "import", "search", str(file), "-n", searching.namespace]
+    assert main([*arguments, "--kubeconfig", str(viewer)]) == ExitStatus.FORBIDDEN
+    assert main([*arguments, "--kubeconfig", administrator]) == ExitStatus.OK
+    assert "Restored 5 trials" in capsys.readouterr().out
+    searching.operator.start()
+    eventually(searching.is_over, within=60)
+    assert searching.status()["best"] == before["best"]
+    assert not searching.jobs(), "nothing had to be trained again"

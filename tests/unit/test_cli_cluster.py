@@ -1,0 +1,93 @@
+"""What the answers of an API server mean to a person: one line and an exit status each."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blockqnn_cli.__main__ import main
+from blockqnn_cli.errors import ExitStatus
+
+NO_SEARCH = 'blocksearches.blockqnn.dev "birds" not found'
+NO_RIGHT = 'blocksearches.blockqnn.dev "birds" is forbidden: User "eve" cannot get resource'
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Gives every request the answer of the test."""
+
+    answer: tuple[int, str] = (500, "")
+
+    def do_GET(self) -> None:
+        status, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_arguments: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        config = {
+            "current-context": "test",
+            "contexts": [
+                {"name": "test", "context": {"cluster": "c", "user": "u", "namespace": "lab"}},
+                {"name": "bare", "context": {"cluster": "c", "user": "u"}},
+            ],
+            "clusters": [
+                {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+            ],
+            "users": [{"name": "u", "user": {}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(json.dumps(config))
+        yield path
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "message"),
+    [
+        ((404, json.dumps({"message": NO_SEARCH})), 4, "There is no BlockSearch 'birds' in names"),
+        ((404, "404 page not found\n"), 4, "does not know BlockSearches; is the BlockQNN operator"),
+        ((401, json.dumps({"message": "Unauthorized"})), 5, "does not know this user (401 Unauth"),
+        ((403, json.dumps({"message": NO_RIGHT})), 5, f"refuses this: {NO_RIGHT}. Ask whoever ru"),
+        ((500, "<html>"), 1, "refused the request (500): Internal Server Error."),
+    ],
+)
+def test_a_refusal_is_one_line_and_its_own_exit_status(
+    answer, status, message, kubeconfig, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(Answering, "answer", answer)
+    assert main(["status", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus(status)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "namespace"),
+    [([], "lab"), (["-n", "own"], "own"), (["--context", "bare"], "default")],
+)
+def test_the_namespace_is_that_of_the_context(
+    arguments, namespace, kubeconfig, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(Answering, "answer", (404, json.dumps({"message": NO_SEARCH})))
+    assert main(["status", "birds", *arguments, "--kubeconfig", str(kubeconfig)]) == 4
+    assert f"in namespace '{namespace}'" in capsys.readouterr().err
+
+
+def test_an_unknown_context_is_one_line(kubeconfig, capsys) -> None:
+    arguments = ["status", "birds", "--context", "none", "--kubeconfig", str(kubeconfig)]
+    assert main(arguments) == ExitStatus.UNREACHABLE
+    assert capsys.readouterr().err.count("\n") == 1
