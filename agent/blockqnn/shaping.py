@@ -92,11 +92,11 @@ class LearnedShaping:
         for features in row:
             for feature in features:
                 counts[feature] = counts.get(feature, 0) + 1
-        for feature, times in counts.items():
+        met = sorted(counts.items())
+        for number, (feature, times) in enumerate(met, start=1):
             products = self._products[feature]
-            for other, others in counts.items():
-                if other <= feature:
-                    products[other] += times * others
+            for other, others in met[:number]:
+                products[other] += times * others
 
     def _place(self, key: Key) -> int:
         place = self._places.setdefault(key, len(self._places))

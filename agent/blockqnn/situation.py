@@ -45,7 +45,7 @@ def relations(index: int, loose: frozenset[int]) -> tuple[tuple[int, ...], ...]:
 
 def loose_ends(layers: Sequence[Layer]) -> frozenset[int]:
     """Return the indices of the layers of an unfinished block without a successor."""
-    used = {one for layer in layers for one in layer.predecessors}
+    used = {layer.pred1 for layer in layers} | {layer.pred2 for layer in layers}
     return frozenset([layer.index for layer in layers if layer.index not in used])
 
 
