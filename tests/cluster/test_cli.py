@@ -80,6 +80,9 @@ def test_a_viewer_follows_a_search_and_sees_what_it_found(
     assert run("logs", "search", str(trained)).startswith("training ")
     assert "has not started" in run("logs", "search", "99", expect=ExitStatus.NOT_FOUND)
 
+    page = tmp_path / "report.html"
+    run("report", "search", "-o", str(page))
+    assert "Learning curve</title>" in page.read_text()
     file = tmp_path / "history.jsonl"
     run("history", "export", "search", str(file))
     assert len(read_lines(file.read_text().splitlines())[1]) == 6

@@ -1,0 +1,7 @@
+"""A search as one self-contained page. Pure: values in, text out.
+
+* ``facts``: what is shown, as numbers.
+* ``svg``, ``scales``: elements and axes.
+* ``charts``, ``blocks``: the pictures.
+* ``page``, ``style``: the page around them.
+"""

@@ -1,0 +1,296 @@
+"""The page of a report."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from blockqnn.contract import Outcome
+from blockqnn.nsc import Block
+from blockqnn_cli.quantities import count, duration, moment, short
+from blockqnn_cli.report import blocks, charts, facts
+from blockqnn_cli.report.facts import Cost
+from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
+from blockqnn_cli.report.style import CSS
+from blockqnn_cli.report.svg import Markup, element, join
+from blockqnn_cli.view import SearchView
+from blockqnn_operator import __version__
+from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.state import best
+
+DRAWN_BLOCKS = 6
+"""The best blocks that are drawn: the status lists ten, which few people compare."""
+
+WIDE, NARROW = (1040.0, 400.0), (480.0, 340.0)
+"""The sizes of a chart: across a page, and across half of one or a phone."""
+
+
+def report(search: SearchView, now: datetime) -> str:
+    """Return the report of a search as one HTML page that needs no other file.
+
+    Args:
+        search: a search with at least one trial in its history.
+        now: when the report is made.
+    """
+    cost = facts.cost(search.records)
+    body = [
+        _head(search, now),
+        _figures(search, cost, now),
+        _attention(search),
+        _learning(search),
+        element("div", _accuracy(search), _layers(search), class_="pair"),
+        _best(search),
+        _cost(cost),
+        _configuration(search),
+        _foot(),
+    ]
+    head = [
+        Markup('<meta charset="utf-8">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup('<link rel="icon" href="data:,">'),
+        element("title", f"{search.key}: report of a BlockQNN search"),
+        element("style", Markup(CSS)),
+    ]
+    whole = element(
+        "html", element("head", *head), element("body", element("main", *body)), lang="en"
+    )
+    return f"<!DOCTYPE html>\n{whole}\n"
+
+
+def _head(search: SearchView, now: datetime) -> Markup:
+    dataset = search.spec.get("dataset", {}).get("name", "?")
+    text = (
+        f"A search for a convolutional block on {dataset}, preset "
+        f"{search.spec.get('preset', 'CVPR2018')}. As of {now:%Y-%m-%d %H:%M} UTC."
+    )
+    badge = element("span", search.phase, class_=f"badge {search.phase}")
+    title = element("h1", search.key, badge)
+    return element("header", title, element("p", text, class_="soft"))
+
+
+def _figures(search: SearchView, cost: Cost, now: datetime) -> Markup:
+    status, trained = search.status, cost.trials - cost.outcomes[Outcome.CACHED]
+    items = []
+    leader = next(iter(best(search.records, 1)), None)
+    if leader is not None and leader.accuracy is not None:
+        size = f", {short(leader.parameters)} parameters" if leader.parameters else ""
+        items.append(("Best block", f"{leader.accuracy:.2%}", f"trial {leader.trial}{size}"))
+        items.append(("Its reward", f"{leader.reward:.2f}", "accuracy less cost and density"))
+    budget = search.spec.get("budget", {}).get("trials") or _budget(search)
+    items.append(("Trials", f"{cost.trials:,}", f"of a budget of {budget:,}"))
+    saved = cost.outcomes[Outcome.CACHED]
+    items.append(("Networks trained", f"{trained:,}", f"{count(saved, 'duplicate')} cost nothing"))
+    items.append(("GPU time", duration(cost.gpu_seconds), _saved(cost)))
+    if status.get("startTime"):
+        items.append(_time(status, now))
+    return tiles(items)
+
+
+def _budget(search: SearchView) -> int:
+    return int(search.started().settings["budget"]["trials"])
+
+
+def _saved(cost: Cost) -> str:
+    return f"{duration(cost.saved_seconds)} more without sharing" if cost.saved_seconds else ""
+
+
+def _time(status: Mapping[str, Any], now: datetime) -> tuple[str, str, str]:
+    end, start = status.get("completionTime"), moment(status["startTime"])
+    elapsed = duration(((moment(end) if end else now) - start).total_seconds())
+    estimate = status.get("estimatedCompletionTime")
+    left = (moment(estimate) - now).total_seconds() if estimate and not end else 0
+    if end:
+        return "Time", elapsed, "from start to end"
+    return "Time", elapsed, f"about {duration(left)} left" if left > 0 else "so far"
+
+
+def _attention(search: SearchView) -> Markup:
+    wrong = [
+        element("p", element("b", f"{c['type']} ({c['reason']}): "), c.get("message", ""))
+        for c in search.status.get("conditions", ())
+        if c["status"] == "True" and c["type"] in ("Failed", "Degraded", "Suspended")
+    ]
+    return section("Needs attention", *wrong, style="attention") if wrong else Markup()
+
+
+def _learning(search: SearchView) -> Markup:
+    found = facts.iterations(search)
+    marks = legend(
+        [
+            ("line", "blue", "mean reward of the iteration"),
+            ("line", "orange", "best so far"),
+            ("line dashed", "green", "mean of the five best so far"),
+            ("", "stage-more", "epsilon stages: the lower epsilon, the more the agent decides"),
+        ]
+    )
+    wide = charts.learning_curve(found, "learning-wide", WIDE, class_="wide")
+    narrow = charts.learning_curve(found, "learning-narrow", NARROW, class_="narrow")
+    rows = [
+        [
+            str(one.number), f"{one.epsilon:g}", str(one.trained), _percent(one.best_accuracy),
+            *(_plain(value) for value in (one.mean_reward, one.top_1, one.top_5)),
+        ]
+        for one in found
+    ]  # fmt: skip
+    titles = ("iteration", "epsilon", "trained", "best accuracy", "mean reward", "best so far",
+              "five best")  # fmt: skip
+    return section(
+        "Learning",
+        figure(wide, narrow, marks=marks),
+        folded("The same as a table", table(titles, rows)),
+        text="The mean reward of each iteration, as in Fig. 8 of CVPR 2018. A search learns when "
+        "it rises as epsilon falls.",
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _random_trials(search: SearchView) -> int:
+    size = search.batch_size or 1
+    found = facts.stages(facts.iterations(search))
+    return (found[0].last + 1) * size if found and found[0].epsilon >= 1 else 0
+
+
+def _accuracy(search: SearchView) -> Markup:
+    known = facts.measured(search.records)
+    title = "Accuracy against parameters"
+    if not known:
+        return section(title, text="No trainer has reported the parameters of its network.")
+    marks = legend(
+        [
+            ("spot", "grey", "chosen at random (epsilon 1)"),
+            ("spot", "blue", "chosen with what was learned"),
+            ("ring", "orange", "Pareto front: no smaller network is better"),
+        ]
+    )
+    drawn = charts.accuracy_by_parameters(known, _random_trials(search), "accuracy", NARROW)
+    rows = [
+        [str(r.trial), _percent(r.accuracy), f"{r.parameters:,}", f"{r.macs:,}" if r.macs else "-"]
+        for r in facts.pareto_front(known)
+    ]
+    titles = ("trial", "accuracy", "parameters", "MACs")
+    return section(
+        title,
+        figure(drawn, marks=marks),
+        folded("The Pareto front as a table", table(titles, rows)),
+        text="Every trained network; up and to the left is better.",
+    )
+
+
+def _layers(search: SearchView) -> Markup:
+    shares = facts.layer_shares(search)
+    names = [(f"t{kind.value}", charts.type_name(kind)) for kind in facts.LAYER_TYPES]
+    rows = [
+        [str(number), *(f"{share[kind]:.1%}" for kind in facts.LAYER_TYPES)]
+        for number, share in shares
+    ]
+    titles = ("iteration", *(name for _, name in names))
+    return section(
+        "Types of layers over time",
+        figure(
+            charts.layer_types(shares, "layers", NARROW),
+            marks=legend(("", colour, name) for colour, name in names),
+        ),
+        folded("The same as a table", table(titles, rows)),
+        text="Which share of all layers each type has, as in appendix B of CVPR 2018.",
+    )
+
+
+def _best(search: SearchView) -> Markup:
+    leaders = [r for r in best(search.records, len(search.records)) if _is_own(r)][:DRAWN_BLOCKS]
+    cards = [_card(rank, record) for rank, record in enumerate(leaders, start=1)]
+    text = "By reward, duplicates left out." if cards else "No trial has succeeded yet."
+    return section("The best blocks", element("div", *cards, class_="blocks"), text=text)
+
+
+def _is_own(record: TrialRecord) -> bool:
+    return record.outcome is Outcome.SUCCEEDED
+
+
+def _card(rank: int, record: TrialRecord) -> Markup:
+    block = Block.parse(record.block)
+    figures = [f"accuracy {_percent(record.accuracy)}", f"reward {_plain(record.reward)}"]
+    if record.parameters is not None:
+        figures.append(f"{short(record.parameters)} parameters")
+    if record.macs is not None:
+        figures.append(f"{short(record.macs)} MACs")
+    name = f"{rank}. Trial {record.trial}"
+    return element(
+        "article",
+        element("h3", name),
+        element("div", ", ".join(figures), class_="soft"),
+        blocks.drawing(block, f"block-{rank}", f"The block of trial {record.trial}"),
+        folded("Network Structure Code", element("code", record.block)),
+    )
+
+
+def _cost(cost: Cost) -> Markup:
+    total = max(cost.trials, 1)
+    bar = element(
+        "div",
+        *(
+            element("span", class_=str(one), style=f"width:{100 * number / total:.2f}%")
+            for one, number in cost.outcomes.items()
+            if number
+        ),
+        class_="bar",
+        aria_hidden="true",
+    )
+    rows = [
+        [str(one), f"{number:,}", f"{number / total:.1%}", duration(cost.seconds[one])]
+        for one, number in cost.outcomes.items()
+    ]
+    said = (
+        f"A network took {duration(cost.mean_seconds)} on average."
+        if cost.mean_seconds
+        else "No trainer has reported how long it took."
+    )
+    colours = ("green", "orange", "red", "blue")
+    marks = legend(("", c, str(o)) for c, o in zip(colours, cost.outcomes, strict=True))
+    return section(
+        "Cost",
+        bar,
+        marks,
+        table(("outcome", "trials", "share", "time of trainers"), rows),
+        *_reasons(cost),
+        text=f"{said} Duplicates of earlier networks share their results and cost nothing.",
+    )
+
+
+def _reasons(cost: Cost) -> Sequence[Markup]:
+    if not cost.reasons:
+        return []
+    ordered = sorted(cost.reasons.items(), key=lambda item: -item[1])
+    rows = [[reason, str(outcome), str(number)] for (outcome, reason), number in ordered]
+    return [folded("Why trials have no accuracy", table(("reason", "outcome", "trials"), rows))]
+
+
+def _configuration(search: SearchView) -> Markup:
+    header = search.started()
+    resolved = resolve(search.spec, header.settings).model_dump(mode="json", exclude_none=True)
+    manifest = {
+        "apiVersion": "blockqnn.dev/v1alpha1",
+        "kind": "BlockSearch",
+        "metadata": {"name": search.name, "namespace": search.namespace},
+        "spec": resolved,
+    }
+    text = yaml.safe_dump(manifest, sort_keys=False, width=90)
+    return section(
+        "Configuration",
+        folded("Every field, with what the preset filled in", element("pre", text)),
+        text=f"The search as a manifest (seed {header.seed}), begun by version "
+        f"{header.operator_version}.",
+    )
+
+
+def _foot() -> Markup:
+    text = f"Made by kubectl blockqnn report, version {__version__}."
+    return join([element("footer", text)])
