@@ -28,6 +28,7 @@ _CVPR2018: Preset = {
     "agent": {
         "algorithm": "QLearning",
         "batchSize": 64,  # CVPR 4.2
+        "pipelining": 0,  # CVPR 4.2: 64 blocks are trained, then learned from
         "randomStep": "TypeFirst",  # not said; supported by CVPR appendix B
         "learningRate": 0.01,  # CVPR 4.2
         "discount": 1.0,  # CVPR 4.2
@@ -128,6 +129,7 @@ _EFFICIENT: Preset = {
     "agent": {
         "algorithm": "QLearning",
         "batchSize": 25,  # a twentieth of the budget, at most 64: see `preset_for`
+        "pipelining": 0,  # as CVPR2018
         "randomStep": "TypeFirst",  # as CVPR2018
         "learningRate": 0.3,  # measured: better than 0.1 and 0.5 on CIFAR-10 and ImageNet16
         "discount": 1.0,  # CVPR 4.2

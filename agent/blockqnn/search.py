@@ -68,6 +68,7 @@ class Search:
             settings = settings.model_copy(update={"agent": agent})
         self._settings = settings
         self._batch_size = settings.agent.batch_size
+        self._pipelining = settings.agent.pipelining
         self._space = Space(settings.space)
         self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
         self._learned = 0
@@ -85,10 +86,13 @@ class Search:
     def proposable(self, iteration: int) -> bool:
         """Whether :meth:`proposals` of an iteration can be asked for now.
 
-        Always so for the next iteration to be learned; for later ones when nothing that is learned
-        until then can change them (epsilon 1, random search); for earlier ones only when they do
-        not depend on values at all, for the values have moved on.
+        Always so for the next iteration to be learned, and for as many after it as
+        `agent.pipelining` says; for later ones when nothing that is learned until then can change
+        them (epsilon 1, random search); for earlier ones only when they do not depend on values at
+        all, for the values have moved on.
         """
+        if self._learned <= iteration <= self._learned + self._pipelining:
+            return True
         return iteration >= 0 and self._strategy.proposable(iteration, self._learned)
 
     def proposals(self, iteration: int) -> tuple[Proposal, ...]:
@@ -145,9 +149,19 @@ class Search:
             feedback = [Feedback(self._space.encode(one.block), one.reward) for one in batch]
         except InvalidBlock as error:
             raise InvalidHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
+        self._propose_ahead()
         self._strategy.learn(self._learned, feedback)
         self._proposals.pop(self._learned, None)
         self._learned += 1
+
+    def _propose_ahead(self) -> None:
+        """Propose what is to come from the values as they are, before they move on.
+
+        Always, and not only when it was asked for: so it does not depend on timing, and a recovered
+        search has the same proposals in mind.
+        """
+        for iteration in range(self._learned + 1, self._learned + self._pipelining + 1):
+            self.proposals(iteration)
 
     def _check(self, batch: Sequence[Experience]) -> None:
         first = self._learned * self._batch_size

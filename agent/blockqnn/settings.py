@@ -63,6 +63,12 @@ class AgentSettings(Model):
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """How many blocks are proposed at a time, from the same values. The papers: 64."""
 
+    pipelining: Annotated[int, Field(ge=0, le=16)]
+    """How many further iterations may run beside the one that is learned next: iteration t is
+    proposed from the values as of iteration t - 1 - pipelining. 0, as in the papers, lets an
+    iteration wait for the slowest block of the one before; 1 keeps all slots busy, at the price of
+    values that are one iteration older. What is proposed never depends on timing."""
+
     random_step: Literal["TypeFirst", "Flat"]
     """How a layer is drawn at random: `TypeFirst` draws its type, then among the layers of that
     type; `Flat` draws among all layers, most of which are adds and concats. The papers do not say;

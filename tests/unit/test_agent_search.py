@@ -298,3 +298,51 @@ def test_evolution_breeds_from_the_best_of_its_population() -> None:
     # The best leaves the population with age, however good it is.
     search.learn([Experience(i, others[0], 1.0) for i in range(4, 8)])
     assert all(sum(layer.kernel == 5 for layer in one.block) < 2 for one in search.proposals(2))
+
+
+def by_iteration(settings: SearchSettings, count: int) -> list[tuple[Proposal, ...]]:
+    """What a search proposes that asks for each iteration as late as it can."""
+    search, proposed = Search(settings, seed=5), []
+    for iteration in range(count):
+        proposed.append(search.proposals(iteration))
+        search.learn(tried(search, proposed[-1]))
+    return proposed
+
+
+@pytest.mark.parametrize("pipelining", [1, 2, 3])
+@pytest.mark.parametrize(("algorithm", "changes"), VARIANTS)
+def test_pipelined_proposals_are_the_same_however_early_they_are_asked_for(
+    algorithm: str, changes: dict[str, Any], pipelining: int
+) -> None:
+    schedule = [{"epsilon": 1.0, "iterations": 1}, {"epsilon": 0.2, "iterations": 9}]
+    settings = settings_for(algorithm, **changes, epsilonSchedule=schedule, pipelining=pipelining)
+    late = by_iteration(settings, 8)
+    search = Search(settings, seed=5)
+    for iteration in range(8):
+        for ahead in range(iteration, min(iteration + pipelining, 7) + 1):
+            assert search.proposals(ahead) == late[ahead]
+        search.learn(tried(search, search.proposals(iteration)))
+
+
+def test_an_iteration_is_proposed_from_the_values_as_of_so_many_iterations_before() -> None:
+    """The proposals of a search that has learned just those iterations, and has no pipeline."""
+    schedule = [{"epsilon": 0.2, "iterations": 9}]
+    piped = by_iteration(settings_for(epsilonSchedule=schedule, pipelining=2), 6)
+    for iteration, proposals in enumerate(piped):
+        plain = settings_for(epsilonSchedule=schedule)
+        search = Search(plain, seed=5)
+        for before in piped[: max(iteration - 2, 0)]:
+            search.learn(tried(search, before))
+        # Its random choices are those of the trials' own numbers, so it proposes their iteration.
+        blocks = [search._space.decode(one) for one in search._strategy.propose(iteration)]
+        assert [proposal.block for proposal in proposals] == blocks
+
+
+def test_no_iteration_can_be_proposed_beyond_the_pipeline() -> None:
+    schedule = [{"epsilon": 0.5, "iterations": 9}]
+    search = Search(settings_for(epsilonSchedule=schedule, pipelining=2), seed=0)
+    assert [search.proposable(iteration) for iteration in range(5)] == [True] * 3 + [False] * 2
+    search.learn(tried(search, search.proposals(0)))
+    assert [search.proposable(iteration) for iteration in range(5)] == [False] + [True] * 3 + [
+        False
+    ]

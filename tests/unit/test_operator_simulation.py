@@ -127,6 +127,16 @@ class Run:
     def done(self) -> bool:
         return len(self.world.records) == self.operator.spec["budget"]["trials"]
 
+    def settle(self) -> None:
+        """Go on without any further trouble until nothing happens any more."""
+        for number in range(2000):
+            before = self.world
+            self.look(Look(0, 0, None))
+            if self.world == before and not self.world.running:
+                return
+            self.step(number)
+        pytest.fail(f"still restless with {len(self.world.records)} records")
+
     def finish(self) -> "Run":
         """Go on without any further trouble until the budget is spent and all is tidied up."""
         for number in range(2000):
@@ -206,6 +216,61 @@ def test_suspending_and_resuming_changes_nothing(
             run.step(step)
         assert not suspend or run.world.created == created
     assert run.finish().world.records == serial(seed)
+
+
+@given(seeds, parallelisms, schedules, st.floats(0.1, 1.0), st.sampled_from(["Drain", "Stop"]))
+@settings(max_examples=40)
+def test_a_search_that_its_goal_cuts_short_goes_on_as_if_it_had_never_been_cut(
+    seed: int, parallelism: int, steps: list[Step], target: float, policy: str
+) -> None:
+    """Timing decides where the cut is, and nothing else."""
+    spec = spec_of(seed=seed, parallelism=parallelism, suspendPolicy=policy)
+    limited = {**spec, "budget": {"trials": BUDGET, "targetAccuracy": target}}
+    run = Run(limited)
+    run.alone = policy == "Drain"
+    for step in steps:
+        run.step(step)
+    run.settle()
+    cut = run.world.records
+    assert cut == serial(seed)[: len(cut)]
+    assert len(cut) == BUDGET or max(record.accuracy or 0 for record in cut) >= target
+    again = Run(spec, run.world)
+    again.alone = run.alone
+    assert again.finish().world.records == serial(seed)
+
+
+def piped(seed: int, pipelining: int, parallelism: int) -> Run:
+    spec = spec_of(seed=seed, parallelism=parallelism)
+    return Run({**spec, "agent": {**AGENT, "pipelining": pipelining}})
+
+
+@cache
+def serial_piped(seed: int, pipelining: int) -> tuple[TrialRecord, ...]:
+    return piped(seed, pipelining, 1).finish().world.records
+
+
+@given(seeds, parallelisms, schedules, st.sampled_from([1, 2]))
+@settings(max_examples=40)
+def test_a_pipelined_search_has_one_history_whatever_its_timing(
+    seed: int, parallelism: int, steps: list[Step], pipelining: int
+) -> None:
+    run = piped(seed, pipelining, parallelism)
+    for step in steps:
+        run.step(step)
+    assert run.finish().world.records == serial_piped(seed, pipelining)
+
+
+def test_pipelining_changes_what_is_proposed_and_starts_before_the_iteration_before_is_over() -> (
+    None
+):
+    assert any(serial_piped(seed, 1) != serial(seed) for seed in SEEDS)
+    run = piped(1, 1, 14)
+    for number in range(500):
+        run.look(Look(0, 0, None))
+        if any(name.startswith("digits-t00008") for name in run.world.created):
+            break
+        run.step(number)
+    assert len(run.world.records) < 8, "iteration 2 starts when iteration 0 is learned"
 
 
 @given(seeds, st.lists(st.tuples(st.booleans(), looks | st.integers(0, 9)), max_size=60))

@@ -35,8 +35,7 @@ def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) ->
     base = _merge(_from_preset(spec), pinned or {})
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
-        seconds(resolved.failure_policy.trial_timeout)
-        seconds(resolved.failure_policy.pending_timeout)
+        _check_durations(resolved)
     except ValidationError as error:
         raise InvalidSearch(f"The spec {describe(error)}.") from None
     except InvalidSettings as error:
@@ -51,7 +50,9 @@ def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
     whole = resolved.model_dump(mode="json")
     pinned = {section: whole[section] for section in PINNED_SECTIONS}
     pinned["dataset"] = {"validation": whole["dataset"]["validation"]}
-    pinned["budget"] = whole["budget"]
+    # The number of trials alone decides about proposals, by the length of the schedule. Another
+    # limit that the user takes away later must be gone.
+    pinned["budget"] = {"trials": whole["budget"]["trials"]}
     return pinned
 
 
@@ -83,6 +84,13 @@ def _count(asked: Mapping[str, Any], section: str, field: str) -> int:
     fields = asked[section]
     value = fields.get(field) if isinstance(fields, Mapping) else None
     return min(max(value, 1), MOST_TRIALS) if isinstance(value, int) else 1
+
+
+def _check_durations(resolved: BlockSearchSpec) -> None:
+    seconds(resolved.failure_policy.trial_timeout)
+    seconds(resolved.failure_policy.pending_timeout)
+    if resolved.budget.duration is not None:
+        seconds(resolved.budget.duration)
 
 
 def _check_schedule(resolved: BlockSearchSpec) -> None:

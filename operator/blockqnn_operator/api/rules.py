@@ -62,6 +62,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("path", optional=False),
         _fixed("validation", optional=True),
     ),
+    "spec.budget.duration": (_duration("duration"),),
     "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
     "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
 }

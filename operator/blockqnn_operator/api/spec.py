@@ -20,11 +20,29 @@ MOST_TRIALS = 99_999
 """The largest budget: a trial's number has five digits in the names of its objects."""
 
 
+DURATION = StringConstraints(min_length=2, max_length=16)
+"""Hours, minutes and seconds; the rules of the definition say the rest."""
+
+
 class Budget(Model):
-    """When the search is over; raising it makes a finished search go on."""
+    """When the search is over: as soon as one of these is reached, no more trials are started.
+
+    Raising it, or taking it away, makes a finished search go on.
+    """
 
     trials: Annotated[int, Field(ge=1, le=MOST_TRIALS)]
     """How many blocks are proposed, duplicates included. The papers: 11,392."""
+
+    duration: Annotated[str, DURATION] | None = None
+    """How long the search may take from `status.startTime` on, pauses included, such as `72h`."""
+
+    gpu_hours: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
+    """How many hours of GPU the trials may take that have ended; what runs when they are reached
+    comes on top, unless `suspendPolicy` is `Stop`."""
+
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The validation accuracy, from 0 to 1, that is enough: the first trial to reach it is the
+    last to be waited for."""
 
 
 class FailurePolicy(Model):
@@ -38,11 +56,11 @@ class FailurePolicy(Model):
     max_failed_trials: Annotated[int, Field(ge=0, le=MOST_TRIALS)] = 20
     """The search fails when more trials than this have failed."""
 
-    trial_timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] = "2h"
+    trial_timeout: Annotated[str, DURATION] = "2h"
     """How long a trial's Pod may run, such as `90s`, `45m` or `1h30m`; then the trial has failed.
     The time in which the Pod waits for a node does not count."""
 
-    pending_timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] = "15m"
+    pending_timeout: Annotated[str, DURATION] = "15m"
     """How long a Pod that cannot start for a reason of its own, such as an image that cannot be
     pulled, may stay so before its trial has failed. A Pod that waits for a node may wait for ever.
     The default leaves a kubelet, which waits at most 5m between two pulls, seven of them."""
@@ -129,7 +147,12 @@ class BlockSearchSpec(Model):
     """Fixes every random choice: the same spec and seed propose the same blocks."""
 
     suspend: bool = False
-    """While true no trial is started; running ones finish, and the search goes on later."""
+    """While true no trial is started; the search goes on when it is false again."""
+
+    suspend_policy: Literal["Drain", "Stop"] = "Drain"
+    """What becomes of the running trials when no more are started, because the search is suspended,
+    a budget is reached, or too many trials have failed: `Drain` lets them finish, `Stop` deletes
+    their Jobs. A stopped trial is tried anew if the search goes on."""
 
     parallelism: Annotated[int, Field(ge=1, le=10_000)] = 32
     """How many trials run at the same time."""

@@ -6,10 +6,11 @@ steps again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blockqnn.contract import Outcome
 from blockqnn_operator.core.archiving import record_of
+from blockqnn_operator.core.budget import NO_TRIAL, ends_at, spent
 from blockqnn_operator.core.events import Event, events_of
 from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
 from blockqnn_operator.core.observation import Observed, TrialJob
@@ -30,7 +31,7 @@ class Plan:
     archive: tuple[TrialRecord, ...] = ()
     """Records to append to the history, in trial order."""
     cleanup: Cleanup = NOTHING_TO_CLEAN
-    """Jobs to label and to delete; their records are in the history."""
+    """Jobs to label and to delete: their records are in the history, or they are stopped."""
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
     """Seconds after which to look again although nothing may have happened."""
@@ -39,15 +40,18 @@ class Plan:
 def plan(observed: Observed, state: SearchState) -> Plan:
     """Decide what to do about a search."""
     ledger = survey(observed, state)
-    archive = _to_archive(ledger, state)
+    last = last_wanted(observed, state, ledger)
+    archive = _to_archive(ledger, state, last)
+    cleanup = clean_up(_own(observed, ledger.leftovers), state)
+    stopped = _to_stop(observed, ledger, state, last)
     return Plan(
         ledger=ledger,
-        create=_to_create(ledger, state),
+        create=_to_create(ledger, state, last),
         annotate=tuple(trial for trial in ledger.trials if trial.to_annotate),
         archive=archive,
-        cleanup=clean_up(_own(observed, ledger.leftovers), state),
+        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped)),
         events=events_of(ledger, state, archive),
-        requeue_after=_look_again(observed, ledger),
+        requeue_after=_look_again(observed, state, ledger),
     )
 
 
@@ -57,17 +61,67 @@ def too_many_failures(ledger: Ledger, state: SearchState) -> bool:
     return failed > state.settings.failure_policy.max_failed_trials
 
 
-def _to_create(ledger: Ledger, state: SearchState) -> tuple[OpenTrial, ...]:
+def last_wanted(observed: Observed, state: SearchState, ledger: Ledger) -> int | None:
+    """Return the last trial that is to be brought to its end; None while trials are started.
+
+    A suspended or failed search starts none. When a budget is reached, those that were started are
+    brought to their end, one whose Job was lost on the way included, since the history has no gaps;
+    but of a search that is to stop at once, only those up to the one that reached the goal.
+    """
     if state.settings.suspend or too_many_failures(ledger, state):
-        return ()
+        return NO_TRIAL
+    reached = spent(observed, state, ledger)
+    if reached is None:
+        return None
+    if state.settings.suspend_policy == "Stop":
+        return reached.trial
+    return max((trial.number for trial in ledger.trials if trial.job), default=NO_TRIAL)
+
+
+def drained(ledger: Ledger, last: int | None) -> bool:
+    """Say whether nothing runs or is to be started, given the last trial that is wanted."""
+    if last is None or ledger.at(Stage.RUNNING):
+        return False
+    return not any(trial.number <= last for trial in ledger.at(Stage.UNSTARTED))
+
+
+def _to_create(ledger: Ledger, state: SearchState, last: int | None) -> tuple[OpenTrial, ...]:
     free = state.settings.parallelism - len(ledger.at(Stage.RUNNING))
-    return tuple(ledger.at(Stage.UNSTARTED)[: max(free, 0)])
+    wanted = [t for t in ledger.at(Stage.UNSTARTED) if last is None or t.number <= last]
+    return tuple(wanted[: max(free, 0)])
 
 
-def _to_archive(ledger: Ledger, state: SearchState) -> tuple[TrialRecord, ...]:
+def _to_stop(
+    observed: Observed, ledger: Ledger, state: SearchState, last: int | None
+) -> tuple[str, ...]:
+    """Return the Jobs that are of no use any more although they run.
+
+    Those of trials beyond a budget that was lowered never are; those of open trials, when no more
+    are started, by the user's choice. What has ended, or reports just now, is left to be collected.
+    """
+    end = max(state.settings.budget.trials, len(state.archive))
+    beyond = [
+        job.name
+        for job in _own(observed, observed.jobs)
+        if job.trial >= end and not (job.deleting or job.condition or job.result)
+    ]
+    if last is None or state.settings.suspend_policy != "Stop":
+        return tuple(beyond)
+    running = [
+        trial.job.name
+        for trial in ledger.at(Stage.RUNNING)
+        if trial.job
+        and trial.number > last
+        and not (trial.job.condition or trial.job.result or trial.to_annotate)
+    ]
+    return (*beyond, *running)
+
+
+def _to_archive(ledger: Ledger, state: SearchState, last: int | None) -> tuple[TrialRecord, ...]:
     """Return the records of the iterations that are over, in order, without a gap.
 
-    The last iteration counts as over when the budget ends in its middle.
+    The last iteration counts as over when the budget ends in its middle; so does one in which no
+    more trials are started and none runs: the history then ends before the first without a result.
     """
     size, budget = state.settings.agent.batch_size, state.settings.budget.trials
     known: dict[int, TrialRecord] = {}
@@ -82,6 +136,8 @@ def _to_archive(ledger: Ledger, state: SearchState) -> tuple[TrialRecord, ...]:
         if (trial.number + 1) % size == 0 or trial.number + 1 == budget:
             complete += pending
             pending = []
+    if drained(ledger, last):
+        complete += pending
     return tuple(complete)
 
 
@@ -89,7 +145,10 @@ def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
     return [job for job in jobs if job.owner_uid == observed.search.uid]
 
 
-def _look_again(observed: Observed, ledger: Ledger) -> float | None:
+def _look_again(observed: Observed, state: SearchState, ledger: Ledger) -> float | None:
     moments = [trial.judgement.wait_until for trial in ledger.trials]
+    end = ends_at(observed, state)
+    if end is not None and end > observed.now:
+        moments.append(end)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment]
     return max(min(waits), 0.1) if waits else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,9 +20,10 @@ from blockqnn_operator.api.status import (
     TrialCounts,
 )
 from blockqnn_operator.core.archiving import record_of
+from blockqnn_operator.core.budget import Spent, ends_at, spent, started_at
 from blockqnn_operator.core.ledger import Ledger, Stage
 from blockqnn_operator.core.observation import Observed, read_time, write_time
-from blockqnn_operator.core.planning import too_many_failures
+from blockqnn_operator.core.planning import drained, last_wanted, too_many_failures
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState, best
 
@@ -53,21 +54,24 @@ def report(
     open_trials = [trial for trial in ledger.trials if trial.number >= archived]
     counts = _counts(state, [t.outcome for t in open_trials if t.outcome])
     running = sum(trial.stage is Stage.RUNNING for trial in open_trials)
-    failed = too_many_failures(Ledger(tuple(open_trials), ()), state)
+    left = Ledger(tuple(open_trials), ())
+    failed = too_many_failures(left, state)
     budget = state.settings.budget.trials
-    phase = _phase(state, failed=failed)
+    reached = spent(observed, state, left)
+    done = drained(left, last_wanted(observed, state, left)) and not _pending(left)
+    phase = _phase(state, reached=reached is not None and done, failed=failed)
     trials = TrialCounts(total=sum(counts.values()), running=running, **counts)
     top = [
         _best_block(record) for record in best([*state.archive.top, *_open_records(ledger, state)])
     ]
     before = previous_status(observed)
     iteration = _next_iteration(state)
-    message = _message(phase, trials, state)
+    message = _message(phase, trials, state, reached)
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
         message=message,
-        start_time=_start_time(before, observed, state),
+        start_time=write_time(started_at(observed, state)),
         iteration=iteration,
         epsilon=round(state.agent.epsilon(min(iteration, _last_iteration(state))), DIGITS),
         progress=f"{trials.total}/{budget}",
@@ -77,8 +81,10 @@ def report(
         top=tuple(top),
         history=History(shards=len(state.shards), records=archived),
     )
-    timed = _with_times(status, before, observed.now, state)
-    return with_conditions(timed, _conditions(phase, message, state, ledger, problems), observed)
+    timed = _with_times(status, before, observed, state)
+    facts = _conditions(phase, message, state, reached)
+    facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems)
+    return with_conditions(timed, facts, observed)
 
 
 def report_stopped(observed: Observed, problem: Problem) -> BlockSearchStatus:
@@ -146,13 +152,6 @@ def with_conditions(
     return status.model_copy(update={"conditions": tuple(conditions)})
 
 
-def _start_time(before: BlockSearchStatus | None, observed: Observed, state: SearchState) -> str:
-    """Say when the search started; of one whose status was lost, when it was created."""
-    if before is not None and before.start_time is not None:
-        return before.start_time
-    return write_time(observed.search.created_at if len(state.archive) else observed.now)
-
-
 def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, int]:
     counts = dict(state.archive.outcomes)
     for outcome in open_outcomes:
@@ -160,8 +159,13 @@ def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, i
     return {outcome.lower(): counts[outcome] for outcome in Outcome}
 
 
-def _phase(state: SearchState, *, failed: bool) -> Phase:
-    if len(state.archive) >= state.settings.budget.trials:
+def _pending(ledger: Ledger) -> bool:
+    """Say whether there is a result that the history takes next."""
+    return bool(ledger.trials) and ledger.trials[0].stage is Stage.OVER
+
+
+def _phase(state: SearchState, *, reached: bool, failed: bool) -> Phase:
+    if reached:
         return Phase.COMPLETE
     if failed:
         return Phase.FAILED
@@ -191,7 +195,7 @@ def _best_block(record: TrialRecord) -> BestBlock:
 
 
 def _next_iteration(state: SearchState) -> int:
-    """Return the lowest iteration that is not over; the budget may end in the middle of one."""
+    """Return the lowest iteration that is not over; that the budget cuts short counts as over."""
     archived, size = len(state.archive), state.settings.agent.batch_size
     over = archived >= state.settings.budget.trials
     return -(-archived // size) if over else archived // size
@@ -201,10 +205,12 @@ def _last_iteration(state: SearchState) -> int:
     return max(-(-state.settings.budget.trials // state.settings.agent.batch_size) - 1, 0)
 
 
-def _message(phase: Phase, trials: TrialCounts, state: SearchState) -> str:
+def _message(phase: Phase, trials: TrialCounts, state: SearchState, reached: Spent | None) -> str:
     policy = state.settings.failure_policy
-    if phase is Phase.COMPLETE:
-        return f"All {state.settings.budget.trials} trials of the budget are done."
+    if reached is not None:
+        return (
+            reached.message if phase is Phase.COMPLETE else f"{reached.message} {_running(trials)}."
+        )
     if phase is Phase.FAILED:
         return (
             f"{trials.failed} trials failed, more than the {policy.max_failed_trials} of "
@@ -223,38 +229,40 @@ def _running(trials: TrialCounts) -> str:
 def _with_times(
     status: BlockSearchStatus,
     before: BlockSearchStatus | None,
-    now: datetime,
+    observed: Observed,
     state: SearchState,
 ) -> BlockSearchStatus:
+    now = observed.now
     if status.phase is Phase.COMPLETE:
         ended = before.completion_time if before and before.completion_time else write_time(now)
         return status.model_copy(update={"completion_time": ended})
     estimate = before.estimated_completion_time if before else None
     if estimate is None or before is None or before.iteration != status.iteration:
-        estimate = _estimate(status, now, state)
+        estimate = _estimate(status, observed, state)
     return status.model_copy(update={"estimated_completion_time": estimate})
 
 
-def _estimate(status: BlockSearchStatus, now: datetime, state: SearchState) -> str | None:
+def _estimate(status: BlockSearchStatus, observed: Observed, state: SearchState) -> str | None:
     """Extrapolate the rate so far: rough, but every figure it needs is in the status."""
-    done = len(state.archive)
+    done, end = len(state.archive), ends_at(observed, state)
     if not done or not status.start_time:
-        return None
-    elapsed = (now - read_time(status.start_time)).total_seconds()
+        return write_time(end) if end else None
+    elapsed = (observed.now - read_time(status.start_time)).total_seconds()
     left = state.settings.budget.trials - done
-    return write_time(now + timedelta(seconds=elapsed / done * left))
+    estimate = observed.now + timedelta(seconds=elapsed / done * left)
+    return write_time(min(estimate, end) if end else estimate)
 
 
 def _conditions(
     phase: Phase,
     message: str,
     state: SearchState,
-    ledger: Ledger,
-    problems: Sequence[Problem],
+    reached: Spent | None,
 ) -> Facts:
     complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
+    why = reached.reason if reached else Reason.BUDGET_LEFT
     reasons = {
-        Phase.COMPLETE: Reason.BUDGET_SPENT,
+        Phase.COMPLETE: why,
         Phase.FAILED: Reason.TOO_MANY_FAILURES,
         Phase.SUSPENDED: Reason.SUSPENDED,
     }
@@ -264,7 +272,7 @@ def _conditions(
         ConditionType.PROGRESSING: (phase is Phase.RUNNING, progress, message),
         ConditionType.COMPLETE: (
             complete,
-            Reason.BUDGET_SPENT if complete else Reason.BUDGET_LEFT,
+            why if complete else Reason.BUDGET_LEFT,
             message,
         ),
         ConditionType.FAILED: (
@@ -277,7 +285,6 @@ def _conditions(
             Reason.SUSPENDED if suspended else Reason.NOT_SUSPENDED,
             "spec.suspend is true." if suspended else "spec.suspend is false.",
         ),
-        ConditionType.DEGRADED: _degraded(state, ledger, problems),
     }
 
 

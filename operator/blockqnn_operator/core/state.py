@@ -25,6 +25,7 @@ class Archive:
     records: list[TrialRecord] = field(default_factory=list)
     outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     gpu_seconds: float = 0.0
+    best_accuracy: float = 0.0
     originals: dict[str, int] = field(default_factory=dict)
     """Canonical hash -> the earliest trial with a result for it."""
     top: list[TrialRecord] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Archive:
             self.records.append(record)
             self.outcomes[record.outcome] += 1
             self.gpu_seconds += record.gpu_seconds
+            self.best_accuracy = max(self.best_accuracy, record.accuracy or 0.0)
             if record.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
                 self.originals.setdefault(record.hash, record.trial)
             if record.outcome is Outcome.SUCCEEDED:

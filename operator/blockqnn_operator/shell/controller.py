@@ -268,7 +268,8 @@ class Controller:
 def _deleted_jobs(observed: Observed, decided: Plan, memory: Memory) -> tuple[Event, ...]:
     """Return the events of Jobs that were there at the last pass and had to be created again."""
     told = deleted_jobs(observed.search, decided.create, memory.seen_jobs, observed.now)
-    memory.seen_jobs = {trial.job.name for trial in decided.ledger.trials if trial.job}
+    seen = {trial.job.name for trial in decided.ledger.trials if trial.job}
+    memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return told
 
 
