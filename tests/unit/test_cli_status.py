@@ -193,3 +193,11 @@ def test_offline_commands_import_no_cluster_library_and_a_closed_pipe_is_quiet()
 def test_every_exception_has_an_exit_status() -> None:
     statuses = {kind.exit_status for kind in CommandError.__subclasses__()} | {1}
     assert {int(status) for status in statuses} == {1, 3, 4, 5, 6}
+
+
+def test_the_documentation_has_every_command_exit_status_and_format() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
+    for command in all_commands():
+        assert f"| `{command.name}" in text
+    for status in ExitStatus:
+        assert f"\n| {int(status)} |" in text

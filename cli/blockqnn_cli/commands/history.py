@@ -47,7 +47,7 @@ def _import(context: Context) -> int:
     trials = sum(1 for line in text.split("\n") if line) - 1
     context.write(
         f"Restored {count(trials, 'trial')} to {search.key}. If the operator has begun this search "
-        "already, restart the operator: it reads a history once."
+        "already, restart the operator before it goes on: it reads a history once."
     )
     return ExitStatus.OK
 
