@@ -7,7 +7,7 @@ one and a fine one, and the estimate moves to the fine one as far as that has be
     estimate = (1 - w) Q[coarse] + w Q[fine],    w = N / (N + 3)
 
 where N counts the trained candidates that met the fine name. On NAS-Bench-201 backing off from
-(position, last operation) to the position alone closed 2 to 3 points more of the gap between random
+(position, last operation) to the position alone closed 1 to 3 points more of the gap between random
 search and the optimum than either alone (docs/benchmarks.md).
 """
 

@@ -300,49 +300,25 @@ def test_evolution_breeds_from_the_best_of_its_population() -> None:
     assert all(sum(layer.kernel == 5 for layer in one.block) < 2 for one in search.proposals(2))
 
 
-def by_iteration(settings: SearchSettings, count: int) -> list[tuple[Proposal, ...]]:
-    """What a search proposes that asks for each iteration as late as it can."""
-    search, proposed = Search(settings, seed=5), []
-    for iteration in range(count):
-        proposed.append(search.proposals(iteration))
-        search.learn(tried(search, proposed[-1]))
-    return proposed
-
-
-@pytest.mark.parametrize("pipelining", [1, 2, 3])
-@pytest.mark.parametrize(("algorithm", "changes"), VARIANTS)
-def test_pipelined_proposals_are_the_same_however_early_they_are_asked_for(
-    algorithm: str, changes: dict[str, Any], pipelining: int
+@pytest.mark.parametrize(("algorithm", "agent"), VARIANTS)
+@settings(max_examples=6, deadline=None)
+@given(limit=st.integers(2, 23), identity=st.booleans(), seed=st.integers(0, 2**53))
+def test_every_proposed_block_is_legal(
+    algorithm: str, agent: dict[str, Any], limit: int, identity: bool, seed: int
 ) -> None:
-    schedule = [{"epsilon": 1.0, "iterations": 1}, {"epsilon": 0.2, "iterations": 9}]
-    settings = settings_for(algorithm, **changes, epsilonSchedule=schedule, pipelining=pipelining)
-    late = by_iteration(settings, 8)
-    search = Search(settings, seed=5)
-    for iteration in range(8):
-        for ahead in range(iteration, min(iteration + pipelining, 7) + 1):
-            assert search.proposals(ahead) == late[ahead]
-        search.learn(tried(search, search.proposals(iteration)))
+    """Block checks the rules of the code; learning refuses what is not of the space."""
+    space = SpaceSettings(max_layers=limit, start_with_identity=identity)
+    chosen = settings_for(algorithm, **agent).model_copy(update={"space": space})
+    search = Search(chosen, seed, 6)
+    for iteration in range(6):
+        for proposal in _learn_anything(search, iteration):
+            assert len(proposal.block) <= limit
+            assert not identity or str(proposal.block).startswith("(1,4,0,0,0)")
 
 
-def test_an_iteration_is_proposed_from_the_values_as_of_so_many_iterations_before() -> None:
-    """The proposals of a search that has learned just those iterations, and has no pipeline."""
-    schedule = [{"epsilon": 0.2, "iterations": 9}]
-    piped = by_iteration(settings_for(epsilonSchedule=schedule, pipelining=2), 6)
-    for iteration, proposals in enumerate(piped):
-        plain = settings_for(epsilonSchedule=schedule)
-        search = Search(plain, seed=5)
-        for before in piped[: max(iteration - 2, 0)]:
-            search.learn(tried(search, before))
-        # Its random choices are those of the trials' own numbers, so it proposes their iteration.
-        blocks = [search._space.decode(one) for one in search._strategy.propose(iteration)]
-        assert [proposal.block for proposal in proposals] == blocks
-
-
-def test_no_iteration_can_be_proposed_beyond_the_pipeline() -> None:
-    schedule = [{"epsilon": 0.5, "iterations": 9}]
-    search = Search(settings_for(epsilonSchedule=schedule, pipelining=2), seed=0)
-    assert [search.proposable(iteration) for iteration in range(5)] == [True] * 3 + [False] * 2
-    search.learn(tried(search, search.proposals(0)))
-    assert [search.proposable(iteration) for iteration in range(5)] == [False] + [True] * 3 + [
-        False
-    ]
+def test_a_history_of_blocks_that_start_otherwise_is_refused() -> None:
+    space = SpaceSettings(max_layers=8, start_with_identity=True)
+    chosen = settings_for().model_copy(update={"space": space})
+    block = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")
+    with pytest.raises(InvalidHistory, match=r"Iteration 0 cannot be learned.*startWithIdentity"):
+        Search.recover(chosen, 0, [Experience(trial, block, 1.0) for trial in range(4)])
