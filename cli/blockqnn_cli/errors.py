@@ -4,6 +4,7 @@
 
     blockqnn.errors.BlockQNNError
     └── CommandError             1  anything that is none of the following
+        ├── WrongUsage           2  options that exclude each other
         ├── ClusterUnreachable   3  no usable kubeconfig, or no answer from the API server
         ├── NotFound             4  no such search, trial or Job
         ├── Forbidden            5  the API server refuses this user
@@ -43,6 +44,12 @@ class CommandError(BlockQNNError):
     """Something that ends a command; its text is a complete sentence."""
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.FAILED
+
+
+class WrongUsage(CommandError):
+    """Options that exclude each other."""
+
+    exit_status = ExitStatus.USAGE
 
 
 class ClusterUnreachable(CommandError):

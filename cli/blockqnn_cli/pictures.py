@@ -48,6 +48,9 @@ def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> Ren
         now: the present time, from which ages are counted.
     """
     parts: list[RenderableType] = [_headline(search), _counts(search.status), _times(search, now)]
+    if search.phase in ("Complete", "Suspended"):
+        # There is more than one reason to be over, and running trials may be waited for.
+        parts.append(Text(search.status.get("message", "")))
     warnings = attention(search)
     if warnings:
         parts += [Text(), warnings]

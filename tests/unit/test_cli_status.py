@@ -65,6 +65,7 @@ def test_a_finished_search_says_how_long_it_took() -> None:
     text = drawn(pictures.whole(simulated(), (), NOW))
     assert "Complete" in text
     assert "took 4 h" in text
+    assert "All 96 trials of the budget are done." in text
 
 
 def test_status_as_json_has_the_resource_s_status_and_the_events() -> None:
@@ -166,6 +167,11 @@ def test_a_damaged_kubeconfig_is_one_line(text, tmp_path, capsys) -> None:
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_watching_as_json_is_refused(capsys) -> None:
+    assert main(["status", "x", "--watch", "-o", "json"]) == ExitStatus.USAGE
+    assert "leave one of --watch and -o json out" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_quiet(monkeypatch, capsys) -> None:
     def interrupted(_self: object) -> None:
         raise KeyboardInterrupt
@@ -192,7 +198,7 @@ def test_offline_commands_import_no_cluster_library_and_a_closed_pipe_is_quiet()
 
 def test_every_exception_has_an_exit_status() -> None:
     statuses = {kind.exit_status for kind in CommandError.__subclasses__()} | {1}
-    assert {int(status) for status in statuses} == {1, 3, 4, 5, 6}
+    assert {int(status) for status in statuses} == {1, 2, 3, 4, 5, 6}
 
 
 def test_the_documentation_has_every_command_exit_status_and_format() -> None:

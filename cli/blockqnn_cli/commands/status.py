@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from blockqnn_cli import pictures
 from blockqnn_cli.command import Command, Context
-from blockqnn_cli.errors import ExitStatus, Forbidden
+from blockqnn_cli.errors import ExitStatus, Forbidden, WrongUsage
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_cli.watching import watch
 
@@ -23,7 +23,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(context: Context) -> int:
-    if context.options.watch and context.options.output == "text":
+    if context.options.watch:
+        if context.options.output != "text":
+            raise WrongUsage(
+                "--watch shows a picture, which is no JSON; leave one of --watch and -o json out."
+            )
         watch(context.console, context.search, picture=lambda search: _picture(context, search))
         return ExitStatus.OK
     search = context.search()
