@@ -27,8 +27,8 @@ from blockqnn.settings import SpaceSettings
 from blockqnn.situation import describe, draw_layer, features, names, option_of
 from blockqnn.situation import options as situation_options
 
-_MOST_CHANGES = 1000
-"""How many changes are drawn before a block counts as the only one; about two do."""
+_MOST_CHANGES = 100
+"""How many changes are drawn before a block counts as the only one; two to eight do."""
 
 
 class Space:

@@ -27,7 +27,7 @@ networks = st.fixed_dictionaries(
 shapes = st.tuples(st.integers(1, 3), st.integers(4, 9), st.integers(4, 9))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     st.randoms(use_true_random=False),
     st.sampled_from(["TypeFirst", "Flat"]),

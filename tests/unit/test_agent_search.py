@@ -302,7 +302,7 @@ def test_evolution_breeds_from_the_best_of_its_population() -> None:
 
 @pytest.mark.parametrize(("algorithm", "agent"), VARIANTS)
 @settings(max_examples=6, deadline=None)
-@given(limit=st.integers(2, 23), identity=st.booleans(), seed=st.integers(0, 2**53))
+@given(limit=st.integers(3, 23), identity=st.booleans(), seed=st.integers(0, 2**53))
 def test_every_proposed_block_is_legal(
     algorithm: str, agent: dict[str, Any], limit: int, identity: bool, seed: int
 ) -> None:
