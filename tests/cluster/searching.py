@@ -93,8 +93,8 @@ class Operator:
                 samples.setdefault(sample.name, {})[labels] = sample.value
         return samples
 
-    def start(self) -> None:
-        options = ["-n", self._namespace, "--metrics-port", str(self._metrics_port)]
+    def start(self, *more: str) -> None:
+        options = ["-n", self._namespace, "--metrics-port", str(self._metrics_port), *more]
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "blockqnn_operator.shell.main", *options],

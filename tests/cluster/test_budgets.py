@@ -22,6 +22,21 @@ def test_a_search_ends_when_its_goal_is_reached_and_goes_on_when_that_is_taken_a
     assert searching.records()[: len(cut)] == cut
 
 
+def test_searches_share_the_operators_jobs_and_all_come_to_their_end(make_searching, eventually):
+    searching = make_searching()
+    searching.operator.start("--max-jobs-in-flight", "1")
+    trial = trainer_of("sleep", "60")
+    for name in ("first", "second"):
+        searching.apply(search_manifest(name, trial=trial))
+    eventually(lambda: "limit of 1 Jobs" in searching.status("first").get("message", "x"))
+    eventually(lambda: "limit of 1 Jobs" in searching.status("second").get("message", "x"))
+    (job,) = searching.jobs()
+    running = job["metadata"]["labels"]["blockqnn.dev/search"]
+    searching.kubectl("delete", "bs", running, "--wait=false")
+    other = {"first": "second", "second": "first"}[running]
+    eventually(lambda: searching.items("jobs", f"blockqnn.dev/search={other}"))
+
+
 def test_a_search_ends_when_its_time_is_up_and_stops_what_runs(searching, eventually):
     budget = {"trials": 8, "duration": "3s"}
     trial = trainer_of("sleep", "60")

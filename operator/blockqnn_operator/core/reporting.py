@@ -40,7 +40,11 @@ class Problem:
 
 
 def report(
-    observed: Observed, state: SearchState, ledger: Ledger, problems: Sequence[Problem] = ()
+    observed: Observed,
+    state: SearchState,
+    ledger: Ledger,
+    problems: Sequence[Problem] = (),
+    note: str = "",
 ) -> BlockSearchStatus:
     """Return the status of a search that runs, or has run.
 
@@ -49,6 +53,7 @@ def report(
         state: the history and the agent, with what was archived in this pass.
         ledger: the open trials, as they were before this pass.
         problems: what went wrong in carrying out the plan.
+        note: a clause about what running trials wait for, if anything.
     """
     archived = len(state.archive)
     open_trials = [trial for trial in ledger.trials if trial.number >= archived]
@@ -66,7 +71,7 @@ def report(
     ]
     before = previous_status(observed)
     iteration = _next_iteration(state)
-    message = _message(phase, trials, state, reached)
+    message = _message(phase, trials, state, reached, note)
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
@@ -205,7 +210,9 @@ def _last_iteration(state: SearchState) -> int:
     return max(-(-state.settings.budget.trials // state.settings.agent.batch_size) - 1, 0)
 
 
-def _message(phase: Phase, trials: TrialCounts, state: SearchState, reached: Spent | None) -> str:
+def _message(
+    phase: Phase, trials: TrialCounts, state: SearchState, reached: Spent | None, note: str
+) -> str:
     policy = state.settings.failure_policy
     if reached is not None:
         return (
@@ -219,7 +226,7 @@ def _message(phase: Phase, trials: TrialCounts, state: SearchState, reached: Spe
         )
     if phase is Phase.SUSPENDED:
         return f"Suspended by spec.suspend; {_running(trials)}."
-    return f"{_running(trials)}."
+    return f"{_running(trials)}{note}."
 
 
 def _running(trials: TrialCounts) -> str:

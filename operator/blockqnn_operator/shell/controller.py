@@ -13,7 +13,7 @@ from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
-from blockqnn_operator.core.ledger import OpenTrial, survey
+from blockqnn_operator.core.ledger import OpenTrial, Stage, survey
 from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
@@ -29,6 +29,7 @@ from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
 from blockqnn_operator.shell.metrics import Measured, Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
+from blockqnn_operator.shell.slots import Key, Slots
 
 RETRY_SECONDS = 10.0
 """How soon to try again what the API server refused for a reason that may pass, such as a quota."""
@@ -39,9 +40,6 @@ COLLECTED_SECONDS = 1.0
 STATUS_SECONDS = 1.0
 """The shortest time between two status writes of a search that only counts on: people and
 ``kubectl get --watch`` need no more, and each write goes to every watcher."""
-
-Key = tuple[str, str]
-"""Namespace and name of a search."""
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +71,8 @@ class Controller:
         jobs: finds the watched Jobs of a search, with their resource versions.
         pods: finds the watched Pods of a search.
         metrics: told of what happens.
+        slots: hands out the Jobs that may be in flight.
+        known: finds the keys of all searches.
     """
 
     def __init__(
@@ -82,7 +82,11 @@ class Controller:
         jobs: Callable[[Key], Iterable[tuple[int, TrialJob]]],
         pods: Callable[[Key], Iterable[TrialPod]],
         metrics: Metrics,
+        slots: Slots,
+        known: Callable[[], Iterable[Key]],
     ) -> None:
+        self._slots = slots
+        self._known = known
         self._metrics = metrics
         self._cluster = cluster
         self._searches = searches
@@ -108,6 +112,7 @@ class Controller:
     async def _reconcile(self, key: Key) -> float | None:
         search = self._searches(key)
         if search is None or search.deleting:
+            self._slots.forget(key)
             if self._memories.pop(key, None) is not None:
                 self._metrics.forget(*key)
             return None
@@ -155,10 +160,26 @@ class Controller:
         )
         await self._archive(search, memory, state, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
+        wanted = len(decided.create)
+        decided = replace(decided, create=decided.create[: self._granted(search, decided)])
         problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
         events = (*decided.events, *_deleted_jobs(observed, decided, memory))
         await apply.tell(cluster, search, events, observed.now, memory.told)
-        return await self._report(observed, memory, state, decided, problems)
+        note = ""
+        if len(decided.create) < wanted:
+            note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
+        return await self._report(observed, memory, state, decided, problems, note)
+
+    def _granted(self, search: SearchObject, decided: Plan) -> int:
+        """Say how many of the planned Jobs may be created under the operator's limit."""
+        if self._slots.limit is not None:
+            # After a start not every search has asked yet, but what they run counts.
+            for key in self._known():
+                if not self._slots.knows(key):
+                    running = [job for _, job in self._jobs(key) if not is_over(job)]
+                    self._slots.ask(key, len(running), 0)
+        in_flight = len(decided.ledger.at(Stage.RUNNING))
+        return self._slots.ask(_key(search), in_flight, len(decided.create))
 
     async def _archive(
         self,
@@ -212,9 +233,10 @@ class Controller:
         state: SearchState,
         decided: Plan,
         problems: list[Problem],
+        note: str,
     ) -> float | None:
         now = self._observe(_key(observed.search), observed.search, memory)
-        status = report(now, state, survey(now, state), problems)
+        status = report(now, state, survey(now, state), problems, note)
         waits = [decided.requeue_after, await self._write_status(now, memory, status)]
         if problems:
             waits.append(RETRY_SECONDS)
@@ -271,6 +293,11 @@ def _deleted_jobs(observed: Observed, decided: Plan, memory: Memory) -> tuple[Ev
     seen = {trial.job.name for trial in decided.ledger.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return told
+
+
+def is_over(job: TrialJob) -> bool:
+    """Say whether a Job has ended or its result is known, as far as the Job alone tells."""
+    return bool(job.condition or job.result or job.deleting)
 
 
 def _summary(status: BlockSearchStatus) -> set[tuple[str, str, str]]:

@@ -12,9 +12,9 @@ import kopf
 
 from blockqnn_operator.api import names
 from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
-from blockqnn_operator.shell.controller import Key
 from blockqnn_operator.shell.observe import watched_job
 from blockqnn_operator.shell.queue import WorkQueue
+from blockqnn_operator.shell.slots import Key
 
 RESYNC_SECONDS = 300.0
 """How often every search is looked at although nothing was heard of it: a safety net under the

@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry
 from blockqnn_operator import __version__
 from blockqnn_operator.errors import ClusterUnavailable, OperatorError
 from blockqnn_operator.shell.cluster import ApiError, Cluster
-from blockqnn_operator.shell.controller import Controller, Key
+from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
 from blockqnn_operator.shell.metrics import Measured, Metrics
 from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
 from blockqnn_operator.shell.settings import operator_settings
+from blockqnn_operator.shell.slots import Key, Slots
 
 WORKERS = 4
 """Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
@@ -65,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         help="serve metrics for Prometheus on this port, at /metrics",
     )
     parser.add_argument(
+        "--max-jobs-in-flight",
+        type=_positive,
+        metavar="N",
+        help="run at most N trials at a time, all searches together, shared fairly among them "
+        "(default: as many as the searches' parallelism allows)",
+    )
+    parser.add_argument(
         "--log-level",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -72,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of Jobs; give 1 or more")
+    return int(text)
 
 
 def _configure_logging(level: str) -> None:
@@ -124,7 +138,8 @@ class Operator:
     """The parts of the process, and how they are wired.
 
     Args:
-        options: the command line: ``namespace``, ``liveness``, ``metrics_port``.
+        options: the command line: ``namespace``, ``liveness``, ``metrics_port``,
+            ``max_jobs_in_flight``.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -142,7 +157,13 @@ class Operator:
         """
         watched = self._watched
         self._controller = Controller(
-            cluster, watched.search, watched.jobs, watched.pods, self.metrics
+            cluster,
+            watched.search,
+            watched.jobs,
+            watched.pods,
+            self.metrics,
+            Slots(self._options.max_jobs_in_flight, self._queue.add),
+            watched.known,
         )
         if self._options.metrics_port is not None:
             self.metrics.serve(self._options.metrics_port)
