@@ -15,6 +15,9 @@ BOX_WIDTH, BOX_HEIGHT = 100.0, 25.0
 
 MARGIN = 4.0
 
+SMALLEST = 0.62
+"""How far a drawing may shrink: names of layers must stay readable, and wide blocks scroll."""
+
 
 def drawing(block: Block, identity: str, title: str) -> Markup:
     """Draw a block from its input at the top to its output at the bottom."""
@@ -28,18 +31,23 @@ def drawing(block: Block, identity: str, title: str) -> Markup:
         for points in layout.lines
     ]
     boxes = [_box(block, node, *place(x, y)) for node, (x, y) in sorted(layout.places.items())]
-    width = 2 * MARGIN + layout.width * COLUMN
+    breadth = 2 * MARGIN + layout.width * COLUMN
     height = 2 * MARGIN + (layout.rows - 1) * ROW + BOX_HEIGHT
     return picture(
         identity,
         title,
         in_words(block),
-        (width, height),
+        (breadth, height),
         *lines,
         *boxes,
         class_="block",
-        style=f"max-width:{number(width)}px",
+        style=f"max-width:{number(breadth)}px;min-width:{number(SMALLEST * breadth)}px",
     )
+
+
+def width(block: Block) -> float:
+    """Return the full width of a block's drawing."""
+    return 2 * MARGIN + lay_out(block).width * COLUMN
 
 
 def in_words(block: Block) -> str:

@@ -23,6 +23,9 @@ from blockqnn_operator.core.state import best
 DRAWN_BLOCKS = 6
 """The best blocks that are drawn: the status lists ten, which few people compare."""
 
+BROAD = 460.0
+"""Drawings of blocks that are wider take the room of two where there is some."""
+
 WIDE, NARROW = (1040.0, 400.0), (480.0, 340.0)
 """The sizes of a chart: across a page, and across half of one or a phone."""
 
@@ -223,12 +226,14 @@ def _card(rank: int, record: TrialRecord) -> Markup:
     if record.macs is not None:
         figures.append(f"{short(record.macs)} MACs")
     name = f"{rank}. Trial {record.trial}"
+    drawn = blocks.drawing(block, f"block-{rank}", f"The block of trial {record.trial}")
     return element(
         "article",
         element("h3", name),
         element("div", ", ".join(figures), class_="soft"),
-        blocks.drawing(block, f"block-{rank}", f"The block of trial {record.trial}"),
+        element("div", drawn, class_="scroll", tabindex=0),
         folded("Network Structure Code", element("code", record.block)),
+        class_="broad" if blocks.width(block) > BROAD else "slim",
     )
 
 

@@ -82,10 +82,10 @@ path.type-4 { fill: var(--t4); } path.type-5 { fill: var(--t5); } path.type-6 { 
 .legend .ring { width: .7rem; height: .7rem; border: 2.5px solid; border-radius: 50%;
   background: none; vertical-align: -.05em; }
 .legend .spot { width: .6rem; border-radius: 50%; }
-.blocks { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(20rem, 100%), 1fr));
-  gap: 1rem; margin-top: .75rem; }
+.blocks { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: .75rem; }
 .blocks article { border: 1px solid var(--rule); border-radius: .5rem; padding: .8rem;
-  min-width: 0; }
+  min-width: 0; flex: 1 1 18rem; max-width: 100%; }
+.blocks .broad { flex-basis: 30rem; }
 .block { margin: .6rem auto; }
 .wire { fill: none; stroke: var(--soft); stroke-width: 1.6; }
 .box { stroke-width: 1.6; fill: var(--card); }
