@@ -1,6 +1,7 @@
 """The console script ``kubectl-blockqnn``, which kubectl runs as ``kubectl blockqnn``."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ PIPE_WIDTH = 160
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets another in its place.
+        sys.stdout.reconfigure(errors="replace")
     options = parser(all_commands()).parse_args(arguments)
     console = Console(highlight=False)
     if not console.is_terminal:

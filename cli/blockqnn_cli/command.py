@@ -1,6 +1,7 @@
 """What a command is, and what it is given."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,14 +44,17 @@ class Context:
         """The namespace that was named, else that of the kubeconfig's context."""
         return str(self.options.namespace or self.searches.cluster.namespace)
 
-    def search(self) -> SearchView:
+    def search(self, *, history_needed: bool = True) -> SearchView:
         """Return the search that the command line names.
+
+        Args:
+            history_needed: whether a history that cannot be read is an error.
 
         Raises:
             NotFound: when there is none of that name.
             CommandError: when the API server cannot be reached or refuses.
         """
-        return self.searches.get(self.namespace, self.options.name)
+        return self.searches.get(self.namespace, self.options.name, history_needed=history_needed)
 
     def write(self, text: str) -> None:
         """Write text for programs to the standard output, exactly as it is, and a line end."""
@@ -59,10 +63,17 @@ class Context:
 
 def find_search(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments by which a search is found."""
-    parser.add_argument("name", metavar="NAME", help="name of the BlockSearch")
+    parser.add_argument("name", metavar="NAME", type=_name, help="name of the BlockSearch")
     parser.add_argument("-n", "--namespace", help="default: that of the kubeconfig's context")
     parser.add_argument("--context", help="the context of the kubeconfig; default: the current one")
     parser.add_argument("--kubeconfig", help="default: KUBECONFIG, then ~/.kube/config")
+
+
+def _name(text: str) -> str:
+    """Refuse what can be no name: the API server would read it as something else."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a BlockSearch")
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blockqnn_cli.cluster import Cluster
-from blockqnn_cli.errors import CommandError, NotFound, NothingYet
+from blockqnn_cli.errors import CommandError, Forbidden, NotFound, NothingYet
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
 from blockqnn_operator.core.history import Shard, ShardWrite
 from blockqnn_operator.core.observation import SearchObject
 from blockqnn_operator.core.records import Header, TrialRecord, read_lines
+from blockqnn_operator.errors import HistoryUnreadable
 
 
 class Searches:
@@ -28,8 +29,14 @@ class Searches:
         self.cluster = Cluster(kubeconfig, context)
         self._known: dict[str, tuple[int, Header | None, tuple[TrialRecord, ...]]] = {}
 
-    def get(self, namespace: str, name: str) -> SearchView:
+    def get(self, namespace: str, name: str, *, history_needed: bool = True) -> SearchView:
         """Return a search with its history.
+
+        Args:
+            namespace: where it is.
+            name: what it is called.
+            history_needed: whether a history that cannot be read, or may not be, is an error; else
+                the search comes without one.
 
         Raises:
             NotFound: when there is none of that name.
@@ -38,7 +45,13 @@ class Searches:
         """
         body = self._object(namespace, name)
         uid = str(body["metadata"]["uid"])
-        header, records = self._history(namespace, name, uid, body.get("status", {}))
+        header: Header | None = None
+        records: tuple[TrialRecord, ...] = ()
+        try:
+            header, records = self._history(namespace, name, uid, body.get("status", {}))
+        except (Forbidden, HistoryUnreadable):
+            if history_needed:
+                raise
         return SearchView(
             namespace, name, uid, body.get("spec", {}), body.get("status", {}), header, records
         )

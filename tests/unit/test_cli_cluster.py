@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,14 @@ class Answering(BaseHTTPRequestHandler):
     """Gives every request the answer of the test."""
 
     answer: tuple[int, str] = (500, "")
+    by_kind: Mapping[str, Any] = {}
+    """What is answered to paths that hold a word; all others get the answer above."""
 
     def do_GET(self) -> None:
         status, body = self.answer
+        for word, found in self.by_kind.items():
+            if word in self.path:
+                status, body = 200, json.dumps(found)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -91,3 +96,46 @@ def test_an_unknown_context_is_one_line(kubeconfig, capsys) -> None:
     arguments = ["status", "birds", "--context", "none", "--kubeconfig", str(kubeconfig)]
     assert main(arguments) == ExitStatus.UNREACHABLE
     assert capsys.readouterr().err.count("\n") == 1
+
+
+SEARCH = {
+    "metadata": {"name": "birds", "uid": "1"},
+    "spec": {},
+    "status": {"phase": "Failed", "progress": "3/8", "conditions": [
+        {"type": "Failed", "status": "True", "reason": "HistoryUnreadable", "message": "Damaged."}
+    ]},
+}  # fmt: skip
+
+DAMAGED = {
+    "kind": "ConfigMapList",
+    "items": [
+        {
+            "metadata": {"name": "birds-history-0000", "resourceVersion": "1"},
+            "data": {"records.jsonl": "{}\n"},
+        }
+    ],
+}
+
+
+def test_the_status_of_a_search_with_a_damaged_history_is_shown(
+    kubeconfig, monkeypatch, capsys
+) -> None:
+    answers = {"blocksearches": SEARCH, "configmaps": DAMAGED}
+    monkeypatch.setattr(Answering, "by_kind", answers)
+    monkeypatch.setattr(Answering, "answer", (403, json.dumps({"message": "no right to events"})))
+    assert main(["status", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.OK
+    captured = capsys.readouterr()
+    assert "3/8 trials" in captured.out
+    assert "Failed (HistoryUnreadable): Damaged." in captured.out
+    assert main(["trials", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("error: A Header of the history is wrong")
+    assert error.count("\n") == 1
+
+
+def test_the_status_needs_no_right_to_the_history(kubeconfig, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(Answering, "by_kind", {"blocksearches": SEARCH})
+    monkeypatch.setattr(Answering, "answer", (403, json.dumps({"message": "no right"})))
+    assert main(["status", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.OK
+    assert main(["best", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.FORBIDDEN
+    assert "refuses this: no right." in capsys.readouterr().err

@@ -36,7 +36,7 @@ class OneSearch:
         self.cluster = self
         self.namespace = "lab"
 
-    def get(self, _namespace: str, _name: str) -> Any:
+    def get(self, _namespace: str, _name: str, **_options: bool) -> Any:
         return self.search
 
     def object(self, _namespace: str, _name: str) -> Any:
@@ -102,6 +102,14 @@ def test_what_is_not_there_yet_has_its_own_exit_status(cluster, capsys) -> None:
     for command in (["trials", "x"], ["best", "x"], ["history", "export", "x", "-"]):
         assert main(command) == ExitStatus.NOTHING_YET
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_can_be_no_name_is_refused_before_it_is_asked_for(capsys) -> None:
+    for name in ("", "a/b", "Birds", "-", "a b"):
+        with pytest.raises(SystemExit) as ended:
+            main(["status", "--", name])
+        assert ended.value.code == ExitStatus.USAGE
+        assert "cannot be the name of a BlockSearch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["-o", "parquet"], ["--top", "0"], ["--sort", "age"]])

@@ -173,7 +173,7 @@ def test_watching_as_json_is_refused(capsys) -> None:
 
 
 def test_ctrl_c_is_quiet(monkeypatch, capsys) -> None:
-    def interrupted(_self: object) -> None:
+    def interrupted(_self: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("blockqnn_cli.command.Context.search", interrupted)

@@ -28,14 +28,23 @@ def _run(context: Context) -> int:
             raise WrongUsage(
                 "--watch shows a picture, which is no JSON; leave one of --watch and -o json out."
             )
-        watch(context.console, context.search, picture=lambda search: _picture(context, search))
+        watch(
+            context.console,
+            lambda: _look(context),
+            picture=lambda search: _picture(context, search),
+        )
         return ExitStatus.OK
-    search = context.search()
+    search = _look(context)
     if context.options.output == "json":
         context.write(as_json(search, _events(context, search)))
     else:
         context.console.print(_picture(context, search))
     return ExitStatus.OK
+
+
+def _look(context: Context) -> SearchView:
+    # A damaged history is what somebody looks at the status for.
+    return context.search(history_needed=False)
 
 
 def _picture(context: Context, search: SearchView) -> RenderableType:
