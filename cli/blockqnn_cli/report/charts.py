@@ -122,7 +122,7 @@ def _stages(found: Sequence[Stage], plot: Plot) -> Iterator[Markup]:
             "rect", element("title", f"epsilon {stage.epsilon:g}"), class_=f"stage-{place % 2}",
             x=left, y=plot.y.end, width=right - left, height=plot.y.start - plot.y.end,
         )  # fmt: skip
-        name = f"{stage.epsilon:g}"
+        name = f"{stage.epsilon:.2g}"
         if right - left >= NARROWEST_LABEL:
             name = f"\N{GREEK SMALL LETTER EPSILON} {name}"
         if right - left >= NARROWEST_NUMBER:

@@ -84,8 +84,9 @@ def _figures(search: SearchView, cost: Cost, now: datetime) -> Markup:
     budget = search.spec.get("budget", {}).get("trials") or _budget(search)
     items.append(("Trials", f"{cost.trials:,}", f"of a budget of {budget:,}"))
     saved = cost.outcomes[Outcome.CACHED]
-    items.append(("Networks trained", f"{trained:,}", f"{count(saved, 'duplicate')} cost nothing"))
-    items.append(("GPU time", duration(cost.gpu_seconds), _saved(cost)))
+    shared = f"{count(saved, 'duplicate')} cost nothing" if saved else "no duplicates so far"
+    items.append(("Networks trained", f"{trained:,}", shared))
+    items.append(_spent(cost))
     if status.get("startTime"):
         items.append(_time(status, now))
     return tiles(items)
@@ -95,8 +96,11 @@ def _budget(search: SearchView) -> int:
     return int(search.started().settings["budget"]["trials"])
 
 
-def _saved(cost: Cost) -> str:
-    return f"{duration(cost.saved_seconds)} more without sharing" if cost.saved_seconds else ""
+def _spent(cost: Cost) -> tuple[str, str, str]:
+    saved = f"{duration(cost.saved_seconds)} more without sharing" if cost.saved_seconds else ""
+    if cost.gpu_seconds:
+        return "GPU time", duration(cost.gpu_seconds), saved
+    return "Time of all trainers", duration(sum(cost.seconds.values())), saved or "without GPUs"
 
 
 def _time(status: Mapping[str, Any], now: datetime) -> tuple[str, str, str]:
