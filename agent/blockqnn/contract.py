@@ -36,10 +36,16 @@ CURVE_LIMIT = 128
 
 
 class Validation(Model):
-    """How the images are held out that the reward is measured on."""
+    """Which images the reward is measured on."""
+
+    source: Literal["train", "test"]
+    """Where they come from: `train` holds some of the training images out; `test` takes the test
+    images and trains on all others, which is the literal reading of the papers, but leaves no image
+    that the search has not seen."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
-    """The share of the training images that is held out, by a seed that all trials share.
+    """The share of the training images that is held out with `source: train`, by a seed that all
+    trials share.
 
     The papers print 5:1 for training to test set and call the reward validation accuracy;
     0.1 of CIFAR's 50,000 is what MetaQNN holds out.
@@ -49,17 +55,30 @@ class Validation(Model):
 class DatasetSpec(Model):
     """The images that a trial trains on."""
 
-    name: Literal["digits", "npz", "cifar10", "cifar100"]
-    """`digits` (8x8 grey, ships with scikit-learn), `npz` (files of one's own), or CIFAR."""
+    name: Literal["digits", "npz", "cifar10", "cifar100", "svhn", "fashion_mnist", "imagefolder"]
+    """`digits` (8x8 grey, ships with scikit-learn), `npz` (arrays of one's own), `imagefolder`
+    (image files, a folder for each class), or the official files of the others."""
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     """Where the files are inside the trial's container; `digits` needs none.
 
     For `npz`: one file, or a directory whose `*.npz` files other than `test.npz` are read in the
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
+
+    For `imagefolder`: a directory with the class folders, or with the folders `train`, and `test`
+    or `val`, that hold them.
     """
 
+    image_size: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """The side of the square that images of `imagefolder` are brought to, in pixels: the shorter
+    side is resized to it, the middle is kept. Left out, all images must have one size."""
+
     validation: Validation
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Refuse a size where it would be ignored."""
+        if self.image_size is not None and self.name != "imagefolder":
+            raise ValueError("imageSize is for imagefolder; images of other datasets keep theirs")
 
 
 class NetworkSpec(Model):
@@ -268,6 +287,35 @@ class TrialResult(Model):
                 f"The trial result is {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
             )
         return text
+
+
+class PreparationResult(Model):
+    """What `blockqnn-train prepare` reports in its termination message."""
+
+    version: Literal[1] = SCHEMA_VERSION
+    prepared: bool
+    """Whether trials can read the images now."""
+    reason: Reason
+    """`Prepared`, or why not: `DatasetMissing`, `DatasetInvalid`, `VolumeUnusable`,
+    `DownloadFailed`, `Terminated`, `Error`."""
+    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)]
+    """One sentence for people: what there is, or what is wrong and what to do."""
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a result from JSON.
+
+        Raises:
+            InvalidMessage: naming the first field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidMessage(f"The result of the preparation {describe(error)}.") from None
+
+    def write(self) -> str:
+        """Write the result as compact JSON that :meth:`read` accepts."""
+        return self.model_dump_json()
 
 
 def describe(error: ValidationError) -> str:

@@ -68,7 +68,8 @@ _CVPR2018: Preset = {
         "restarts": {"maximum": 3, "factor": 0.4},
     },
     "dataset": {
-        "validation": {"fraction": 0.1},  # MetaQNN holds out 5,000 of CIFAR's 50,000
+        # MetaQNN holds out 5,000 of CIFAR's 50,000.
+        "validation": {"source": "train", "fraction": 0.1},
     },
 }
 

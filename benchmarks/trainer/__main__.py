@@ -37,7 +37,11 @@ def main() -> None:
     dataset = make_images(BUILD / "trainer" / "digits-16x16.npz")
     if options.data:
         dataset = DatasetSpec.model_validate(
-            {"name": "npz", "path": str(options.data), "validation": {"fraction": 0.1}}
+            {
+                "name": "npz",
+                "path": str(options.data),
+                "validation": {"source": "train", "fraction": 0.1},
+            }
         )
     trials = [
         make_trial(block, network, dataset, batch_size, seed=0)

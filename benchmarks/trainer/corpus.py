@@ -55,14 +55,16 @@ def make_images(path: Path) -> DatasetSpec:
     That is the size of image, and the number of images, of the table in the reference.
     """
     pixels, labels = read_images(
-        DatasetSpec.model_validate({"name": "digits", "path": "/", "validation": {"fraction": 0.2}})
+        DatasetSpec.model_validate(
+            {"name": "digits", "path": "/", "validation": {"source": "train", "fraction": 0.2}}
+        )
     )
     chosen = numpy.random.default_rng(SEED).permutation(len(labels))[:640]
     large = pixels[chosen].repeat(2, axis=1).repeat(2, axis=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     numpy.savez(path, x=large, y=labels[chosen])
     return DatasetSpec.model_validate(
-        {"name": "npz", "path": str(path), "validation": {"fraction": 0.2}}
+        {"name": "npz", "path": str(path), "validation": {"source": "train", "fraction": 0.2}}
     )
 
 

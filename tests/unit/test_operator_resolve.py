@@ -99,8 +99,8 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ({"dataset": {}}, "The spec is wrong at dataset.name: Field required."),
         (
             {"dataset": {"name": "mnist"}},
-            "The spec is wrong at dataset.name: Input should be 'digits', 'npz', 'cifar10' or "
-            "'cifar100'.",
+            "The spec is wrong at dataset.name: Input should be 'digits', 'npz', 'cifar10', "
+            "'cifar100', 'svhn', 'fashion_mnist' or 'imagefolder'.",
         ),
         (
             {"agent": {"batchSize": 0}},
@@ -159,7 +159,7 @@ def test_what_is_pinned_decides_what_a_result_means() -> None:
     resolved = resolve(make_spec(budget={"trials": 12}))
     pinned = pin(resolved)
     assert set(pinned) == {*PINNED_SECTIONS, "dataset", "budget"}
-    assert pinned["dataset"] == {"validation": {"fraction": 0.1}}
+    assert pinned["dataset"] == {"validation": {"source": "train", "fraction": 0.1}}
     assert pinned["budget"] == {"trials": 12}
 
 

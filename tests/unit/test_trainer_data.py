@@ -1,8 +1,5 @@
 """Reading images, refusing what cannot be used, and holding out the validation images."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import DatasetSpec
+from blockqnn.contract import DatasetSpec, Validation
 from blockqnn_trainer.data import Split, channel_statistics, load
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
 from blockqnn_trainer.sources import read_images
@@ -24,7 +21,7 @@ CIFAR100 = Path(__file__).parents[3] / "shared" / "data" / "cifar100"
 
 def dataset(name: str, path: Path | str = "/nowhere", fraction: float = 0.25) -> DatasetSpec:
     return DatasetSpec.model_validate(
-        {"name": name, "path": str(path), "validation": {"fraction": fraction}}
+        {"name": name, "path": str(path), "validation": {"source": "train", "fraction": fraction}}
     )
 
 
@@ -38,7 +35,7 @@ def labels(count: int, classes: int = 3) -> Any:
 
 
 def test_digits_are_scikit_learns_images() -> None:
-    images, digits = read_images(dataset("digits"))
+    images, digits = read_images(dataset("digits"), "train")
     assert images.shape == (1797, 8, 8, 1)
     assert images.dtype == numpy.uint8
     # The first row of the first digit, a zero, as scikit-learn documents it: 0 0 5 13 9 1 0 0 of 16
@@ -51,7 +48,7 @@ def test_digits_are_scikit_learns_images() -> None:
 def test_without_scikit_learn_the_digits_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(DatasetMissing, match=r"scikit-learn, which is not installed here"):
-        read_images(dataset("digits"))
+        read_images(dataset("digits"), "train")
 
 
 @settings(max_examples=40, deadline=None)
@@ -121,11 +118,11 @@ def test_an_npz_directory_is_read_in_order_without_its_test_images(tmp_path: Pat
     numpy.savez(tmp_path / "b.npz", x=images[20:], y=kinds[20:])
     numpy.savez_compressed(tmp_path / "a.npz", x=images[:20], y=kinds[:20].astype(numpy.int16))
     numpy.savez(tmp_path / "test.npz", x=images[:1], y=kinds[:1])
-    read, read_kinds = read_images(dataset("npz", tmp_path))
+    read, read_kinds = read_images(dataset("npz", tmp_path), "train")
     assert read.tolist() == images.tolist()
     assert read_kinds.tolist() == kinds.tolist()
     assert read_kinds.dtype == numpy.int64
-    alone, _ = read_images(dataset("npz", tmp_path / "b.npz"))
+    alone, _ = read_images(dataset("npz", tmp_path / "b.npz"), "train")
     assert alone.tolist() == images[20:].tolist()
 
 
@@ -187,7 +184,7 @@ def test_an_npz_file_that_is_no_dataset_is_refused(
     file = tmp_path / "images.npz"
     numpy.savez(file, **arrays())
     with pytest.raises(DatasetInvalid) as refused:
-        read_images(dataset("npz", file))
+        read_images(dataset("npz", file), "train")
     assert str(refused.value) == sentence.replace("FILE", str(file))
 
 
@@ -195,7 +192,7 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     file = tmp_path / "images.npz"
     numpy.savez(file, x=numpy.array([{}, {}]), y=labels(2))
     with pytest.raises(DatasetInvalid, match=r"cannot be read as an npz file: Object arrays"):
-        read_images(dataset("npz", file))
+        read_images(dataset("npz", file), "train")
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short"])
@@ -203,7 +200,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, content: bytes) ->
     file = tmp_path / "images.npz"
     file.write_bytes(content)
     with pytest.raises(DatasetInvalid) as refused:
-        read_images(dataset("npz", file))
+        read_images(dataset("npz", file), "train")
     assert str(refused.value).startswith(f"{file} cannot be read as an npz file: ")
 
 
@@ -211,14 +208,14 @@ def test_a_single_array_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "images.npy"
     numpy.save(file, pixels(9))
     with pytest.raises(DatasetInvalid, match=r"images\.npy is a single array; an npz file with"):
-        read_images(dataset("npz", file))
+        read_images(dataset("npz", file), "train")
 
 
 def test_images_of_two_sizes_are_refused(tmp_path: Path) -> None:
     numpy.savez(tmp_path / "a.npz", x=pixels(9), y=labels(9))
     numpy.savez(tmp_path / "b.npz", x=pixels(9, height=4), y=labels(9))
     with pytest.raises(DatasetInvalid) as refused:
-        read_images(dataset("npz", tmp_path))
+        read_images(dataset("npz", tmp_path), "train")
     assert str(refused.value) == (
         f"The images of {tmp_path / 'b.npz'} are 4x2x1 and those of {tmp_path / 'a.npz'} are "
         "3x2x1; all images of a dataset must have one size."
@@ -227,71 +224,49 @@ def test_images_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_a_missing_or_empty_place_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetMissing) as missing:
-        read_images(dataset("npz", tmp_path / "none"))
+        read_images(dataset("npz", tmp_path / "none"), "train")
     assert str(missing.value) == (
         f"There is no file or directory {tmp_path / 'none'}, which dataset.path names; is the "
         "volume with the dataset mounted there?"
     )
     numpy.savez(tmp_path / "test.npz", x=pixels(9), y=labels(9))
     with pytest.raises(DatasetMissing) as empty:
-        read_images(dataset("npz", tmp_path))
+        read_images(dataset("npz", tmp_path), "train")
     assert str(empty.value) == (
         f"The directory {tmp_path}, which dataset.path names, has no *.npz file to train on "
         "(test.npz is left for a final measurement)."
     )
 
 
-READ_CIFAR = """
-import hashlib, json, pickle, sys
-from pathlib import Path
-import numpy
-from torchvision.datasets import CIFAR10
-from blockqnn.contract import DatasetSpec
-from blockqnn_trainer.errors import DatasetMissing
-from blockqnn_trainer.sources import read_images
-
-root = Path(sys.argv[1])
-folder = root / CIFAR10.base_folder
-spec = DatasetSpec(name="cifar10", path=str(root), validation={"fraction": 0.5})
-try:
-    read_images(spec)
-except DatasetMissing as error:
-    print(error)
-
-def official(name, content):
-    (folder / name).write_bytes(pickle.dumps(content))
-    return name, hashlib.md5((folder / name).read_bytes()).hexdigest()
-
-folder.mkdir()
-planes = numpy.arange(2 * 3072).astype(numpy.uint8).reshape(2, 3072)
-# Two images in the form of the official files, with checksums of their own to be verified.
-CIFAR10.train_list = [official("data_batch_1", {"data": planes, "labels": [3, 1]})]
-CIFAR10.test_list = []
-name, checksum = official("batches.meta", {"label_names": ["plane", "car"]})
-CIFAR10.meta = {"filename": name, "key": "label_names", "md5": checksum}
-pixels, labels = read_images(spec)
-assert pixels.shape == (2, 32, 32, 3) and pixels.dtype == numpy.uint8
-assert pixels[1].tolist() == planes[1].reshape(3, 32, 32).transpose(1, 2, 0).tolist()
-assert labels.tolist() == [3, 1] and labels.dtype == numpy.int64
-"""
-
-
-def test_cifar_is_read_by_torchvision_from_the_official_files(tmp_path: Path) -> None:
-    # In a process of its own: torchvision imports torch's compiler, which others shall not meet.
-    completed = subprocess.run(
-        [sys.executable, "-c", READ_CIFAR, str(tmp_path)],
-        # Compiling all that torchvision imports takes 7 s; allowed to, Python does so once.
-        env={key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+def test_the_test_images_of_a_directory_are_read_for_the_literal_reading(tmp_path: Path) -> None:
+    numpy.savez(tmp_path / "a.npz", x=pixels(20), y=labels(20))
+    with pytest.raises(DatasetMissing) as missing:
+        read_images(dataset("npz", tmp_path), "test")
+    assert str(missing.value) == (
+        f"There is no file test.npz in {tmp_path}, which dataset.path names, to measure on; "
+        "add it, or set dataset.validation.source to train."
     )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stdout == (
-        f"The official files of cifar10 are not in {tmp_path / 'cifar-10-batches-py'}, or are "
-        "incomplete; dataset.path must name the directory that holds cifar-10-batches-py.\n"
+    numpy.savez(tmp_path / "test.npz", x=pixels(5), y=labels(5, classes=5))
+    spec = dataset("npz", tmp_path).model_copy(
+        update={"validation": Validation(source="test", fraction=0.5)}
     )
+    split = load(spec, 1, CPU)
+    # Nothing is held out; the training images alone decide how both are normalised.
+    assert split.training.pixels.numpy().tolist() == pixels(20).tolist()
+    assert split.validation.labels.tolist() == [0, 1, 2, 3, 4]
+    assert split.classes == 5
+    assert split.validation.mean.equal(split.training.mean)
+    numpy.savez(tmp_path / "test.npz", x=pixels(5, height=4), y=labels(5))
+    with pytest.raises(DatasetInvalid) as refused:
+        load(spec, 1, CPU)
+    assert str(refused.value) == (
+        "The images to train on are 3x2x1, the test images are 4x2x1; all must have one size."
+    )
+
+
+def test_digits_have_no_test_images() -> None:
+    with pytest.raises(DatasetMissing, match=r"^The digits images have no test images; set"):
+        read_images(dataset("digits"), "test")
 
 
 @pytest.mark.skipif(not CIFAR100.is_dir(), reason=f"there is no CIFAR-100 in {CIFAR100}")

@@ -58,7 +58,7 @@ class Failing(Repeating):
 @pytest.fixture(scope="module")
 def digits() -> Split:
     spec = DatasetSpec.model_validate(
-        {"name": "digits", "path": "/none", "validation": {"fraction": 0.2}}
+        {"name": "digits", "path": "/none", "validation": {"source": "train", "fraction": 0.2}}
     )
     return load(spec, 1, CPU)
 

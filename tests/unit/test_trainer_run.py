@@ -38,7 +38,11 @@ def specification(**changes: Any) -> dict[str, Any]:
         "seed": 1,
         "splitSeed": 2,
         "network": {"filters": [4, 8], "repeats": 1, "outputProjection": True},
-        "dataset": {"name": "digits", "path": "/data", "validation": {"fraction": 0.2}},
+        "dataset": {
+            "name": "digits",
+            "path": "/data",
+            "validation": {"source": "train", "fraction": 0.2},
+        },
         "training": {
             "epochs": 2,
             "batchSize": 64,
@@ -152,7 +156,7 @@ def test_what_is_no_trial_is_refused_in_a_sentence(
             "the dataset mounted there?",
         ),
         (
-            {"dataset__validation": {"fraction": 0.0001}},
+            {"dataset__validation": {"source": "train", "fraction": 0.0001}},
             "DatasetInvalid",
             "Of 1797 images, dataset.validation.fraction 0.0001 leaves 1797 to train on and holds "
             "0 out; at least 2 and 1 are needed.",
@@ -212,7 +216,7 @@ def test_a_block_that_never_learns_is_infeasible(message: Path, tmp_path: Path) 
         specification(
             dataset__name="npz",
             dataset__path=str(file),
-            dataset__validation={"fraction": 0.25},
+            dataset__validation={"source": "train", "fraction": 0.25},
             training__batchSize=4,
         ),
     )

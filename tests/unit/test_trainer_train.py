@@ -63,7 +63,7 @@ def training(epochs: int = 3, batch_size: int = 64, **optimizer: float) -> Train
 @pytest.fixture(scope="module")
 def digits() -> Split:
     spec = DatasetSpec.model_validate(
-        {"name": "digits", "path": "/none", "validation": {"fraction": 0.2}}
+        {"name": "digits", "path": "/none", "validation": {"source": "train", "fraction": 0.2}}
     )
     return load(spec, 1, CPU)
 

@@ -1,4 +1,4 @@
-"""The command ``blockqnn-train``: runs a trial, or describes the network of a block."""
+"""The command ``blockqnn-train``: prepares images, runs a trial, describes a block's network."""
 
 import argparse
 import os
@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pydantic import ValidationError
+
+from blockqnn.contract import DatasetSpec, Validation
+from blockqnn.contract import describe as describe_error
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.run import EXIT_INPUT, EXIT_VERDICT, TrialProcess
 
 _DESCRIPTION = "Trains the network of a block and reports its validation accuracy."
 _EPILOG = """\
-exit status of run:
-  0      a verdict about the block, Succeeded or Infeasible
+exit status of run and prepare:
+  0      a verdict about the block, Succeeded or Infeasible; images that are ready
   1      an unexpected error; trying again may help
   2      an input that stays wrong however often it is tried
   128+n  ended by signal n
@@ -23,7 +27,8 @@ exit status of run:
 def main() -> NoReturn:
     """Run the command line and end the process."""
     options = parse(sys.argv[1:])
-    status = _run(options) if options.command == "run" else describe_command(options)
+    commands = {"run": _run, "prepare": prepare_command, "describe": describe_command}
+    status = commands[options.command](options)
     sys.stdout.flush()
     sys.stderr.flush()
     # Taking the interpreter and torch apart again takes time and changes nothing.
@@ -41,6 +46,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the trial that BLOCKQNN_TRIAL specifies")
     run.add_argument("--trial", type=Path, help="a file with the specification, as JSON")
+    prepare = commands.add_parser("prepare", help="fetch, verify and decode images for all trials")
+    prepare.add_argument("name", help="as dataset.name: cifar10, imagefolder, ...")
+    prepare.add_argument("path", help="as dataset.path: the directory of the volume")
+    prepare.add_argument("--image-size", type=int, help="as dataset.imageSize, for imagefolder")
     describe = commands.add_parser("describe", help="show the network of a block and what it costs")
     describe.add_argument("block", help="the Network Structure Code: (1,1,3,0,0)(2,7,0,0,0)")
     describe.add_argument("--filters", type=int, nargs="+", default=[32, 64, 128])
@@ -59,6 +68,25 @@ def _run(options: argparse.Namespace) -> int:
     process = TrialProcess(os.environ, options.trial)
     process.take_over()
     return process.run()
+
+
+def prepare_command(options: argparse.Namespace) -> int:
+    """Prepare a dataset; return the exit status."""
+    try:
+        dataset = DatasetSpec(
+            name=options.name,
+            path=options.path,
+            image_size=options.image_size,
+            # Decides nothing here: all images are prepared.
+            validation=Validation(source="train", fraction=0.5),
+        )
+    except ValidationError as error:
+        print(f"The dataset {describe_error(error)}.", file=sys.stderr)
+        return EXIT_INPUT
+    # Imported here because it imports what decodes images, which `run` does without.
+    from blockqnn_trainer.prepare_run import run_prepare
+
+    return run_prepare(dataset, os.environ)
 
 
 def describe_command(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blockqnn.contract import DatasetSpec
+from blockqnn_trainer.arrays import Arrays, size_text
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.sources import read_images
 
@@ -98,35 +99,59 @@ class Split:
             )
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         validation, training = order[:held_out].numpy(), order[held_out:].numpy()
-        kept = pixels[training]
-        mean, deviation = (
-            torch.from_numpy(statistic).to(device) for statistic in channel_statistics(kept)
+        return cls.of(
+            (pixels[training], labels[training]), (pixels[validation], labels[validation]), device
         )
 
-        def part(chosen: NDArray[numpy.uint8], kinds: NDArray[numpy.int64]) -> Images:
+    @classmethod
+    def of(cls, training: Arrays, validation: Arrays, device: torch.device) -> Self:
+        """Move images to a device, with what normalises them.
+
+        Args:
+            training: the images to train on, whose channels give mean and deviation.
+            validation: the images to measure the reward on.
+            device: where the images shall be.
+
+        Raises:
+            DatasetInvalid: when the two have images of different sizes, or there are too few.
+        """
+        if len(training[0]) < 2:
+            raise DatasetInvalid("There is 1 image to train on; at least 2 are needed.")
+        sizes = [size_text(part[0].shape[1:]) for part in (training, validation)]
+        if sizes[0] != sizes[1]:
+            raise DatasetInvalid(
+                f"The images to train on are {sizes[0]}, the test images are {sizes[1]}; "
+                "all must have one size."
+            )
+        mean, deviation = (
+            torch.from_numpy(statistic).to(device) for statistic in channel_statistics(training[0])
+        )
+
+        def part(arrays: Arrays) -> Images:
+            # Prepared images are mapped read-only, which torch's tensors cannot be.
+            pixels, labels = (numpy.require(array, requirements="W") for array in arrays)
             return Images(
-                torch.from_numpy(chosen).to(device),
-                torch.from_numpy(kinds).to(device),
+                torch.from_numpy(pixels).to(device),
+                torch.from_numpy(labels).to(device),
                 mean,
                 deviation,
             )
 
-        return cls(
-            part(kept, labels[training]),
-            part(pixels[validation], labels[validation]),
-            int(labels.max()) + 1,
-        )
+        classes = 1 + max(int(labels.max()) for _, labels in (training, validation))
+        return cls(part(training), part(validation), classes)
 
 
 def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:
-    """Read a dataset and hold out its validation images.
+    """Read a dataset and hold out its validation images, or take its test images for that.
 
     Raises:
         DatasetMissing: when it is not where `dataset.path` says.
         DatasetInvalid: when it cannot be used.
     """
-    pixels, labels = read_images(dataset)
-    return Split.make(pixels, labels, dataset.validation.fraction, split_seed, device)
+    training = read_images(dataset, "train")
+    if dataset.validation.source == "test":
+        return Split.of(training, read_images(dataset, "test"), device)
+    return Split.make(*training, dataset.validation.fraction, split_seed, device)
 
 
 _CHUNK = 64

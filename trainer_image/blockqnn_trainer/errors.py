@@ -8,7 +8,9 @@
         │   ├── InvalidTrial      settings of the process that cannot be read
         │   ├── NetworkInvalid    a network that these images do not allow
         │   ├── DatasetMissing    images that are not where they should be
-        │   └── DatasetInvalid    images that are there and cannot be used
+        │   ├── DatasetInvalid    images that are there and cannot be used
+        │   └── VolumeUnusable    a volume that prepared images cannot be written to
+        ├── DownloadFailed      images that could not be fetched: exit status 1, try again
         └── Infeasible          the block's own fault: exit status 0, the floor reward
             ├── OutOfMemory       the network does not fit into the memory
             ├── NotFinite         its loss became infinite or not a number
@@ -47,6 +49,14 @@ class DatasetMissing(InvalidInput):
 
 class DatasetInvalid(InvalidInput):
     """A dataset that is there and cannot be used."""
+
+
+class VolumeUnusable(InvalidInput):
+    """A volume that prepared images cannot be written to."""
+
+
+class DownloadFailed(TrainerError):
+    """Images that could not be fetched; another attempt may succeed."""
 
 
 class Infeasible(TrainerError):

@@ -79,13 +79,13 @@ class Progress:
             block_hash=self.block_hash,
             outcome=outcome,
             reason=reason,
-            message=_shorten(message, MESSAGE_LIMIT),
+            message=shorten(message, MESSAGE_LIMIT),
             accuracy=accuracy,
             curve=thin(self.curve, CURVE_LIMIT),
             parameters=self.parameters,
             macs=self.macs,
             restarts=self.restarts,
-            device=_shorten(self.device, 64),  # the contract's limit
+            device=shorten(self.device, 64),  # the contract's limit
             seconds=self.seconds(),
         )
 
@@ -112,10 +112,11 @@ def encode(result: TrialResult) -> str:
 def _halve(result: TrialResult) -> TrialResult:
     if len(result.curve) > 1:
         return result.model_copy(update={"curve": thin(result.curve, len(result.curve) // 2)})
-    return result.model_copy(update={"message": _shorten(result.message, len(result.message) // 2)})
+    return result.model_copy(update={"message": shorten(result.message, len(result.message) // 2)})
 
 
-def _shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
+    """Cut a text to a number of characters, the last of which then is an ellipsis."""
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"
 
 

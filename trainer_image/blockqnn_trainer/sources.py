@@ -1,54 +1,72 @@
-"""Where images come from: scikit-learn's digits, npz files, CIFAR's official files.
+"""Where images come from: what was prepared, official files, a folder of images, npz files, digits.
 
-Each source gives uint8 pixels, N x height x width x channels, and int64 labels, N, from 0: all
-images that may be trained on. A test set is never read here.
+Each source gives uint8 pixels, N x height x width x channels, and int64 labels, N, from 0.
 """
 
 import gzip
 import importlib.util
-import os
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy
-from numpy.typing import NDArray
 
 from blockqnn.contract import DatasetSpec
-from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
+from blockqnn_trainer.arrays import Arrays, Part, Source, check_classes
+from blockqnn_trainer.errors import DatasetMissing
+from blockqnn_trainer.npz import read_npz
+from blockqnn_trainer.official import read_official
+from blockqnn_trainer.prepared import read_prepared
 
-Arrays = tuple[NDArray[numpy.uint8], NDArray[numpy.int64]]
-
-TEST_FILE = "test.npz"
-"""The file of an npz directory that is left for a final measurement."""
-
-_MOST_CLASSES = 100_000  # more than ImageNet-21k's 21,841: larger numbers are no class indices
 _DIGITS_BRIGHTEST = 16
 
 
-def read_images(dataset: DatasetSpec) -> Arrays:
-    """Read all images that a dataset has for training.
+def read_images(dataset: DatasetSpec, part: Part) -> Arrays:
+    """Read the images that a dataset has for training, or those it sets apart.
+
+    What ``blockqnn-train prepare`` left is read in preference to what it was made from.
 
     Raises:
-        DatasetMissing: when it is not where `dataset.path` says, or not installed.
+        DatasetMissing: when it is not where `dataset.path` says, or not installed, or has no such
+            part.
         DatasetInvalid: when it cannot be used; the sentence names the file and what is wrong.
+    """
+    prepared = read_prepared(dataset, part)
+    return prepared if prepared is not None else open_source(dataset, part).collect()
+
+
+def open_source(dataset: DatasetSpec, part: Part) -> Source:
+    """Open the images as they come, without regard to what was prepared.
+
+    Raises:
+        DatasetMissing: as :func:`read_images`.
+        DatasetInvalid: as :func:`read_images`.
     """
     match dataset.name:
         case "digits":
-            return _read_digits()
+            return Source.of(_read_digits(part))
         case "npz":
-            return _read_npz(Path(dataset.path))
-        case "cifar10" | "cifar100":
-            return _read_cifar(dataset.name, dataset.path)
+            return Source.of(read_npz(Path(dataset.path), part))
+        case "imagefolder":
+            # Imported here because of the library that decodes images.
+            from blockqnn_trainer.image_folder import ImageFolder
+
+            return ImageFolder(Path(dataset.path), part, dataset.image_size).source()
+        case _:
+            pixels, labels = read_official(dataset.name, Path(dataset.path), part)
+            if part == "train":
+                check_classes(dataset.name, labels)
+            return Source.of((pixels, labels))
 
 
-def _read_digits() -> Arrays:
+def _read_digits(part: Part) -> Arrays:
     """Read the 1,797 grey images of 8x8 pixels that scikit-learn ships.
 
     Its data file is read without importing it: the import takes longer (0.9 s, compiled bytecode,
     warm) than reading these images and training a small network on them for an epoch.
     """
+    if part == "test":
+        raise DatasetMissing(
+            "The digits images have no test images; set dataset.validation.source to train."
+        )
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise DatasetMissing(
@@ -65,124 +83,3 @@ def _read_digits() -> Arrays:
         ) from None
     pixels = numpy.rint(rows[:, :64] * (255 / _DIGITS_BRIGHTEST)).astype(numpy.uint8)
     return pixels.reshape(-1, 8, 8, 1), numpy.ascontiguousarray(rows[:, 64])
-
-
-def _read_npz(path: Path) -> Arrays:
-    files = _npz_files(path)
-    parts = [_read_npz_file(file) for file in files]
-    first = parts[0][0].shape[1:]
-    for file, (pixels, _) in zip(files, parts, strict=True):
-        if pixels.shape[1:] != first:
-            raise DatasetInvalid(
-                f"The images of {file} are {_size(pixels.shape[1:])} and those of {files[0]} are "
-                f"{_size(first)}; all images of a dataset must have one size."
-            )
-    if len(parts) == 1:
-        pixels, labels = parts[0]
-    else:
-        pixels = numpy.concatenate([part[0] for part in parts])
-        labels = numpy.concatenate([part[1] for part in parts])
-    _check_classes(path, labels)
-    return pixels, labels
-
-
-def _npz_files(path: Path) -> list[Path]:
-    """One file, or those of a directory in the order of their names, without the test images."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DatasetMissing(
-            f"There is no file or directory {path}, which dataset.path names; "
-            "is the volume with the dataset mounted there?"
-        )
-    files = sorted(file for file in path.glob("*.npz") if file.name != TEST_FILE)
-    if not files:
-        raise DatasetMissing(
-            f"The directory {path}, which dataset.path names, has no *.npz file to train on "
-            f"({TEST_FILE} is left for a final measurement)."
-        )
-    return files
-
-
-def _read_npz_file(path: Path) -> Arrays:
-    try:
-        # Opened here, because numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as stream:
-            file = numpy.load(stream, allow_pickle=False)
-            if not isinstance(file, numpy.lib.npyio.NpzFile):
-                raise DatasetInvalid(
-                    f"{path} is a single array; an npz file with the arrays x and y is needed."
-                )
-            x, y = _member(path, file, "x"), _member(path, file, "y")
-    except PermissionError:
-        raise DatasetInvalid(
-            f"{path} may not be read by this process, whose user id is {os.getuid()}."
-        ) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetInvalid(f"{path} cannot be read as an npz file: {error}.") from None
-    _check_arrays(path, x, y)
-    return x, y.astype(numpy.int64)
-
-
-def _member(path: Path, file: numpy.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
-    if key not in file.files:
-        found = ", ".join(file.files) or "none"
-        raise DatasetInvalid(f"{path} has no array {key}; its arrays: {found}.")
-    array: NDArray[Any] = file[key]
-    return array
-
-
-def _check_arrays(path: Path, x: NDArray[Any], y: NDArray[Any]) -> None:
-    if x.dtype != numpy.uint8 or x.ndim != 4:
-        raise DatasetInvalid(
-            f"x of {path} is {x.dtype} of shape {x.shape}; it must be uint8 of shape "
-            "(images, height, width, channels)."
-        )
-    if y.dtype.kind not in "iu" or y.ndim != 1:
-        raise DatasetInvalid(
-            f"y of {path} is {y.dtype} of shape {y.shape}; it must be whole numbers of shape "
-            "(images,)."
-        )
-    if len(x) != len(y):
-        raise DatasetInvalid(f"{path} has {len(x)} images in x and {len(y)} labels in y.")
-    if x.size == 0:
-        raise DatasetInvalid(f"x of {path} is empty: its shape is {x.shape}.")
-    lowest, highest = int(y.min()), int(y.max())
-    if lowest < 0 or highest >= _MOST_CLASSES:
-        raise DatasetInvalid(
-            f"The labels y of {path} run from {lowest} to {highest}; classes are numbered from 0 "
-            f"to at most {_MOST_CLASSES - 1}."
-        )
-
-
-def _check_classes(path: Path, labels: NDArray[numpy.int64]) -> None:
-    # A part of a dataset may lack a class in the middle; one class leaves nothing to learn.
-    if labels.min() == labels.max():
-        raise DatasetInvalid(
-            f"All {len(labels)} images of {path} have the label {labels[0]}; "
-            "at least two classes are needed."
-        )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(str(length) for length in shape)
-
-
-def _read_cifar(name: Literal["cifar10", "cifar100"], root: str) -> Arrays:
-    """Read the official training files with torchvision, which verifies their checksums."""
-    # Imported here because it takes long and no other dataset needs it.
-    from torchvision.datasets import (  # type: ignore[import-untyped]
-        CIFAR10,
-        CIFAR100,
-    )
-
-    dataset_class = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
-    try:
-        dataset = dataset_class(root, train=True, download=False)
-    except RuntimeError:
-        raise DatasetMissing(
-            f"The official files of {name} are not in {Path(root) / dataset_class.base_folder}, or "
-            "are incomplete; dataset.path must name the directory that holds "
-            f"{dataset_class.base_folder}."
-        ) from None
-    return dataset.data, numpy.asarray(dataset.targets, dtype=numpy.int64)
