@@ -21,6 +21,9 @@ from .layout import DIRECTORY_VARIABLE, ClusterDirectory
 from .locks import holder
 from .supervisor import Description
 
+RESTING = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+"""The components that can be stopped and started again while the cluster goes on."""
+
 STOP_WITHIN = 30.0
 """Seconds for a cluster to end after it was asked to; about one is usual."""
 
@@ -183,6 +186,27 @@ class DevCluster:
         if check and done.returncode != 0:
             raise DevClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
+
+    def rest(self, component: str) -> None:
+        """Kill a part of the control plane and keep it down until `resume`; its data stays.
+
+        Raises `DevClusterError` where the cluster has no such component, or does not obey.
+        """
+        if component not in RESTING:
+            raise DevClusterError(
+                f"{component!r} cannot be stopped alone; what can: {', '.join(RESTING)}"
+            )
+        asked = self._layout.resting / component
+        asked.touch()
+        deadline = time.monotonic() + STOP_WITHIN
+        while not asked.read_bytes():
+            if time.monotonic() > deadline:
+                raise DevClusterError(f"{component} did not stop within {STOP_WITHIN:.0f} s")
+            time.sleep(0.05)
+
+    def resume(self, component: str) -> None:
+        """Start a part of the control plane again; it takes a moment until it is ready."""
+        (self._layout.resting / component).unlink(missing_ok=True)
 
     def stop(self) -> None:
         """End the cluster and return when nothing is left of it."""

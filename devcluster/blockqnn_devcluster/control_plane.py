@@ -38,6 +38,7 @@ class Component:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    command: list[str]
 
     def last_lines(self) -> str:
         """Return the end of its log."""
@@ -62,6 +63,7 @@ class Components:
         self._family = family
         self._directory = directory
         self.running: list[Component] = []
+        self._resting: dict[str, Component] = {}
 
     def start(
         self,
@@ -80,7 +82,7 @@ class Components:
                 directory=self._directory.path,
                 handed=handed,
             )
-        component = Component(name, process, log)
+        component = Component(name, process, log, command)
         self.running.append(component)
         return component
 
@@ -107,6 +109,17 @@ class Components:
         self._family.forget(component.process)
         self.running.remove(component)
 
+    def rest_as_asked(self) -> None:
+        """Kill the parts that are asked to rest, and start again those that no longer are."""
+        asked = {file.name: file for file in self._directory.resting.glob("*")}
+        for component in self.running[:]:
+            if component.name in asked:
+                self.drop(component)
+                self._resting[component.name] = component
+                write_private(asked[component.name], b"at rest\n")
+        for name in self._resting.keys() - asked.keys():
+            self.start(name, self._resting.pop(name).command)
+
     def kill(self) -> None:
         """Kill everything at once, the latest first."""
         for component in reversed(self.running[:]):
@@ -118,7 +131,7 @@ def prepare(directory: ClusterDirectory) -> None:
     shutil.rmtree(directory.path, ignore_errors=True)
     for folder in (
         directory.path, directory.certificates, directory.users, directory.logs,
-        directory.logs / "pods",
+        directory.logs / "pods", directory.resting,
     ):  # fmt: skip
         folder.mkdir(mode=0o700, parents=True)
     create_certificates(directory)

@@ -84,6 +84,11 @@ class ClusterDirectory:
         return self.path / "logs"
 
     @property
+    def resting(self) -> Path:
+        """One file for each component that somebody asked to rest; it holds text once it does."""
+        return self.path / "resting"
+
+    @property
     def kubectl_cache(self) -> Path:
         """Discovery cache of kubectl: kept here because ports are used again by other clusters."""
         return self.path / "kubectl-cache"

@@ -207,6 +207,7 @@ def _watch(
         if readable or (lifeline and os.getppid() != parent):
             raise Stopped
         components.check_guarded()
+        components.rest_as_asked()
         for component in components.running[:]:
             status = component.process.poll()
             if status is None:

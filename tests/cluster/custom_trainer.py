@@ -8,13 +8,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 
 
-def main() -> int:
-    trial = json.loads(os.environ["BLOCKQNN_TRIAL"])
+def result_of(trial: dict[str, Any]) -> dict[str, Any]:
+    """The result of a trial, given its specification."""
     digest = canonical_hash(Block.parse(trial["block"]))
     share = int(digest[:8], 16) / 0xFFFFFFFF
     result = {
@@ -29,6 +30,11 @@ def main() -> int:
     if share < 0.1:
         result |= {"outcome": "Infeasible", "reason": "NeverLearned", "message": "It is too weak."}
         del result["accuracy"]
+    return result
+
+
+def main() -> int:
+    result = result_of(json.loads(os.environ["BLOCKQNN_TRIAL"]))
     Path(os.environ["TERMINATION_MESSAGE_PATH"]).write_text(json.dumps(result))
     return 0
 

@@ -173,6 +173,11 @@ class Searching:
 @pytest.fixture(scope="session")
 def installed(cluster: DevCluster) -> DevCluster:
     """A cluster that knows the BlockSearch resource and the operator's rights."""
+    return install(cluster)
+
+
+def install(cluster: DevCluster) -> DevCluster:
+    """Define the BlockSearch resource in a cluster, and give the operator's user its rights."""
     # Parallel workers of one run do this at the same time; a server-side apply does not mind.
     apply = ("apply", "--server-side", "--force-conflicts")
     cluster.kubectl(*apply, "-f", str(ROOT / "crds"), "-f", str(ROOT / "operator" / "role.yaml"))

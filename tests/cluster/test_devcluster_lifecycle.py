@@ -17,6 +17,7 @@ import pytest
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.build import programs_directory
+from blockqnn_devcluster.errors import DevClusterError
 from blockqnn_devcluster.layout import DIRECTORY_VARIABLE, ClusterDirectory
 
 Eventually = Callable[..., Any]
@@ -261,3 +262,18 @@ def test_a_component_that_dies_at_start_is_named_with_the_end_of_its_log(
     assert "and it is broken" in done.stderr
     assert "Traceback" not in done.stderr
     assert not ClusterDirectory.named(name).path.exists()
+
+
+def test_a_part_of_the_control_plane_rests_when_asked_and_comes_back_with_its_data(
+    name: str, eventually: Eventually
+) -> None:
+    with DevCluster.start(name, node=False) as cluster:
+        cluster.kubectl("create", "namespace", "kept")
+        for component in ("kube-apiserver", "etcd"):
+            cluster.rest(component)
+            asked = ("get", "namespace", "kept", "--request-timeout=2s")
+            assert cluster.kubectl(*asked, check=False).returncode != 0
+            cluster.resume(component)
+            eventually(lambda: cluster.kubectl(*asked, check=False).returncode == 0)  # noqa: B023
+        with pytest.raises(DevClusterError, match="'kubelet' cannot be stopped alone"):
+            cluster.rest("kubelet")

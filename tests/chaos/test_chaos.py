@@ -1,0 +1,53 @@
+"""A search of several hundred trials while everything around it fails at random.
+
+Run it alone, by ``python -m pytest tests/chaos``: it takes the better part of an hour on two cores,
+and a cluster of its own. CHAOS_TRIALS and CHAOS_SEED change the search and its faults.
+"""
+
+import os
+import uuid
+
+import pytest
+from chaos import Chaos, comparable, undisturbed
+from searching import CUSTOM_TRAINER, search_manifest
+
+from blockqnn_devcluster import DevCluster
+
+TRIALS = int(os.environ.get("CHAOS_TRIALS", "600"))
+SEED = int(os.environ.get("CHAOS_SEED", "1"))
+
+SEARCH = search_manifest(
+    **CUSTOM_TRAINER,
+    budget={"trials": TRIALS},
+    space={"maxLayers": 8},
+    agent={"batchSize": 20, "pipelining": 1},
+    parallelism=4,
+    failurePolicy={"retries": 20},
+)
+
+FAULTS = {
+    "kill_operator": 8,
+    "kill_both_operators": 2,
+    "delete_pod": 8,
+    "delete_any_pod": 1,
+    "delete_job": 8,
+    "stop_api_server": 1,
+    "stop_etcd": 1,
+}
+"""How often each strikes. Any Pod is rare: of one that has ended, the result is lost with it, and
+its Job is waited for a minute before another attempt."""
+
+SECONDS_PER_TRIAL = 12.0
+"""Several times what a trial takes with a fault each second on two cores."""
+
+
+@pytest.mark.timeout(TRIALS * SECONDS_PER_TRIAL + 600)
+def test_nothing_is_lost_and_nothing_is_counted_twice(tmp_path, capsys):
+    with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
+        chaos = Chaos(cluster, tmp_path, SEED)
+        chaos.run(SEARCH, FAULTS, within=TRIALS * SECONDS_PER_TRIAL)
+        records = chaos.searching.records()
+    with capsys.disabled():
+        told = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))
+        print(f"\n{len(records)} trials, {sum(chaos.faults.values())} faults ({told})")
+    assert comparable(records) == undisturbed(SEARCH)

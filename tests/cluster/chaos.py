@@ -1,0 +1,164 @@
+"""A search while everything around it fails at random, and what its history must be.
+
+Two operators serve the same namespace. They are killed, the API server and etcd are taken away,
+Pods and Jobs are deleted. The faults follow from a seed; when they strike depends on the machine.
+"""
+
+import json
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from custom_trainer import result_of
+from searching import OPERATOR_USER, Operator, Searching, install
+
+from blockqnn.contract import TRIAL_VARIABLE
+from blockqnn_devcluster import DevCluster
+from blockqnn_operator.api import names
+from blockqnn_operator.api.resolve import pin, resolve
+from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.manifests import trial_job
+from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob
+from blockqnn_operator.core.planning import plan
+from blockqnn_operator.core.records import Header, TrialRecord
+from blockqnn_operator.core.state import SearchState
+
+UNTOLD = {"seconds", "attempt"}
+"""What may differ between a disturbed and an undisturbed run: timings and attempts."""
+
+
+def undisturbed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of a search in which nothing goes wrong, without a cluster."""
+    search = SearchObject.read(
+        {
+            **manifest,
+            "metadata": {
+                "name": manifest["metadata"]["name"],
+                "namespace": "nowhere",
+                "uid": "none",
+                "creationTimestamp": "2024-05-01T12:00:00Z",
+            },
+        }
+    )
+    settings = resolve(search.spec)
+    header = Header(
+        operator_version="0", search_uid="none", seed=settings.seed, settings=pin(settings)
+    )
+    state = SearchState.recover(header, settings, [Shard(0, "", "0")], ())
+    jobs: dict[int, TrialJob] = {}
+    while len(state.archive) < settings.budget.trials:
+        decided = plan(Observed(search, tuple(jobs.values()), (), search.created_at), state)
+        state.extend(decided.archive)
+        for trial in decided.create:
+            body = trial_job(search, settings, trial.proposal)
+            (container,) = body["spec"]["template"]["spec"]["containers"]
+            (told,) = [v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE]
+            result = json.dumps(result_of(json.loads(told)))
+            body["metadata"]["annotations"][names.RESULT_ANNOTATION] = result
+            job = TrialJob.read(body)
+            assert job is not None
+            jobs[trial.number] = job
+        jobs = {number: job for number, job in jobs.items() if number >= len(state.archive)}
+    return comparable(state.archive.records)
+
+
+def comparable(records: list[TrialRecord]) -> list[dict[str, Any]]:
+    return [record.model_dump(exclude=UNTOLD) for record in records]
+
+
+@dataclass
+class Chaos:
+    """A search under faults, in a cluster of its own."""
+
+    cluster: DevCluster
+    folder: Path
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        install(self.cluster)
+        self.cluster.kubectl("create", "namespace", "chaos")
+        kubeconfig = self.cluster.kubeconfig_for(OPERATOR_USER)
+        self._operators = [
+            Operator(kubeconfig, "chaos", self.folder / f"operator-{number}.log")
+            for number in range(2)
+        ]
+        self.searching = Searching(self.cluster, "chaos", self._operators[0])
+
+    def run(self, manifest: dict[str, Any], faults: dict[str, int], within: float) -> None:
+        """Bring a search to its end, with faults of some kinds, weighted, until then."""
+        self.searching.apply(manifest)
+        for operator in self._operators:
+            operator.start()
+        deadline = time.monotonic() + within
+        strikes: list[Callable[[], None]] = [getattr(self, f"_{name}") for name in faults]
+        weights = list(faults.values())
+        try:
+            while not self._is_over():
+                assert time.monotonic() < deadline, f"not over after {within} s: {self._status()}"
+                (strike,) = self._random.choices(strikes, weights)
+                strike()
+                time.sleep(self._random.uniform(0.1, 1.0))
+        finally:
+            for operator in self._operators:
+                operator.kill()
+
+    def _kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        timeout = "--request-timeout=5s"
+        return self.cluster.kubectl("-n", "chaos", timeout, *arguments, check=False)
+
+    def _status(self) -> str:
+        return self._kubectl("get", "bs", "search", "-o", "jsonpath={.status}").stdout
+
+    def _is_over(self) -> bool:
+        phase = self._kubectl("get", "bs", "search", "-o", "jsonpath={.status.phase}").stdout
+        assert phase != "Failed", self._status()
+        return phase == "Complete"
+
+    def _kill_operator(self) -> None:
+        operator = self._random.choice(self._operators)
+        operator.kill()
+        self.faults["operator killed"] += 1
+        operator.start()
+
+    def _kill_both_operators(self) -> None:
+        for operator in self._operators:
+            operator.kill()
+            self.faults["operator killed"] += 1
+        time.sleep(self._random.uniform(0.0, 2.0))
+        for operator in self._operators:
+            operator.start()
+
+    def _delete_pod(self) -> None:
+        self._delete("pods", "status.phase!=Succeeded", "Pod deleted")
+
+    def _delete_any_pod(self) -> None:
+        self._delete("pods", "", "Pod deleted")
+
+    def _delete_job(self) -> None:
+        self._delete("jobs", "", "Job deleted")
+
+    def _delete(self, kind: str, fields: str, said: str) -> None:
+        selected = ("-l", "app.kubernetes.io/component=trial", f"--field-selector={fields}")
+        found = self._kubectl("get", kind, *selected, "-o", "name").stdout.split()
+        if found:
+            gone = self._kubectl("delete", self._random.choice(found), "--wait=false")
+            self.faults[said] += gone.returncode == 0
+
+    def _stop_api_server(self) -> None:
+        self._rest("kube-apiserver")
+
+    def _stop_etcd(self) -> None:
+        self._rest("etcd")
+
+    def _rest(self, component: str) -> None:
+        self.cluster.rest(component)
+        time.sleep(self._random.uniform(0.2, 2.0))
+        self.cluster.resume(component)
+        self.faults[f"{component} stopped"] += 1
