@@ -26,7 +26,7 @@ SEARCH = search_manifest(
 )
 
 FAULTS = {
-    "kill_operator": 8,
+    "kill_operator": 16,
     "kill_both_operators": 2,
     "delete_pod": 8,
     "delete_any_pod": 1,

@@ -141,6 +141,22 @@ def test_a_pod_that_no_node_can_take_waits_and_the_scheduler_is_quoted(searching
     assert not searching.records()
 
 
+def test_a_job_that_is_not_admitted_yet_waits_and_the_search_says_so(searching, eventually):
+    """As Kueue does it: the Job is suspended, and later it is not."""
+    elsewhere = trainer_of("true", nodeSelector={"no": "such-node"})
+    searching.apply(search_manifest(**ONE_TRIAL, trial=elsewhere))
+    (job,) = eventually(searching.jobs)
+    name = job["metadata"]["name"]
+    suspend = ("patch", "job", name, "--type=merge", "-p")
+    searching.kubectl(*suspend, json.dumps({"spec": {"suspend": True}}))
+    eventually(lambda: searching.condition("Degraded").get("reason") == "Queued")
+    eventually(lambda: not searching.items("pods", "blockqnn.dev/search"))
+    searching.kubectl(*suspend, json.dumps({"spec": {"suspend": False}}))
+    eventually(lambda: searching.condition("Degraded").get("reason") != "Queued")
+    eventually(lambda: searching.items("pods", "blockqnn.dev/search"))
+    assert not searching.records()
+
+
 def test_two_searches_of_one_name_in_quick_succession_share_nothing(searching, eventually):
     searching.apply(search_manifest(**CUSTOM_TRAINER, seed=1))
     eventually(lambda: searching.records())

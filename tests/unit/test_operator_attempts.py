@@ -60,6 +60,13 @@ class TestFurtherAttempts:
         assert "is of trial 0, attempt 0" in decided.ledger.trials[0].judgement.invalid
         assert decided.ledger.trials[0].outcome is None
 
+    def test_a_result_that_comes_after_the_trial_is_in_the_history_changes_nothing(self) -> None:
+        records = planned(*FIRST_FOUR).archive
+        late = make_job(0, A, result=make_result(0, A, accuracy=0.99))
+        decided = planned(late, *FIRST_FOUR[1:], records=records)
+        assert (decided.archive, decided.annotate) == ((), ())
+        assert decided.cleanup.delete_iterations == (0,)
+
     def test_after_the_last_retry_the_trial_has_failed(self) -> None:
         pods = [make_pod(0, exit_code=0, job="digits-t00000-a1")]
         jobs = [self.SILENT, self.second(condition="Complete")]

@@ -132,6 +132,13 @@ def test_a_further_attempt_is_another_job_that_says_so_and_has_one_retry_less() 
     assert last["spec"]["backoffLimit"] == 0
 
 
+def test_the_labels_by_which_kueue_finds_its_jobs_are_on_the_job_and_no_others() -> None:
+    asked = {"kueue.x-k8s.io/queue-name": "research", "team": "vision"}
+    labels = job_of(trial={"podTemplate": {"metadata": {"labels": asked}}})["metadata"]["labels"]
+    assert labels["kueue.x-k8s.io/queue-name"] == "research"
+    assert "team" not in labels
+
+
 def test_the_dataset_is_mounted_read_only_at_its_path() -> None:
     spec = pod_of(**EVERYTHING)["spec"]
     claim = {"persistentVolumeClaim": {"claimName": "datasets"}}

@@ -206,6 +206,14 @@ class TestDegraded:
             f"2 Pods wait for a node: {words}",
         )
 
+    def test_jobs_that_a_queue_has_not_admitted_are_counted(self) -> None:
+        jobs = [make_job(0, A, suspended=True), make_job(1, B, suspended=True)]
+        assert self.degraded(reported(*jobs)) == (
+            "True",
+            "Queued",
+            "2 Jobs are suspended and wait to be admitted by a queue, such as Kueue's.",
+        )
+
     def test_what_the_api_server_refuses_comes_first(self) -> None:
         problem = Problem(Reason.QUOTA_EXCEEDED, "Waiting for quota: no GPU is left.")
         assert self.degraded(reported(failed(0, A), problems=[problem])) == (

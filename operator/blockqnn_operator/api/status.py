@@ -60,6 +60,7 @@ class Reason(StrEnum):
     TRIALS_FAILED = "TrialsFailed"
     JOB_REFUSED = "JobRefused"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    QUEUED = "Queued"
     UNSCHEDULABLE = "Unschedulable"
     AS_EXPECTED = "AsExpected"
 

@@ -19,6 +19,10 @@ BAD_INPUT_STATUS = 2
 SHUTDOWN_SECONDS = 10
 """How long a trainer has after SIGTERM; it needs less than one to write its last words."""
 
+QUEUE_PREFIX = "kueue.x-k8s.io/"
+"""Labels of a Pod template that the Job gets too: Kueue reads the queue's name and the priority
+there, and admits the Job as a whole."""
+
 SIGTERM_STATUS = 143
 """The exit status of what SIGTERM ended: the Pod was deleted or its node drained."""
 
@@ -43,13 +47,15 @@ def trial_job(
     A further attempt gets one retry less: that some Pods failed before is likely to repeat itself.
     """
     labels = _labels(search, proposal)
+    asked = settings.trial.pod_template.metadata.labels
+    queue = {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": job_name(search.name, proposal.trial, attempt),
             "namespace": search.namespace,
-            "labels": labels,
+            "labels": {**queue, **labels},
             "annotations": {
                 names.BLOCK_ANNOTATION: str(proposal.block),
                 names.BLOCK_HASH_ANNOTATION: proposal.hash,

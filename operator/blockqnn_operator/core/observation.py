@@ -73,6 +73,8 @@ class TrialJob:
     created_at: datetime | None = None
     gpus: int = 0
     """How many accelerators the trainer's container has."""
+    suspended: bool = False
+    """It may not start Pods yet: a queue such as Kueue has not admitted it."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
@@ -104,6 +106,7 @@ class TrialJob:
             failed_pods=body.get("status", {}).get("failed", 0),
             created_at=_time_or_none(metadata.get("creationTimestamp")),
             gpus=_accelerators(body.get("spec", {})),
+            suspended=body.get("spec", {}).get("suspend") is True,
         )
 
 

@@ -303,6 +303,9 @@ def _degraded(
     for trial in ledger.trials:
         if trial.judgement.invalid:
             return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
+    queued = [t for t in ledger.at(Stage.RUNNING) if t.job and t.job.suspended]
+    if queued:
+        return True, Reason.QUEUED, _queued(len(queued))
     unplaced = [trial.judgement.unplaced for trial in ledger.trials if trial.judgement.unplaced]
     if unplaced:
         return True, Reason.UNSCHEDULABLE, _unplaced(unplaced)
@@ -315,6 +318,11 @@ def _degraded(
     if stored:
         return True, Reason.TRIALS_FAILED, _failure(stored[-1].trial, stored[-1].message)
     return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
+
+
+def _queued(count: int) -> str:
+    jobs = "1 Job is suspended and waits" if count == 1 else f"{count} Jobs are suspended and wait"
+    return f"{jobs} to be admitted by a queue, such as Kueue's."
 
 
 def _unplaced(words: Sequence[str]) -> str:
