@@ -13,6 +13,7 @@ from operator_builders import make_search, make_shard
 from blockqnn.contract import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn.graph import network_parameters
+from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.nsc import Block
 from blockqnn_cli import trials
 from blockqnn_cli.__main__ import main
@@ -124,6 +125,8 @@ def test_the_best_block_is_written_for_tools(cluster, capsys) -> None:
     best = SEARCH.status["best"]
     assert main(["best", "digits", "-o", "nsc"]) == ExitStatus.OK
     assert capsys.readouterr().out == best["block"] + "\n"
+    assert written(SEARCH, "dot") == dot_drawing(Block.parse(best["block"]))
+    assert written(SEARCH, "svg") == svg_drawing(Block.parse(best["block"]))
     told = json.loads(written(SEARCH, "json"))
     assert (told["trial"], told["accuracy"]) == (best["trial"], best["accuracy"])
     assert [layer["index"] for layer in told["layers"]] == list(range(1, len(told["layers"]) + 1))

@@ -3,13 +3,14 @@
 import argparse
 import json
 
+from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.nsc import Block
 from blockqnn_cli import modules, pictures
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.view import SearchView
 
-FORMATS = ("text", "nsc", "json", "python")
+FORMATS = ("text", "nsc", "json", "dot", "svg", "python")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         choices=FORMATS,
         default="text",
-        help="text: a drawing; nsc: its Network Structure Code; python: a module that builds it",
+        help="text: a drawing; nsc: its Network Structure Code; dot, svg: a picture; "
+        "python: a module that builds it",
     )
 
 
@@ -43,6 +45,11 @@ def written(search: SearchView, output: str) -> str:
         return str(best["block"])
     if output == "python":
         return modules.python(search)
+    block = Block.parse(best["block"])
+    if output == "dot":
+        return dot_drawing(block)
+    if output == "svg":
+        return svg_drawing(block)
     layers = [
         {
             "index": x.index,
@@ -50,7 +57,7 @@ def written(search: SearchView, output: str) -> str:
             "kernel": x.kernel,
             "inputs": [*x.predecessors],
         }
-        for x in Block.parse(best["block"])
+        for x in block
     ]
     whole = {"namespace": search.namespace, "name": search.name, **best, "layers": layers}
     return json.dumps(whole, indent=2)
