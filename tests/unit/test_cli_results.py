@@ -11,9 +11,9 @@ from cli_searches import CLASSES, SHAPE, empty, history_lines, simulated
 from operator_builders import make_search, make_shard
 
 from blockqnn.contract import Outcome
+from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.errors import BlockQNNError
 from blockqnn.graph import network_parameters
-from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.nsc import Block
 from blockqnn_cli import trials
 from blockqnn_cli.__main__ import main
