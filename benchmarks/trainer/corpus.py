@@ -57,7 +57,8 @@ def make_images(path: Path) -> DatasetSpec:
     pixels, labels = read_images(
         DatasetSpec.model_validate(
             {"name": "digits", "path": "/", "validation": {"source": "train", "fraction": 0.2}}
-        )
+        ),
+        "train",
     )
     chosen = numpy.random.default_rng(SEED).permutation(len(labels))[:640]
     large = pixels[chosen].repeat(2, axis=1).repeat(2, axis=2)

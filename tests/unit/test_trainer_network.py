@@ -86,6 +86,34 @@ def test_the_shortcut_exemplar_costs_what_is_counted_by_hand() -> None:
     assert count_macs(network, (1, 6, 6)) == 36 * (9 * 8 + 2 * 9 * 8 * 8) + 80
 
 
+def test_the_multi_branch_exemplar_costs_what_is_counted_by_hand() -> None:
+    network = build_network(Block.parse(MULTI_BRANCH), spec(8), (3, 6, 6), 10)
+    # Two 1x1 convolutions, then 3x3 and 5x5; pooling and 1x1; three ends of 8 projected to 8.
+    weights = 2 * 8 * 8 + 9 * 8 * 8 + 25 * 8 * 8 + 8 * 8 + 24 * 8
+    norms = 5 + 1  # five convolutions and the projection
+    assert count_parameters(network) == (27 * 8 + 16) + weights + norms * 16 + (8 * 10 + 10)
+    assert count_macs(network, (3, 6, 6)) == 36 * (27 * 8 + weights) + 80
+
+
+@pytest.mark.parametrize("code", [MULTI_BRANCH, SHORTCUT])
+def test_the_exemplars_have_the_shapes_of_the_papers_cifar_network(code: str) -> None:
+    network_spec = spec(32, 64, 128, repeats=4)
+    network = build_network(Block.parse(code), network_spec, (3, 32, 32), 100).eval()
+    shapes: list[tuple[int, ...]] = []
+    for part in (network.stem, *network.stages, network.classifier):
+        part.register_forward_hook(lambda _part, _inputs, out: shapes.append(tuple(out.shape)))
+    with torch.inference_mode():
+        network(torch.zeros(2, 3, 32, 32))
+    assert shapes == [
+        (2, 32, 32, 32),
+        (2, 32, 32, 32),
+        (2, 64, 16, 16),
+        (2, 128, 8, 8),
+        (2, 100),
+    ]
+    assert [len(stage) for stage in network.stages] == [4, 4, 4]
+
+
 def test_an_add_brings_the_narrower_input_to_the_wider() -> None:
     module = block_module("(1,4,0,0,0)(2,1,3,1,0)(3,6,0,1,2)(4,5,0,1,3)(5,7,0,0,0)")
     convolution, concat, add = module.operations
@@ -142,7 +170,7 @@ def test_a_value_is_rectified_once_for_all_its_readers() -> None:
     assert values.rectified(0).tolist() == [0, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.randoms(use_true_random=False),
     st.lists(st.integers(1, 6), min_size=1, max_size=2),

@@ -90,6 +90,21 @@ def test_the_first_message_stays_and_is_printed(
     assert capsys.readouterr().out == path.read_text() + "\n"
 
 
+def test_what_is_noted_gives_way_to_the_last_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "message"
+    path.write_text("x" * 9000)
+    reporter = Reporter({"TERMINATION_MESSAGE_PATH": str(path)})
+    progress = Progress(4, 1, HASH)
+    reporter.note(progress.result(Outcome.FAILED, "Killed", "It was killed."))
+    assert finished(path).reason == "Killed"
+    assert capsys.readouterr().out == ""
+    reporter.report(progress.result(Outcome.SUCCEEDED, "Completed", accuracy=0.5))
+    reporter.note(progress.result(Outcome.FAILED, "Killed", "It was killed."))
+    assert finished(path).reason == "Completed"
+
+
 def test_a_sentence_without_a_result_is_cut_to_what_fits(tmp_path: Path) -> None:
     path = tmp_path / "message"
     assert Reporter({"TERMINATION_MESSAGE_PATH": str(path)}).report("é" * 5000)

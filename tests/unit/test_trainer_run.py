@@ -19,6 +19,7 @@ from blockqnn.nsc import Block
 from blockqnn_trainer import __main__ as command
 from blockqnn_trainer import trial
 from blockqnn_trainer.network import build_network
+from blockqnn_trainer.result import Reporter
 from blockqnn_trainer.run import TrialProcess
 
 CODE = "(1,1,3,0,0)(2,7,0,0,0)"
@@ -324,9 +325,36 @@ def test_sigterm_reports_what_there_is_within_a_second(message: Path) -> None:
     assert ended - began < 1
 
 
+def test_a_kill_that_asks_nobody_leaves_what_was_noted_last(message: Path) -> None:
+    fields = specification(training__epochs=10_000)
+    with subprocess.Popen(
+        [COMMAND, "run"],
+        env={**os.environ, **environment(message, json.dumps(fields))},
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        while not message.exists() or not message.read_text():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    result = TrialResult.read(message.read_text())
+    assert process.returncode == -signal.SIGKILL
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "Killed")
+    assert result.message.endswith("the kernel does so where memory runs out.")
+
+
+def test_each_epoch_is_noted(message: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted: list[TrialResult] = []
+    monkeypatch.setattr(Reporter, "note", lambda _reporter, result: noted.append(result))
+    _, result = run(message, specification())
+    assert [len(one.curve) for one in noted] == [0, 1, 2]
+    assert noted[-1].curve == result.curve
+    assert noted[-1].macs == result.macs
+
+
 FRESH = """
 import json, os, sys
 from blockqnn_trainer import machine
+from blockqnn_trainer.result import Reporter
 from blockqnn_trainer.run import TrialProcess
 
 assert "torch" not in sys.modules, "torch is imported before the input is read"

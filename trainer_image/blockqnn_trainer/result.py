@@ -1,5 +1,6 @@
-"""What a trial answers: gathered while it runs, written once, to its termination message."""
+"""What a trial answers: gathered while it runs, written to its termination message."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -121,7 +122,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 class Reporter:
-    """Writes the termination message, at most once: the first writer wins.
+    """Writes the termination message; its last words at most once: the first writer wins.
 
     The training thread and the one that waits for a signal may both come to an end.
     """
@@ -130,6 +131,12 @@ class Reporter:
         self._path = environment.get(TERMINATION_VARIABLE)
         self._lock = threading.Lock()
         self._written = False
+
+    def note(self, result: TrialResult) -> None:
+        """Write what is to be read if the process dies without another word."""
+        with self._lock:
+            if not self._written:
+                self._write(encode(result))
 
     def report(self, message: TrialResult | str) -> bool:
         """Write a result, or a sentence where no result can be made.
@@ -154,7 +161,13 @@ class Reporter:
         if self._path is None and not path.exists():
             return
         try:
-            path.write_text(text, encoding="utf-8")
+            # Shortened after it is written: a process that is killed in between leaves no empty
+            # file, and what it leaves is whole where messages only grow.
+            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.truncate(file, os.pwrite(file, text.encode(), 0))
+            finally:
+                os.close(file)
         except OSError as error:
             print(f"The termination message cannot be written to {path}: {error}.", flush=True)
 

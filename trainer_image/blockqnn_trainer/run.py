@@ -31,6 +31,12 @@ EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the trial, as shells count."""
 
 
+_KILLED = (
+    "The process was killed before the trial was complete, without a signal that it could answer: "
+    "the kernel does so where memory runs out."
+)
+
+
 class TrialProcess:
     """A trial, from its environment to its termination message.
 
@@ -93,6 +99,7 @@ class TrialProcess:
         spec = TrialSpec.read(self._specification())
         block = Block.parse(spec.block)
         self.progress = Progress(spec.trial, spec.attempt, canonical_hash(block))
+        self._note()
         # Read by OpenMP when torch loads it; without it, one thread for each processor of the node.
         os.environ["OMP_NUM_THREADS"] = str(thread_count(self._environment))
         with _uncollected():
@@ -100,7 +107,12 @@ class TrialProcess:
         self.progress.start = process_age()
         if self._owns_process:
             trial.limit_memory()
-        return trial.run_trial(spec, block, self.progress)
+        return trial.run_trial(spec, block, self.progress, self._note)
+
+    def _note(self) -> None:
+        """Leave a message for the case that the kernel kills the process, which asks nobody."""
+        assert self.progress is not None
+        self._reporter.note(self.progress.result(Outcome.FAILED, "Killed", _KILLED))
 
     def _specification(self) -> str:
         if self._trial_file is not None:

@@ -1,7 +1,7 @@
 """One trial from its specification to its result. Importing this imports torch."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
@@ -25,7 +25,9 @@ from blockqnn_trainer.result import Progress
 from blockqnn_trainer.train import train
 
 
-def run_trial(spec: TrialSpec, block: Block, progress: Progress) -> TrialResult:
+def run_trial(
+    spec: TrialSpec, block: Block, progress: Progress, note: Callable[[], None]
+) -> TrialResult:
     """Train the network of a block as a specification says.
 
     One line for each epoch goes to standard output.
@@ -34,6 +36,7 @@ def run_trial(spec: TrialSpec, block: Block, progress: Progress) -> TrialResult:
         spec: the trial.
         block: the block of `spec`, read.
         progress: kept up to date, so that it can be reported at any moment.
+        note: called whenever an epoch has added to it.
 
     Returns:
         A verdict about the block: Succeeded or Infeasible.
@@ -52,7 +55,7 @@ def run_trial(spec: TrialSpec, block: Block, progress: Progress) -> TrialResult:
         with _memory_errors_named():
             network = _build(spec, block, split, generator, device, progress)
             _announce(spec, split, progress)
-            observer = _Log(progress, spec.training.epochs)
+            observer = _Log(progress, spec.training.epochs, note)
             accuracy = train(network, split, spec.training, generator, observer)
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
@@ -129,9 +132,10 @@ def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
 class _Log:
     """Writes each epoch down: a line on standard output, a point of the curve."""
 
-    def __init__(self, progress: Progress, epochs: int) -> None:
+    def __init__(self, progress: Progress, epochs: int, note: Callable[[], None]) -> None:
         self._progress = progress
         self._epochs = epochs
+        self._note = note
         self._began = time.monotonic()
 
     def timed(self, stage: Literal["train", "evaluate"]) -> AbstractContextManager[None]:
@@ -139,6 +143,7 @@ class _Log:
 
     def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
         self._progress.curve += (accuracy,)
+        self._note()
         now = time.monotonic()
         print(
             f"epoch {epoch}/{self._epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
