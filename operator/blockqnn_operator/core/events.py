@@ -84,17 +84,19 @@ def _troubles(trial: OpenTrial) -> list[Event]:
 
 
 def deleted_jobs(
-    search: SearchObject, create: Sequence[OpenTrial], known: Set[str], now: datetime
+    search: SearchObject, created: Sequence[OpenTrial], known: Set[str], now: datetime
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that somebody has deleted although their trials are not over.
 
     Args:
         search: the search.
-        create: the trials whose Jobs are to be created.
+        created: the trials whose Jobs were created just now.
         known: the names of Jobs that were there.
         now: the time, by which an event differs from that of an earlier deletion.
     """
-    names = ((trial.number, job_name(search.name, trial.number, trial.attempt)) for trial in create)
+    names = (
+        (trial.number, job_name(search.name, trial.number, trial.attempt)) for trial in created
+    )
     return tuple(
         Event(
             f"{name}/JobDeleted/{write_time(now)}",

@@ -46,10 +46,19 @@ async def create_jobs(
     state: SearchState,
     trials: Sequence[OpenTrial],
     freshest: Freshest,
+    created: Callable[[OpenTrial], None] = lambda _trial: None,
 ) -> list[Problem]:
     """Create the Jobs of trials; return what the API server has against them, if anything.
 
     The first refusal is returned alone: the others would read the same.
+
+    Args:
+        cluster: the API server.
+        search: the search.
+        state: its settings.
+        trials: whose Jobs are to be created.
+        freshest: takes note of what is written.
+        created: told of each trial whose Job was not there and is now.
     """
 
     async def create(trial: OpenTrial) -> Problem | None:
@@ -58,6 +67,7 @@ async def create_jobs(
             freshest.wrote(await cluster.create(jobs_path(search.namespace), body))
         except ApiError as error:
             return await _refused(cluster, search, trial, error, freshest)
+        created(trial)
         logger.info("%s: trial %d started: %s", search.key, trial.number, trial.proposal.block)
         return None
 

@@ -162,8 +162,14 @@ class Controller:
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         wanted = len(decided.create)
         decided = replace(decided, create=decided.create[: self._granted(search, decided)])
-        problems = await apply.create_jobs(cluster, search, state, decided.create, memory.freshest)
-        events = (*decided.events, *_deleted_jobs(observed, decided, memory))
+        created: list[OpenTrial] = []
+        problems = await apply.create_jobs(
+            cluster, search, state, decided.create, memory.freshest, created.append
+        )
+        if problems:
+            # What was not created takes no part of the limit from others until it is tried again.
+            self._slots.ask(_key(search), len(decided.ledger.at(Stage.RUNNING)) + len(created), 0)
+        events = (*decided.events, *_deleted_jobs(observed, decided, created, memory))
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
         if len(decided.create) < wanted:
@@ -176,7 +182,7 @@ class Controller:
             # After a start not every search has asked yet, but what they run counts.
             for key in self._known():
                 if not self._slots.knows(key):
-                    running = [job for _, job in self._jobs(key) if not is_over(job)]
+                    running = [job for _, job in self._jobs(key) if not _is_over(job)]
                     self._slots.ask(key, len(running), 0)
         in_flight = len(decided.ledger.at(Stage.RUNNING))
         return self._slots.ask(_key(search), in_flight, len(decided.create))
@@ -251,6 +257,8 @@ class Controller:
             Reason.INVALID_SPEC if isinstance(error, InvalidSearch) else Reason.HISTORY_UNREADABLE
         )
         memory.state = None
+        key = _key(observed.search)
+        self._slots.ask(key, sum(not _is_over(job) for job in observed.jobs), 0)
         status = report_stopped(observed, Problem(reason, str(error)))
         await self._write_status(observed, memory, status)
 
@@ -287,15 +295,17 @@ class Controller:
                 raise
 
 
-def _deleted_jobs(observed: Observed, decided: Plan, memory: Memory) -> tuple[Event, ...]:
+def _deleted_jobs(
+    observed: Observed, decided: Plan, created: Sequence[OpenTrial], memory: Memory
+) -> tuple[Event, ...]:
     """Return the events of Jobs that were there at the last pass and had to be created again."""
-    told = deleted_jobs(observed.search, decided.create, memory.seen_jobs, observed.now)
+    told = deleted_jobs(observed.search, created, memory.seen_jobs, observed.now)
     seen = {trial.job.name for trial in decided.ledger.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return told
 
 
-def is_over(job: TrialJob) -> bool:
+def _is_over(job: TrialJob) -> bool:
     """Say whether a Job has ended or its result is known, as far as the Job alone tells."""
     return bool(job.condition or job.result or job.deleting)
 
