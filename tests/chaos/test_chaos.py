@@ -37,15 +37,19 @@ FAULTS = {
 """How often each strikes. Any Pod is rare: of one that has ended, the result is lost with it, and
 its Job is waited for a minute before another attempt."""
 
+PAUSE = 3.0
+"""Mean seconds between two faults: an operator takes about two to start, so that with less of it
+neither would come to anything."""
+
 SECONDS_PER_TRIAL = 12.0
-"""Several times what a trial takes with a fault each second on two cores."""
+"""Several times what a trial takes with such faults on two cores."""
 
 
 @pytest.mark.timeout(TRIALS * SECONDS_PER_TRIAL + 600)
 def test_nothing_is_lost_and_nothing_is_counted_twice(tmp_path, capsys):
     with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
         chaos = Chaos(cluster, tmp_path, SEED)
-        chaos.run(SEARCH, FAULTS, within=TRIALS * SECONDS_PER_TRIAL)
+        chaos.run(SEARCH, FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()
     with capsys.disabled():
         told = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))

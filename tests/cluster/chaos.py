@@ -91,8 +91,17 @@ class Chaos:
         ]
         self.searching = Searching(self.cluster, "chaos", self._operators[0])
 
-    def run(self, manifest: dict[str, Any], faults: dict[str, int], within: float) -> None:
-        """Bring a search to its end, with faults of some kinds, weighted, until then."""
+    def run(
+        self, manifest: dict[str, Any], faults: dict[str, int], pause: float, within: float
+    ) -> None:
+        """Bring a search to its end, with faults of some kinds, weighted, until then.
+
+        Args:
+            manifest: the search.
+            faults: how often each kind strikes, relative to the others.
+            pause: the mean time between two faults, in seconds.
+            within: how long it may take, in seconds.
+        """
         self.searching.apply(manifest)
         for operator in self._operators:
             operator.start()
@@ -104,7 +113,7 @@ class Chaos:
                 assert time.monotonic() < deadline, f"not over after {within} s: {self._status()}"
                 (strike,) = self._random.choices(strikes, weights)
                 strike()
-                time.sleep(self._random.uniform(0.1, 1.0))
+                time.sleep(self._random.uniform(0.0, 2 * pause))
         finally:
             for operator in self._operators:
                 operator.kill()
