@@ -85,9 +85,11 @@ def _measure(
         seeded = trial.model_copy(update={"seed": repeat})
         programs["plain loop"].append(whole_plainly(seeded, folder, workers))
         programs["this trainer"].append(whole(seeded, folder))
-        epochs.setdefault("plain loop", []).append(
-            steady_plainly(seeded, plain_split, workers, device)
-        )
+        for name, tensor_float32 in plain_arms(device).items():
+            # Torch's default allows it for convolutions only.
+            torch.backends.cudnn.allow_tf32 = tensor_float32
+            epochs.setdefault(name, []).append(steady_plainly(seeded, plain_split, workers, device))
+        torch.backends.cudnn.allow_tf32 = False
         epochs.setdefault("plain loop, no workers", []).append(
             steady_plainly(seeded, plain_split, 0, device)
         )
@@ -96,6 +98,13 @@ def _measure(
     figures.whole.append(programs)
     figures.steady.append(epochs)
     figures.images.append(len(split.training))
+
+
+def plain_arms(device: torch.device) -> dict[str, bool]:
+    """The plain loops that use workers, and whether their convolutions may use TensorFloat32."""
+    if device.type == "cuda":
+        return {"plain loop": False, "plain loop, TensorFloat32": True}
+    return {"plain loop": False}
 
 
 def _write(figures: Figures, trials: list[TrialSpec], device: torch.device) -> None:

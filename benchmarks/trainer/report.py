@@ -76,6 +76,8 @@ def _speed(figures: Figures, on_gpu: bool, workers: int) -> Iterator[str]:
     yield "|---|---|---|"
     yield f"| whole process: plain loop, {workers} workers | | **{figures.whole_ratio()}** |"
     yield f"| ... median {whole[PLAIN]:.1f} s, this trainer {whole[OURS]:.1f} s | | |"
+    hour = 3600 / mean(run.seconds for arm in figures.whole for run in arm[OURS])
+    yield f"| ... blocks an hour, one process after another: {hour:,.0f} | | |"
     for name in figures.steady[0]:
         rates = [
             images / median(arm[name])
