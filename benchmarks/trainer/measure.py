@@ -6,6 +6,7 @@ only, so that a machine which is busy with something else slows all of them.
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -89,6 +90,8 @@ class Whole(NamedTuple):
 
     seconds: float
     """From before the process is started until it has ended."""
+    processor_seconds: float
+    """Of the process and its workers, which other programs on the machine do not lengthen much."""
     accuracy: float
     """0 where the block never learned."""
 
@@ -97,26 +100,28 @@ def whole(spec: TrialSpec, folder: Path) -> Whole:
     """Run a trial as the container of a trial does."""
     answer = folder / "answer.json"
     environment = {"TERMINATION_MESSAGE_PATH": str(answer)}
-    seconds = _run(["-m", "blockqnn_trainer", "run", "--trial"], spec, folder, [], environment)[0]
+    program = ["-m", "blockqnn_trainer", "run", "--trial"]
+    seconds, processor_seconds, _ = _run(program, spec, folder, [], environment)
     result = TrialResult.read(answer.read_text())
-    return Whole(seconds, result.accuracy or 0.0)
+    return Whole(seconds, processor_seconds, result.accuracy or 0.0)
 
 
 def whole_plainly(spec: TrialSpec, folder: Path, workers: int) -> Whole:
     """Run a trial as a plain program."""
-    seconds, out = _run(["-m", "benchmarks.trainer.plain"], spec, folder, [str(workers)], {})
-    return Whole(seconds, json.loads(out.splitlines()[-1])["accuracy"])
+    program = ["-m", "benchmarks.trainer.plain"]
+    seconds, processor_seconds, out = _run(program, spec, folder, [str(workers)], {})
+    return Whole(seconds, processor_seconds, json.loads(out.splitlines()[-1])["accuracy"])
 
 
 def _run(
     program: list[str], spec: TrialSpec, folder: Path, rest: list[str], environment: dict[str, str]
-) -> tuple[float, str]:
+) -> tuple[float, float, str]:
     trial = folder / "trial.json"
     trial.write_text(spec.model_dump_json())
     # Compiled bytecode is what an image has.
     inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    began = time.perf_counter()
+    used, began = _processor_seconds(), time.perf_counter()
     completed = subprocess.run(
         [sys.executable, *program, str(trial), *rest],
         env={**inherited, **threads, **environment},
@@ -124,4 +129,10 @@ def _run(
         text=True,
         check=True,
     )
-    return time.perf_counter() - began, completed.stdout
+    return time.perf_counter() - began, _processor_seconds() - used, completed.stdout
+
+
+def _processor_seconds() -> float:
+    """What the processes that have ended used, theirs included."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
