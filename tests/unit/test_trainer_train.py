@@ -108,6 +108,28 @@ def test_the_reported_accuracy_is_that_of_the_network_on_the_held_out_images(dig
     assert accuracy == right / len(labels)
 
 
+def test_an_epoch_reads_nothing_back_from_the_device_before_it_ends(
+    digits: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reading would let a GPU run dry, at every batch."""
+    read: list[str] = []
+
+    def counted(name: str) -> None:
+        original = getattr(torch.Tensor, name)
+
+        def reading(*arguments: object, **options: object) -> object:
+            read.append(name)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(torch.Tensor, name, reading)
+
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+        counted(name)
+    run(digits, training(epochs=2, batch_size=64), 5, Record())
+    # For each of 2 epochs of 23 and 6 batches: the loss, the accuracy, whether all is finite.
+    assert read == ["item"] * 3 * 2
+
+
 @given(st.integers(1, 2000), st.integers(1, 300))
 def test_batches_cover_every_image_once(images: int, batch_size: int) -> None:
     bounds = batch_bounds(images, batch_size)
