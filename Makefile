@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test unit cluster static lint format generate lock programs clean
+.PHONY: help environment demo test unit cluster chaos static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -51,6 +51,9 @@ unit: $(INSTALLED) ## the unit tests, in seconds
 
 cluster: programs ## the tests against a real API server
 	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -n 2 -q
+
+chaos: programs ## hundreds of trials while everything is killed, stopped and deleted
+	$(BIN)/python -m pytest tests/chaos -s -q
 
 bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-agent, bench-trainer; QUICK=1 for its short form
 	$(BIN)/python -m benchmarks.$*
