@@ -55,11 +55,21 @@ def _no_cluster_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(DIRECTORY_VARIABLE, raising=False)
 
 
+def _hear_signals() -> None:
+    """Undo what a background job or nohup passes on: signals that are ignored from the start."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def running_up(*options: str) -> Iterator[subprocess.Popen[str]]:
     """Start `up` and wait for its ready line; whatever happens, it is gone at the end."""
     process = subprocess.Popen(
-        [*MODULE, "up", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*MODULE, "up", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_hear_signals,
     )
     try:
         assert process.stdout is not None

@@ -35,7 +35,7 @@ def rule(path: str, number: int = 0) -> Rule:
 STAGE = {"epsilon": 0.5, "iterations": 1}
 
 BOUNDS = [
-    Case("preset", "CVPR2018", "Best", 'supported values: "CVPR2018"'),
+    Case("preset", "CVPR2018", "Best", 'supported values: "AAAI2017", "CVPR2018"'),
     Case("seed", 2**53 - 1, 2**53, "less than or equal to 9007199254740991"),
     Case("seed", 0, -1, "greater than or equal to 0"),
     Case("suspend", True, "yes", "must be of type boolean"),
