@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.trainer.corpus import FULL, REDUCED, make_images, make_trial, stratified_blocks
 from benchmarks.trainer.fidelity import compare
-from benchmarks.trainer.measure import Whole, steady, steady_plainly, whole, whole_plainly
+from benchmarks.trainer.measure import Epoch, Whole, steady, steady_plainly, whole, whole_plainly
 from benchmarks.trainer.plain import read_split
 from benchmarks.trainer.report import Figures, table
 from benchmarks.trainer.techniques import arms
@@ -50,7 +50,7 @@ def main() -> None:
     figures = Figures()
     for number, trial in enumerate(trials):
         print(f"block {number + 1} of {len(trials)}: {trial.block}", file=sys.stderr, flush=True)
-        _measure(trial, device, workers, options.repeats, figures)
+        _measure(trial, device, workers, options.repeats, options.processes, figures)
         # After each block, so that a run that is broken off has what it measured.
         _write(figures, trials, device)
     print(table(figures, on_gpu, workers))
@@ -61,6 +61,12 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__)
     parser.add_argument("--blocks", type=int, default=4 if quick else BLOCKS)
     parser.add_argument("--repeats", type=int, default=1 if quick else REPEATS)
+    parser.add_argument(
+        "--processes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure whole trials as processes too, which most of the time goes into",
+    )
     parser.add_argument("--workers", type=int, help="of the DataLoader; 2 on a CPU, 8 on a GPU")
     parser.add_argument(
         "--threads",
@@ -74,17 +80,23 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(
-    trial: TrialSpec, device: torch.device, workers: int, repeats: int, figures: Figures
+    trial: TrialSpec,
+    device: torch.device,
+    workers: int,
+    repeats: int,
+    processes: bool,
+    figures: Figures,
 ) -> None:
     split, plain_split = load(trial.dataset, trial.split_seed, device), read_split(trial)
     figures.fidelity.append(compare(trial, split, plain_split))
     folder = BUILD / "trainer"
     programs: dict[str, list[Whole]] = {"plain loop": [], "this trainer": []}
-    epochs: dict[str, list[float]] = {}
+    epochs: dict[str, list[Epoch]] = {}
     for repeat in range(repeats):
         seeded = trial.model_copy(update={"seed": repeat})
-        programs["plain loop"].append(whole_plainly(seeded, folder, workers))
-        programs["this trainer"].append(whole(seeded, folder))
+        if processes:
+            programs["plain loop"].append(whole_plainly(seeded, folder, workers))
+            programs["this trainer"].append(whole(seeded, folder))
         for name, tensor_float32 in plain_arms(device).items():
             # Torch's default allows it for convolutions only.
             torch.backends.cudnn.allow_tf32 = tensor_float32
@@ -95,7 +107,8 @@ def _measure(
         )
         for name, without in arms(workers, device).items():
             epochs.setdefault(name, []).append(steady(seeded, split, without))
-    figures.whole.append(programs)
+    if processes:
+        figures.whole.append(programs)
     figures.steady.append(epochs)
     figures.images.append(len(split.training))
 

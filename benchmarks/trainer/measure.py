@@ -31,18 +31,34 @@ EPOCHS = 4
 """Of a steady measurement, without the first, in which workers start and graphs are recorded."""
 
 
+class Epoch(NamedTuple):
+    """What an epoch of training takes."""
+
+    seconds: float
+    """Of the wall clock."""
+    processor_seconds: float
+    """Of this process, without its workers, which other programs do not lengthen much."""
+
+
+def _middle(epochs: list[Epoch]) -> Epoch:
+    return Epoch(
+        median(epoch.seconds for epoch in epochs),
+        median(epoch.processor_seconds for epoch in epochs),
+    )
+
+
 class _Clock:
     """Notes how long each epoch trains."""
 
     def __init__(self) -> None:
-        self.epochs: list[float] = []
+        self.epochs: list[Epoch] = []
 
     @contextmanager
     def timed(self, stage: Literal["train", "evaluate"]) -> Iterator[None]:
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         yield
         if stage == "train":
-            self.epochs.append(time.perf_counter() - began)
+            self.epochs.append(Epoch(time.perf_counter() - began, time.process_time() - used))
 
     def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
         """Nothing: only time matters here."""
@@ -51,8 +67,8 @@ class _Clock:
         self.epochs.clear()
 
 
-def steady(spec: TrialSpec, split: Split, without: Without) -> float:
-    """Seconds of an epoch of the trainer's training, once it runs."""
+def steady(spec: TrialSpec, split: Split, without: Without) -> Epoch:
+    """What an epoch of the trainer's training takes, once it runs."""
     clock = _Clock()
     short = spec.training.model_copy(update={"epochs": EPOCHS})
     generator = torch.Generator().manual_seed(spec.seed)
@@ -69,20 +85,20 @@ def steady(spec: TrialSpec, split: Split, without: Without) -> float:
         except Infeasible:
             # A block that does not learn is timed like any other, by its last first epoch.
             return clock.epochs[-1]
-    return median(clock.epochs[1:])
+    return _middle(clock.epochs[1:])
 
 
-def steady_plainly(spec: TrialSpec, split: PlainSplit, workers: int, device: torch.device) -> float:
-    """Seconds of an epoch of the plain loop's training, once it runs."""
+def steady_plainly(spec: TrialSpec, split: PlainSplit, workers: int, device: torch.device) -> Epoch:
+    """What an epoch of the plain loop's training takes, once it runs."""
     generator = torch.Generator().manual_seed(spec.seed)
     rate = spec.training.optimizer.learning_rate
     run = PlainTraining(spec, split, generator, workers, rate, device)
     epochs = []
     for _ in range(EPOCHS):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         run.train_epoch()
-        epochs.append(time.perf_counter() - began)
-    return median(epochs[1:])
+        epochs.append(Epoch(time.perf_counter() - began, time.process_time() - used))
+    return _middle(epochs[1:])
 
 
 class Whole(NamedTuple):
