@@ -1,4 +1,4 @@
-"""Build the programs once for each version and platform, and keep them in the user's cache."""
+"""Build programs once for each version and platform, and keep them in the user's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .errors import BuildError
 from .layout import cache_home
 from .locks import FileLock
 from .processes import ProcessFamily, kill_and_wait
-from .programs import PROGRAMS, Program, build_command
+from .programs import CLUSTER_PROGRAMS, Program, ProgramSet, build_command
 from .toolchain import find_go
 
 PROGRESS_EVERY = 10.0
@@ -26,9 +26,9 @@ PROGRESS_EVERY = 10.0
 Announce = Callable[[str], None]
 
 
-def module_directory() -> Path:
+def module_directory(programs: ProgramSet = CLUSTER_PROGRAMS) -> Path:
     """Return the directory of the Go module; raise `BuildError` in an install without one."""
-    directory = Path(__file__).resolve().parent.parent / "programs"
+    directory = Path(__file__).resolve().parent.parent / "programs" / programs.module
     if not (directory / "go.mod").exists():
         raise BuildError(
             f"{directory} is missing: the development cluster runs from a checkout of the project"
@@ -46,11 +46,11 @@ def cache_key(programs: Sequence[Program], module: bytes, sums: bytes, machine: 
     return digest.hexdigest()[:16]
 
 
-def programs_directory() -> Path:
+def programs_directory(programs: ProgramSet = CLUSTER_PROGRAMS) -> Path:
     """Return where the programs of this checkout and machine lie in the cache once built."""
-    module = module_directory()
+    module = module_directory(programs)
     key = cache_key(
-        PROGRAMS,
+        programs.programs,
         (module / "go.mod").read_bytes(),
         (module / "go.sum").read_bytes(),
         f"{sys.platform}-{platform.machine()}",
@@ -58,34 +58,34 @@ def programs_directory() -> Path:
     return cache_home() / key / "bin"
 
 
-def ensure_programs(announce: Announce) -> Path:
+def ensure_programs(announce: Announce, programs: ProgramSet = CLUSTER_PROGRAMS) -> Path:
     """Return the directory of the programs, having built them where the cache has none.
 
     Two processes that need them at once build once: the second waits. A build that is broken off
     leaves nothing that a later one would take for complete.
     """
-    directory = programs_directory()
+    directory = programs_directory(programs)
     if directory.exists():
         return directory
     lock = FileLock.wait(
         cache_home() / "build.lock",
-        lambda: announce("another process is building the Kubernetes programs: waiting for it"),
+        lambda: announce("another process is building programs: waiting for it"),
     )
     try:
         if not directory.exists():
-            _build(directory, announce)
+            _build(programs, directory, announce)
     finally:
         lock.release()
     return directory
 
 
-def _build(directory: Path, announce: Announce) -> None:
+def _build(programs: ProgramSet, directory: Path, announce: Announce) -> None:
     began = time.monotonic()
-    module = module_directory()
-    go = find_go(module, cache_home(), announce)
+    module = module_directory(programs)
+    go = find_go(module_directory(), module, cache_home(), announce)
     announce(
-        f"building {', '.join(program.name for program in PROGRAMS)} with {go}: "
-        "about five minutes on two cores the first time"
+        f"building {', '.join(program.name for program in programs.programs)} with {go}: "
+        f"about {programs.takes} on two cores the first time"
     )
     partial = directory.parent.with_name(f"{directory.parent.name}.partial-{os.getpid()}")
     # We hold the lock: whatever is unfinished there was left by a build that was killed.
@@ -94,13 +94,12 @@ def _build(directory: Path, announce: Announce) -> None:
     try:
         (partial / "bin").mkdir(parents=True)
         with ProcessFamily() as family:
-            for stamped, group in groupby(PROGRAMS, key=lambda program: program.stamped):
+            for _, group in groupby(programs.programs, key=lambda program: program.stamps):
                 chosen = list(group)
-                many = stamped or len(chosen) > 1
-                output = partial / "bin" if many else partial / "bin" / chosen[0].name
+                output = partial / "bin" if len(chosen) > 1 else partial / "bin" / chosen[0].name
                 command = build_command(go, str(output), chosen)
                 _run(family, command, module, partial / "build.log", began, announce)
-        _check_complete(partial / "bin")
+        _check_complete(programs, partial / "bin")
         partial.rename(directory.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -145,7 +144,7 @@ def _run(
         raise BuildError(f"{' '.join(command[:2])} ended with status {status}:\n{last}")
 
 
-def _check_complete(directory: Path) -> None:
-    missing = [p.name for p in PROGRAMS if not os.access(directory / p.name, os.X_OK)]
+def _check_complete(programs: ProgramSet, directory: Path) -> None:
+    missing = [p.name for p in programs.programs if not os.access(directory / p.name, os.X_OK)]
     if missing:
         raise BuildError(f"the build ended well but did not make {', '.join(missing)}")

@@ -18,6 +18,7 @@ from .errors import DevClusterError, NotRunningError, UsageError
 from .layout import DIRECTORY_VARIABLE, ClusterDirectory, state_home
 from .locks import holder
 from .processes import die_with_parent
+from .programs import PROGRAM_SETS
 from .supervisor import Description, Lifeline, Options, supervise
 
 
@@ -70,7 +71,13 @@ def _parser() -> argparse.ArgumentParser:
             )
         return verb
 
-    add("build", _build, "build the programs into the user's cache", named=False)
+    build = add("build", _build, "build the programs into the user's cache", named=False)
+    build.add_argument(
+        "--only",
+        choices=sorted(PROGRAM_SETS),
+        default="cluster",
+        help="which programs (default: what every cluster needs)",
+    )
     up = add("up", _up, "start a cluster; it runs until Ctrl-C", named=True)
     _add_cluster_options(up)
     up.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
@@ -94,7 +101,7 @@ def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
-    print(ensure_programs(to_stderr))
+    print(ensure_programs(to_stderr, PROGRAM_SETS[options.only]))
     return 0
 
 

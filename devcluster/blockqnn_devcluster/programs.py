@@ -1,4 +1,4 @@
-"""Which programs make up the cluster, at which versions, and how each is compiled. Pure."""
+"""Which programs there are, at which versions, and how each is compiled. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,29 @@ from dataclasses import dataclass
 KUBERNETES_VERSION = "1.34.4"
 """The Kubernetes that `programs/go.mod` pins; a unit test holds the two together."""
 
+HELM_VERSION = "3.22.0"
+"""The Helm that `programs/helm/go.mod` pins; a unit test holds the two together."""
+
+Stamps = tuple[tuple[str, str], ...]
+"""Go variables and the values that the linker gives them."""
+
+_MAJOR, _MINOR, _ = KUBERNETES_VERSION.split(".")
+KUBERNETES_STAMPS: Stamps = (
+    ("k8s.io/component-base/version.gitVersion", f"v{KUBERNETES_VERSION}"),
+    ("k8s.io/component-base/version.gitMajor", _MAJOR),
+    ("k8s.io/component-base/version.gitMinor", _MINOR),
+)
+"""A server without a version is refused by clients."""
+
+HELM_STAMPS: Stamps = (
+    ("helm.sh/helm/v3/internal/version.version", f"v{HELM_VERSION}"),
+    # The Kubernetes that a chart is rendered and linted for where there is no cluster.
+    ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor", _MAJOR),
+    ("helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor", _MINOR),
+    ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor", _MAJOR),
+    ("helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor", _MINOR),
+)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -15,32 +38,56 @@ class Program:
 
     name: str
     package: str
-    stamped: bool
-    """Whether the Kubernetes version is linked in: a server without one is refused by clients."""
+    stamps: Stamps = ()
+    """What is linked in, as a rule its version."""
+
+
+@dataclass(frozen=True)
+class ProgramSet:
+    """Programs of one Go module, built together when one of them is first needed."""
+
+    name: str
+    """What progress messages call them."""
+    module: str
+    """The directory of the Go module, below `programs/`."""
+    programs: tuple[Program, ...]
+    takes: str
+    """How long the first build takes on two cores."""
 
 
 PROGRAMS = (
-    Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", stamped=True),
+    Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", KUBERNETES_STAMPS),
     Program(
-        "kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", stamped=True
+        "kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        KUBERNETES_STAMPS,
     ),
-    Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", stamped=True),
-    Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", stamped=True),
+    Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", KUBERNETES_STAMPS),
+    Program("kubectl", "k8s.io/kubernetes/cmd/kubectl", KUBERNETES_STAMPS),
     # The package is named server, so that it needs its own name: etcd.
-    Program("etcd", "go.etcd.io/etcd/server/v3", stamped=False),
+    Program("etcd", "go.etcd.io/etcd/server/v3"),
 )
 """Add a program here and as a `tool` in `programs/go.mod`: nothing else has to change."""
 
+CLUSTER_PROGRAMS = ProgramSet("the Kubernetes programs", ".", PROGRAMS, "five minutes")
+"""What every cluster needs."""
 
-def linker_flags(stamped: bool) -> str:
-    """Return the value of `go build -ldflags`: no symbols, and the version where it is wanted."""
-    flags = ["-s", "-w"]
-    if stamped:
-        major, minor, _ = KUBERNETES_VERSION.split(".")
-        stamps = {"gitVersion": f"v{KUBERNETES_VERSION}", "gitMajor": major, "gitMinor": minor}
-        for variable, value in stamps.items():
-            flags.append(f"-X k8s.io/component-base/version.{variable}={value}")
-    return " ".join(flags)
+HELM = ProgramSet(
+    "Helm",
+    # A module of its own: it asks for other Kubernetes libraries than the cluster's programs.
+    "helm",
+    (Program("helm", "helm.sh/helm/v3/cmd/helm", HELM_STAMPS),),
+    "two minutes",
+)
+"""What the tests of the chart need."""
+
+PROGRAM_SETS = {"cluster": CLUSTER_PROGRAMS, "helm": HELM}
+"""By the name under which `build --only` takes them. A set of a module of its own goes here."""
+
+
+def linker_flags(stamps: Stamps) -> str:
+    """Return the value of `go build -ldflags`: no symbols, and what is stamped in."""
+    return " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in stamps)])
 
 
 def build_command(go: str, output: str, programs: Iterable[Program]) -> list[str]:
@@ -50,7 +97,7 @@ def build_command(go: str, output: str, programs: Iterable[Program]) -> list[str
     a single one becomes the file `output`.
     """
     chosen = list(programs)
-    flags = {linker_flags(program.stamped) for program in chosen}
+    flags = {linker_flags(program.stamps) for program in chosen}
     if len(flags) != 1:
         raise ValueError("programs of one go build must share their linker flags")
     return [

@@ -31,13 +31,14 @@ def parse_version(text: str) -> Version:
     return tuple(int(part or 0) for part in found.groups())
 
 
-def find_go(programs: Path, cache: Path, announce: Callable[[str], None]) -> str:
-    """Return the path of a Go command that can build the module in the directory `programs`.
+def find_go(programs: Path, module: Path, cache: Path, announce: Callable[[str], None]) -> str:
+    """Return the path of a Go command that can build the Go module in the directory `module`.
 
-    The one on PATH is taken where it is new enough; otherwise the pinned toolchain is installed
-    into the cache, once. Raises `ToolchainError` where neither is to be had.
+    The one on PATH is taken where it is new enough; otherwise the toolchain that is pinned in the
+    directory `programs` is installed into the cache, once. Raises `ToolchainError` where neither is
+    to be had.
     """
-    wanted = required_version((programs / "go.mod").read_text())
+    wanted = required_version((module / "go.mod").read_text())
     on_path = shutil.which("go")
     if on_path is not None and _version_of(on_path) >= wanted:
         return on_path

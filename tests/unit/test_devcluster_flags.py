@@ -13,7 +13,15 @@ from blockqnn_devcluster.build import cache_key, module_directory
 from blockqnn_devcluster.errors import UsageError
 from blockqnn_devcluster.flags import Ports
 from blockqnn_devcluster.layout import ClusterDirectory, check_name
-from blockqnn_devcluster.programs import KUBERNETES_VERSION, PROGRAMS, build_command, linker_flags
+from blockqnn_devcluster.programs import (
+    HELM,
+    HELM_VERSION,
+    KUBERNETES_STAMPS,
+    KUBERNETES_VERSION,
+    PROGRAMS,
+    build_command,
+    linker_flags,
+)
 
 DIRECTORY = ClusterDirectory(Path("/state/name"))
 PORTS = Ports(etcd=1001, api_server=1002, controller_manager=1003, scheduler=1004)
@@ -58,9 +66,17 @@ def test_the_go_module_pins_the_version_that_is_linked_in() -> None:
         assert f"\t{program.package}\n" in module
 
 
+def test_helms_own_module_pins_the_version_that_is_linked_in() -> None:
+    module = (module_directory(HELM) / "go.mod").read_text()
+    assert f"\thelm.sh/helm/v3 v{HELM_VERSION} " in module
+    (program,) = HELM.programs
+    assert f"tool {program.package}\n" in module
+    assert f"version.version=v{HELM_VERSION}" in linker_flags(program.stamps)
+
+
 def test_only_kubernetes_programs_carry_the_version() -> None:
-    assert f"version.gitVersion=v{KUBERNETES_VERSION}" in linker_flags(stamped=True)
-    assert linker_flags(stamped=False) == "-s -w"
+    assert f"version.gitVersion=v{KUBERNETES_VERSION}" in linker_flags(KUBERNETES_STAMPS)
+    assert linker_flags(()) == "-s -w"
     with pytest.raises(ValueError, match="share"):
         build_command("go", "out", PROGRAMS)
 

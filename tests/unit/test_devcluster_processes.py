@@ -140,7 +140,7 @@ def test_a_machine_without_go_and_without_a_registry_gets_one_clear_sentence(
     monkeypatch.setattr("sys.executable", "/bin/false")
     lines: list[str] = []
     with pytest.raises(ToolchainError, match=r"install Go 1\.24\.0 or newer and put it on PATH"):
-        toolchain.find_go(tmp_path, tmp_path / "cache", lines.append)
+        toolchain.find_go(tmp_path, tmp_path, tmp_path / "cache", lines.append)
     assert "installing the pinned one" in lines[0]
 
 
