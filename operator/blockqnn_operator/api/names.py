@@ -27,10 +27,11 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 """Set on Pods by Kubernetes: the Job that made them."""
 
 BLOCK_ANNOTATION = f"{GROUP}/block"
-"""On trial Jobs: the Network Structure Code that is trained."""
+"""On trial Jobs and their Pods: the Network Structure Code that is trained."""
 
 BLOCK_HASH_ANNOTATION = f"{GROUP}/block-hash"
-"""On trial Jobs: the canonical hash of the block."""
+"""On trial Jobs and their Pods: the canonical hash of the block; a result must name it, and a
+trainer of somebody else's finds it by the downward API."""
 
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
 """On trial Jobs: which attempt at the trial this Job is, from 0."""

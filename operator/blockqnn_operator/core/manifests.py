@@ -47,6 +47,10 @@ def trial_job(
     A further attempt gets one retry less: that some Pods failed before is likely to repeat itself.
     """
     labels = _labels(search, proposal)
+    block = {
+        names.BLOCK_ANNOTATION: str(proposal.block),
+        names.BLOCK_HASH_ANNOTATION: proposal.hash,
+    }
     asked = settings.trial.pod_template.metadata.labels
     queue = {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
     return {
@@ -57,8 +61,7 @@ def trial_job(
             "namespace": search.namespace,
             "labels": {**queue, **labels},
             "annotations": {
-                names.BLOCK_ANNOTATION: str(proposal.block),
-                names.BLOCK_HASH_ANNOTATION: proposal.hash,
+                **block,
                 names.ATTEMPT_ANNOTATION: str(attempt),
                 names.SCHEMA_VERSION_ANNOTATION: str(SCHEMA_VERSION),
             },
@@ -74,7 +77,7 @@ def trial_job(
                 ]
             },
             "template": pod_template(
-                settings, labels, _trial_spec(search, settings, proposal, attempt)
+                settings, labels, block, _trial_spec(search, settings, proposal, attempt)
             ),
         },
     }
@@ -85,10 +88,15 @@ def _exit_rule(action: str, status: int) -> Manifest:
     return {"action": action, "onExitCodes": on}
 
 
-def pod_template(settings: BlockSearchSpec, labels: Mapping[str, str], spec: TrialSpec) -> Manifest:
+def pod_template(
+    settings: BlockSearchSpec,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    spec: TrialSpec,
+) -> Manifest:
     """Return the Pod template of a trial: the operator's, with the user's merged over it."""
     base: Manifest = {
-        "metadata": {"labels": dict(labels)},
+        "metadata": {"labels": dict(labels), "annotations": dict(annotations)},
         "spec": {
             "restartPolicy": "Never",
             # Of the Pod and not of the Job, whose clock runs while the Pod waits for a node.
