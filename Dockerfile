@@ -29,4 +29,4 @@ LABEL org.opencontainers.image.title="blockqnn-operator" \
 COPY --from=build /opt/blockqnn /opt/blockqnn
 ENV PATH=/opt/blockqnn/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
-CMD ["blockqnn-operator", "--liveness", "http://0.0.0.0:8080/healthz", "--metrics-port", "9090"]
+CMD ["blockqnn-operator", "--probe-port", "8080", "--metrics-port", "9090"]

@@ -6,7 +6,9 @@
     └── OperatorError
         ├── InvalidSearch       a BlockSearch that cannot run as it is written
         ├── HistoryUnreadable   stored history that this version cannot read
-        └── ClusterUnavailable  the API server cannot be reached or refuses the operator
+        ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
+        ├── ResourceUndefined   the cluster does not know BlockSearches
+        └── WatchesEnded        the API server ended a watch for good
 """
 
 from blockqnn.errors import BlockQNNError
@@ -26,3 +28,11 @@ class HistoryUnreadable(OperatorError):
 
 class ClusterUnavailable(OperatorError):
     """The API server cannot be reached, or it refuses the operator's credentials."""
+
+
+class ResourceUndefined(OperatorError):
+    """The cluster does not know BlockSearches; the operator waits until it does."""
+
+
+class WatchesEnded(OperatorError):
+    """The API server ended a watch for good: the process ends, to be started anew."""

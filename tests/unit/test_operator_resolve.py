@@ -209,3 +209,14 @@ def test_efficient_learns_twenty_times_whatever_the_budget() -> None:
     assert resolve({**spec, "budget": {"trials": 128}}).agent.batch_size == 6
     asked = {**spec, "budget": {"trials": 128}, "agent": {"batchSize": 16}}
     assert resolve(asked).agent.batch_size == 16
+
+
+def test_a_search_that_names_no_trainer_takes_the_operators() -> None:
+    assert resolve(SMALLEST, trainer_image="registry/trainer:1").trial.image == "registry/trainer:1"
+    own = {**SMALLEST, "trial": {"image": "mine:2"}}
+    assert resolve(own, trainer_image="registry/trainer:1").trial.image == "mine:2"
+
+
+def test_a_running_search_takes_the_trainer_of_an_upgraded_operator() -> None:
+    pinned = pin(resolve(SMALLEST, trainer_image="registry/trainer:1"))
+    assert resolve(SMALLEST, pinned, "registry/trainer:2").trial.image == "registry/trainer:2"

@@ -198,3 +198,9 @@ def test_exclusive_bounds_are_flags_as_openapi_3_0_has_them() -> None:
 def test_an_empty_status_is_a_legal_one_to_the_api_server_and_none_to_the_operator() -> None:
     with pytest.raises(ValueError, match="observedGeneration"):
         BlockSearchStatus.model_validate({})
+
+
+def test_the_trainers_image_is_left_to_the_operator() -> None:
+    """A default here would be written into the object, and the operator's could never win."""
+    assert "default" not in found("spec.trial.image")
+    assert "image" not in found("spec.trial")["default"]

@@ -10,7 +10,7 @@ from blockqnn.errors import InvalidSettings
 from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn_operator.api.durations import seconds
-from blockqnn_operator.api.spec import MOST_TRIALS, BlockSearchSpec
+from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch
 
 DEFAULT_PRESET = "CVPR2018"
@@ -19,7 +19,11 @@ PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
 
-def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) -> BlockSearchSpec:
+def resolve(
+    spec: Mapping[str, Any],
+    pinned: Mapping[str, Any] | None = None,
+    trainer_image: str = DEFAULT_TRAINER_IMAGE,
+) -> BlockSearchSpec:
     """Fill in what a user's spec leaves out, and check the whole.
 
     Args:
@@ -28,11 +32,13 @@ def resolve(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) ->
             over the preset, so that an upgrade which changes a preset changes no running search.
             Only a field that is newer than the search comes from the preset, so a preset must give
             each new field the value under which a search goes on as before.
+        trainer_image: the trainer's image of a search that names none.
 
     Raises:
         InvalidSearch: when a field is missing, wrong, or contradicts another.
     """
     base = _merge(_from_preset(spec), pinned or {})
+    base["trial"] = {"image": trainer_image}
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
         _check_durations(resolved)

@@ -21,6 +21,9 @@ PRESET_SECTIONS = frozenset(
 """What a preset fills in. No default stands here: the API server would write it into the object,
 and the preset could never win."""
 
+OPERATOR_FIELDS = frozenset({"spec.trial.image"})
+"""What the operator fills in, as it was installed: no default stands here either."""
+
 _COPIED = (
     "description", "type", "format", "enum", "default", "minimum", "maximum", "pattern",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
@@ -51,6 +54,8 @@ class _Translation:
         _describe(schema)
         if schema.get("default", "") is None or not _has_defaults(path):
             schema.pop("default", None)
+        if isinstance(schema.get("default"), dict):
+            schema["default"] = _without_operator_fields(schema["default"], path)
         if "const" in node:
             schema["enum"] = [node["const"]]
         for bound, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
@@ -108,7 +113,13 @@ def _in_preset_section(path: str) -> bool:
 
 
 def _has_defaults(path: str) -> bool:
+    if path in OPERATOR_FIELDS:
+        return False
     return path.startswith("spec") and not _in_preset_section(path)
+
+
+def _without_operator_fields(default: Mapping[str, Any], path: str) -> Schema:
+    return {key: value for key, value in default.items() if f"{path}.{key}" not in OPERATOR_FIELDS}
 
 
 def _is_int_or_string(node: Mapping[str, Any]) -> bool:

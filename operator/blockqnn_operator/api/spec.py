@@ -113,13 +113,15 @@ class PodTemplate(Model):
     """Any field of a Pod's spec; the container that trains is called `trainer`."""
 
 
+DEFAULT_TRAINER_IMAGE = "ghcr.io/blockqnn/blockqnn-trainer:0.1.0"
+"""The trainer's image where neither the search nor the operator's command line names one."""
+
+
 class Trial(Model):
     """How the Job of a trial looks."""
 
-    image: Annotated[str, StringConstraints(min_length=1, max_length=512)] = (
-        "ghcr.io/blockqnn/trainer:0.1.0"
-    )
-    """The trainer's image."""
+    image: Annotated[str, StringConstraints(min_length=1, max_length=512)] = DEFAULT_TRAINER_IMAGE
+    """The trainer's image; by default the one that the operator was installed with."""
 
     resources: dict[str, dict[str, str | int]] = Field(
         default={"limits": {"nvidia.com/gpu": 1}}, max_length=3

@@ -22,7 +22,8 @@ REQUEST_TIMEOUT = 30.0
 """How long one request may take, in seconds: the API server itself gives up after 60."""
 
 CONNECTIONS = 32
-"""Requests in flight at a time; the API server's fairness queues what is above its own limit."""
+"""Requests in flight at a time unless told otherwise; the API server's fairness queues what is
+above its own limit."""
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -46,17 +47,20 @@ class Cluster:
         self._requested = requested
 
     @classmethod
-    async def connect(cls, requested: Requested = lambda _verb, _code: None) -> "Cluster":
+    async def connect(
+        cls, requested: Requested = lambda _verb, _code: None, connections: int = CONNECTIONS
+    ) -> "Cluster":
         """Find credentials: the service account inside a Pod, else the kubeconfig.
 
         Args:
             requested: told the verb and the status of each request; 0 for one without an answer.
+            connections: how many requests may be in flight at a time.
 
         Raises:
             ClusterUnavailable: when there are none, or they cannot be read.
         """
         configuration = client.Configuration()
-        configuration.connection_pool_maxsize = CONNECTIONS
+        configuration.connection_pool_maxsize = connections
         try:
             try:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]

@@ -5,15 +5,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn_operator import __version__
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import pin, resolve
+from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
-from blockqnn_operator.core.ledger import OpenTrial, Stage, survey
+from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
 from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
@@ -27,8 +29,9 @@ from blockqnn_operator.core.state import SearchState
 from blockqnn_operator.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
-from blockqnn_operator.shell.metrics import Measured, Metrics
+from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
+from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.slots import Key, Slots
 
 RETRY_SECONDS = 10.0
@@ -51,6 +54,8 @@ class Memory:
     uid: str
     freshest: Freshest = field(default_factory=Freshest)
     state: SearchState | None = None
+    ledger: Ledger | None = None
+    """The open trials as last surveyed."""
     told: set[str] = field(default_factory=set)
     """Keys of the Events that were told."""
     seen_jobs: set[str] = field(default_factory=set)
@@ -73,6 +78,7 @@ class Controller:
         metrics: told of what happens.
         slots: hands out the Jobs that may be in flight.
         known: finds the keys of all searches.
+        trainer_image: the trainer's image of searches that name none.
     """
 
     def __init__(
@@ -84,7 +90,9 @@ class Controller:
         metrics: Metrics,
         slots: Slots,
         known: Callable[[], Iterable[Key]],
+        trainer_image: str = DEFAULT_TRAINER_IMAGE,
     ) -> None:
+        self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
         self._known = known
         self._metrics = metrics
@@ -107,14 +115,15 @@ class Controller:
     def measured(self) -> Iterable[Measured]:
         """Return what is known of each search, for the metrics."""
         for (namespace, name), memory in tuple(self._memories.items()):
-            yield Measured(namespace, name, memory.state, memory.reported)
+            yield Measured(
+                namespace, name, memory.uid, memory.state, memory.ledger, memory.reported
+            )
 
     async def _reconcile(self, key: Key) -> float | None:
         search = self._searches(key)
         if search is None or search.deleting:
             self._slots.forget(key)
-            if self._memories.pop(key, None) is not None:
-                self._metrics.forget(*key)
+            self._memories.pop(key, None)
             return None
         memory = self._memories.get(key)
         if memory is None or memory.uid != search.uid:
@@ -149,7 +158,7 @@ class Controller:
             if memory.state is None:
                 return COLLECTED_SECONDS
         state = memory.state
-        state.settings = resolve(search.spec, state.header.settings)
+        state.settings = self._resolve(search.spec, state.header.settings)
         decided = plan(observed, state)
         await apply.annotate_jobs(
             cluster,
@@ -200,7 +209,6 @@ class Controller:
         except BaseException:
             memory.state = None
             raise
-        self._metrics.archived(search.namespace, search.name, new)
 
     def _collected(self, trial: OpenTrial, observed: Observed) -> None:
         """Tell the metrics how long a trial's Job took to start, and its result to be collected."""
@@ -219,7 +227,7 @@ class Controller:
         if shards is None:
             return None
         if not shards:
-            settings = resolve(search.spec)
+            settings = self._resolve(search.spec)
             header = records.Header(
                 operator_version=__version__,
                 search_uid=search.uid,
@@ -228,7 +236,7 @@ class Controller:
             )
             shards = [await apply.write_shard(self._cluster, search, history.start(header))]
         header, stored = records.read_lines(history.lines(shards))
-        settings = resolve(search.spec, header.settings)
+        settings = self._resolve(search.spec, header.settings)
         # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
         return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
 
@@ -242,7 +250,8 @@ class Controller:
         note: str,
     ) -> float | None:
         now = self._observe(_key(observed.search), observed.search, memory)
-        status = report(now, state, survey(now, state), problems, note)
+        memory.ledger = survey(now, state)
+        status = report(now, state, memory.ledger, problems, note)
         waits = [decided.requeue_after, await self._write_status(now, memory, status)]
         if problems:
             waits.append(RETRY_SECONDS)

@@ -16,7 +16,7 @@ from blockqnn_operator.shell.observe import watched_job
 from blockqnn_operator.shell.queue import WorkQueue
 from blockqnn_operator.shell.slots import Key
 
-RESYNC_SECONDS = 300.0
+RESYNC_SECONDS = 300
 """How often every search is looked at although nothing was heard of it: a safety net under the
 watches, rare enough to cost nothing."""
 

@@ -12,12 +12,22 @@ import kopf
 from prometheus_client import CollectorRegistry
 
 from blockqnn_operator import __version__
-from blockqnn_operator.errors import ClusterUnavailable, OperatorError
-from blockqnn_operator.shell.cluster import ApiError, Cluster
+from blockqnn_operator.api import names
+from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
+from blockqnn_operator.errors import (
+    ClusterUnavailable,
+    OperatorError,
+    ResourceUndefined,
+    WatchesEnded,
+)
+from blockqnn_operator.shell.apply import NOT_FOUND
+from blockqnn_operator.shell.cluster import CONNECTIONS, ApiError, Cluster
 from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
-from blockqnn_operator.shell.metrics import Measured, Metrics
+from blockqnn_operator.shell.metrics import Metrics
+from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
+from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.settings import operator_settings
 from blockqnn_operator.shell.slots import Key, Slots
 
@@ -55,13 +65,20 @@ def _parser() -> argparse.ArgumentParser:
         help="watch this namespace only; may be repeated (default: all namespaces)",
     )
     parser.add_argument(
-        "--liveness",
-        metavar="URL",
-        help="serve the liveness probe there, such as http://0.0.0.0:8080/healthz",
+        "--trainer-image",
+        metavar="IMAGE",
+        default=DEFAULT_TRAINER_IMAGE,
+        help="the trainer's image of searches that name none (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--probe-port",
+        type=_positive,
+        metavar="PORT",
+        help="serve the probes of a kubelet on this port, at /healthz and /readyz",
     )
     parser.add_argument(
         "--metrics-port",
-        type=int,
+        type=_positive,
         metavar="PORT",
         help="serve metrics for Prometheus on this port, at /metrics",
     )
@@ -71,6 +88,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="run at most N trials at a time, all searches together, shared fairly among them "
         "(default: as many as the searches' parallelism allows)",
+    )
+    parser.add_argument(
+        "--api-concurrency",
+        type=_positive,
+        metavar="N",
+        default=CONNECTIONS,
+        help="send at most N requests to the API server at a time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--resync-seconds",
+        type=_positive,
+        metavar="SECONDS",
+        default=RESYNC_SECONDS,
+        help="look at every search this often although nothing was heard of it "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--log-level",
@@ -84,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of Jobs; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
 
 
@@ -104,21 +136,30 @@ async def _run(options: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     operator = Operator(options)
-    cluster = await Cluster.connect(operator.metrics.requested)
+    cluster = await Cluster.connect(operator.metrics.requested, options.api_concurrency)
+    probes = Probes(cluster.version)
     try:
-        if await _until_reachable(cluster, stop):
-            await operator.run(cluster, stop)
+        if options.probe_port is not None:
+            await probes.serve(options.probe_port)
+        if await _until_served(cluster, stop):
+            await operator.run(cluster, stop, probes.started)
     finally:
+        await probes.close()
         await cluster.close()
 
 
-async def _until_reachable(cluster: Cluster, stop: asyncio.Event) -> bool:
-    """Wait until the API server answers; False when the process is asked to stop before."""
+async def _until_served(cluster: Cluster, stop: asyncio.Event) -> bool:
+    """Wait until the API server answers and serves BlockSearches.
+
+    Returns:
+        False when the process is asked to stop before.
+    """
     delay = FIRST_BACKOFF
     while not stop.is_set():
         try:
             version = await cluster.version()
-        except (ClusterUnavailable, ApiError) as error:
+            await _check_defined(cluster)
+        except (ClusterUnavailable, ApiError, ResourceUndefined) as error:
             logger.warning("%s Trying again in %.1f s.", error, delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)
@@ -134,12 +175,25 @@ async def _until_reachable(cluster: Cluster, stop: asyncio.Event) -> bool:
     return False
 
 
+async def _check_defined(cluster: Cluster) -> None:
+    try:
+        served = await cluster.get(f"/apis/{names.API_VERSION}")
+    except ApiError as error:
+        if error.status != NOT_FOUND:
+            raise
+        served = {"resources": []}
+    if not any(resource["name"] == names.PLURAL for resource in served["resources"]):
+        raise ResourceUndefined(
+            f"{cluster.server} does not know the resource {names.PLURAL}.{names.GROUP}: its "
+            "CustomResourceDefinition is in the chart, and in crds/."
+        )
+
+
 class Operator:
     """The parts of the process, and how they are wired.
 
     Args:
-        options: the command line: ``namespace``, ``liveness``, ``metrics_port``,
-            ``max_jobs_in_flight``.
+        options: the command line.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
@@ -149,11 +203,17 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS)
         self.metrics = Metrics(self._measured, lambda: self._queue.depth, CollectorRegistry())
 
-    async def run(self, cluster: Cluster, stop: asyncio.Event) -> None:
+    async def run(self, cluster: Cluster, stop: asyncio.Event, started: asyncio.Event) -> None:
         """Serve searches until told to stop.
 
+        Args:
+            cluster: the API server.
+            stop: ends the process once it is set.
+            started: is set when the watches have started.
+
         Raises:
-            Exception: whatever ended one of the process's tasks before.
+            WatchesEnded: when Kopf gave up, such as after the resource's definition was deleted.
+            Exception: whatever ended another of the process's tasks before.
         """
         watched = self._watched
         self._controller = Controller(
@@ -164,11 +224,12 @@ class Operator:
             self.metrics,
             Slots(self._options.max_jobs_in_flight, self._queue.add),
             watched.known,
+            self._options.trainer_image,
         )
         if self._options.metrics_port is not None:
             self.metrics.serve(self._options.metrics_port)
         stopping = asyncio.Event()
-        kopf_task = asyncio.create_task(self._watch(stopping), name="kopf")
+        kopf_task = asyncio.create_task(self._watch(stopping, started), name="kopf")
         others = [
             asyncio.create_task(self._queue.run(), name="queue"),
             asyncio.create_task(self._resync(), name="resync"),
@@ -182,20 +243,26 @@ class Operator:
             if isinstance(result, Exception):
                 raise result
 
-    async def _watch(self, stopping: asyncio.Event) -> None:
+    async def _watch(self, stopping: asyncio.Event, started: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._watched, self._queue)
         _register_login(registry)
         namespaces = tuple(self._options.namespace)
-        await kopf.operator(
-            registry=registry,
-            settings=operator_settings(),
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            liveness_endpoint=self._options.liveness,
-            stop_flag=stopping,
-        )
+        try:
+            await kopf.operator(
+                registry=registry,
+                settings=operator_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                ready_flag=started,
+                stop_flag=stopping,
+            )
+        except Exception as error:
+            raise WatchesEnded(
+                f"The API server ended a watch for good: {error}. Start the operator again; a "
+                "Deployment does so by itself."
+            ) from error
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self._controller.reconcile(key) if self._controller else None
@@ -205,7 +272,7 @@ class Operator:
 
     async def _resync(self) -> None:
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
+            await asyncio.sleep(self._options.resync_seconds)
             for key in self._watched.known():
                 self._queue.add(key)
 

@@ -13,6 +13,9 @@ def operator_settings() -> kopf.OperatorSettings:
     # The operator tells its own Events; log lines are no Events.
     settings.posting.enabled = False
     settings.posting.level = logging.WARNING
+    # Which namespaces there are, and which resources, is no business of the operator's: it needs no
+    # rights to list them. It waits for its own resource before it starts to watch.
+    settings.scanning.disabled = True
     # Only our own objects arrive, filtered by the API server, and the first list comes in pages.
     settings.watching.label_selectors["jobs.batch"] = f"{names.SEARCH_LABEL}"
     settings.watching.label_selectors["pods"] = f"{names.SEARCH_LABEL}"
