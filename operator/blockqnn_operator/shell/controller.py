@@ -15,7 +15,7 @@ from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
-from blockqnn_operator.core.ledger import OpenTrial, Stage, survey
+from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
 from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
@@ -29,8 +29,9 @@ from blockqnn_operator.core.state import SearchState
 from blockqnn_operator.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
-from blockqnn_operator.shell.metrics import Measured, Metrics
+from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
+from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.slots import Key, Slots
 
 RETRY_SECONDS = 10.0
@@ -53,6 +54,8 @@ class Memory:
     uid: str
     freshest: Freshest = field(default_factory=Freshest)
     state: SearchState | None = None
+    ledger: Ledger | None = None
+    """The open trials as last surveyed."""
     told: set[str] = field(default_factory=set)
     """Keys of the Events that were told."""
     seen_jobs: set[str] = field(default_factory=set)
@@ -112,14 +115,15 @@ class Controller:
     def measured(self) -> Iterable[Measured]:
         """Return what is known of each search, for the metrics."""
         for (namespace, name), memory in tuple(self._memories.items()):
-            yield Measured(namespace, name, memory.state, memory.reported)
+            yield Measured(
+                namespace, name, memory.uid, memory.state, memory.ledger, memory.reported
+            )
 
     async def _reconcile(self, key: Key) -> float | None:
         search = self._searches(key)
         if search is None or search.deleting:
             self._slots.forget(key)
-            if self._memories.pop(key, None) is not None:
-                self._metrics.forget(*key)
+            self._memories.pop(key, None)
             return None
         memory = self._memories.get(key)
         if memory is None or memory.uid != search.uid:
@@ -205,7 +209,6 @@ class Controller:
         except BaseException:
             memory.state = None
             raise
-        self._metrics.archived(search.namespace, search.name, new)
 
     def _collected(self, trial: OpenTrial, observed: Observed) -> None:
         """Tell the metrics how long a trial's Job took to start, and its result to be collected."""
@@ -247,7 +250,8 @@ class Controller:
         note: str,
     ) -> float | None:
         now = self._observe(_key(observed.search), observed.search, memory)
-        status = report(now, state, survey(now, state), problems, note)
+        memory.ledger = survey(now, state)
+        status = report(now, state, memory.ledger, problems, note)
         waits = [decided.requeue_after, await self._write_status(now, memory, status)]
         if problems:
             waits.append(RETRY_SECONDS)

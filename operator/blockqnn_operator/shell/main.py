@@ -24,9 +24,10 @@ from blockqnn_operator.shell.apply import NOT_FOUND
 from blockqnn_operator.shell.cluster import CONNECTIONS, ApiError, Cluster
 from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
-from blockqnn_operator.shell.metrics import Measured, Metrics
+from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
+from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.settings import operator_settings
 from blockqnn_operator.shell.slots import Key, Slots
 
