@@ -72,6 +72,17 @@ PROGRAMS = (
 CLUSTER_PROGRAMS = ProgramSet("the Kubernetes programs", ".", PROGRAMS, "five minutes")
 """What every cluster needs."""
 
+CONTAINER_NODE_PROGRAMS = ProgramSet(
+    "the programs of a container node",
+    ".",
+    (
+        Program("kubelet", "k8s.io/kubernetes/cmd/kubelet", KUBERNETES_STAMPS),
+        Program("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", KUBERNETES_STAMPS),
+    ),
+    "three minutes",
+)
+"""What `up --node container` needs beside those of every cluster."""
+
 HELM = ProgramSet(
     "Helm",
     # A module of its own: it asks for other Kubernetes libraries than the cluster's programs.
@@ -81,7 +92,11 @@ HELM = ProgramSet(
 )
 """What the tests of the chart need."""
 
-PROGRAM_SETS = {"cluster": CLUSTER_PROGRAMS, "helm": HELM}
+PROGRAM_SETS = {
+    "cluster": CLUSTER_PROGRAMS,
+    "container-node": CONTAINER_NODE_PROGRAMS,
+    "helm": HELM,
+}
 """By the name under which `build --only` takes them. A set of a module of its own goes here."""
 
 
