@@ -1,0 +1,143 @@
+"""Train blocks, random ones and those of real searches, and add them to the table.
+
+What the table has already is not trained again, so a run that was broken off goes on.
+"""
+
+import argparse
+import sys
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+from benchmarks.search.contest import search, settings_for
+from benchmarks.table.recipe import make_images
+from benchmarks.table.rows import DATA, Row, append, read
+from benchmarks.table.training import train, use_one_thread
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn.presets import PRESETS
+from blockqnn.settings import SpaceSettings
+from blockqnn.space import Space
+
+RANDOM_BLOCKS = 1300
+REPEATED = 6
+"""Every so many of the random blocks one is trained with a second seed."""
+
+SEARCHES = tuple(
+    (contestant, seed) for seed in range(2) for contestant in ("Efficient", "evolution")
+)
+SEARCH_TRIALS = 256
+
+IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
+
+
+class Trainings:
+    """Trains what the table lacks; threads may ask at the same time."""
+
+    def __init__(self, pool: ProcessPoolExecutor, path: Path) -> None:
+        self._pool = pool
+        self._path = path
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, int], Future[Row]] = {}
+        for row in read(path):
+            done: Future[Row] = Future()
+            done.set_result(row)
+            self._known[row.hash, row.seed] = done
+        self._count = len(self._known)
+        self._began = time.monotonic()
+
+    def ask(self, block: Block, origin: str, seed: int = 0) -> Future[Row]:
+        """Return the row of a block, when it is there."""
+        key = canonical_hash(block), seed
+        with self._lock:
+            if key not in self._known:
+                future = self._pool.submit(train, str(block), origin, seed, IMAGES)
+                future.add_done_callback(self._store)
+                self._known[key] = future
+            return self._known[key]
+
+    def _store(self, future: Future[Row]) -> None:
+        if future.cancelled() or future.exception():
+            return
+        row = future.result()
+        with self._lock:
+            append(self._path, row)
+            self._count += 1
+            minutes = (time.monotonic() - self._began) / 60
+        print(
+            f"{self._count} trainings after {minutes:.1f} min: {row.origin}, "
+            f"accuracy {row.accuracy:.3f}, {row.seconds:.1f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Fill the table."""
+    options = _options()
+    if not IMAGES.exists():
+        make_images(options.data, IMAGES)
+    context = get_context("spawn")
+    with (
+        ProcessPoolExecutor(options.processes, context, use_one_thread) as pool,
+        ThreadPoolExecutor(len(SEARCHES)) as searches,
+    ):
+        trainings = Trainings(pool, options.output)
+        for future in _random_blocks(trainings, options.random):
+            future.result()
+        for outcome in [
+            searches.submit(_search, trainings, contestant, seed) for contestant, seed in SEARCHES
+        ]:
+            outcome.result()
+
+
+def _random_blocks(trainings: Trainings, count: int) -> list[Future[Row]]:
+    """Train blocks as a search with epsilon 1 draws them, each network once."""
+    space, random = _space(), Random(20181121)
+    met: set[str] = set()
+    futures = []
+    while len(met) < count:
+        block = space.random_block(random, "TypeFirst")
+        digest = canonical_hash(block)
+        if digest in met:
+            continue
+        met.add(digest)
+        futures.append(trainings.ask(block, "random"))
+        if len(met) % REPEATED == 0:
+            futures.append(trainings.ask(block, "random", seed=1))
+    return futures
+
+
+def _search(trainings: Trainings, contestant: str, seed: int) -> None:
+    """Run a real search; a batch is trained before the next is proposed."""
+    space = _space()
+    settings = settings_for(contestant, SEARCH_TRIALS)
+    search(
+        settings,
+        space,
+        lambda candidate: (
+            trainings.ask(space.decode(candidate), f"{contestant} {seed}").result().accuracy
+        ),
+        SEARCH_TRIALS,
+        seed,
+    )
+
+
+def _space() -> Space:
+    return Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with CIFAR-100 as npz")
+    parser.add_argument("--output", type=Path, default=DATA)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--random", type=int, default=RANDOM_BLOCKS, help="how many random blocks")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
