@@ -65,6 +65,7 @@ format: $(INSTALLED) ## lay the code out
 generate: $(INSTALLED) ## write what is generated from the models
 	$(BIN)/python -m blockqnn_operator.api.crd > build/crd.yaml
 	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
+	cp crds/blockqnn.dev_blocksearches.yaml operator/role.yaml helm/blockqnn/files/
 
 lock: $(INSTALLED) ## resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \
