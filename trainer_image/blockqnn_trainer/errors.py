@@ -9,7 +9,10 @@
         │   ├── NetworkInvalid    a network that these images do not allow
         │   ├── DatasetMissing    images that are not where they should be
         │   ├── DatasetInvalid    images that are there and cannot be used
-        │   └── VolumeUnusable    a volume that prepared images cannot be written to
+        │   ├── VolumeUnusable    a volume that cannot be written to, or has no room left
+        │   ├── VolumeMissing     a volume that is not where it should be
+        │   ├── FolderTaken       a directory in which another finalist was trained
+        │   └── ModelInvalid      a finalist's model that is incomplete, damaged or not as reported
         ├── DownloadFailed      images that could not be fetched: exit status 1, try again
         └── Infeasible          the block's own fault: exit status 0, the floor reward
             ├── OutOfMemory       the network does not fit into the memory
@@ -52,7 +55,19 @@ class DatasetInvalid(InvalidInput):
 
 
 class VolumeUnusable(InvalidInput):
-    """A volume that prepared images cannot be written to."""
+    """A volume that cannot be written to, or has no room left."""
+
+
+class VolumeMissing(InvalidInput):
+    """A volume that is not where it should be."""
+
+
+class FolderTaken(InvalidInput):
+    """A directory in which another finalist, or the same one otherwise, was trained."""
+
+
+class ModelInvalid(InvalidInput):
+    """A finalist's model that is incomplete, damaged, or not what was reported."""
 
 
 class DownloadFailed(TrainerError):

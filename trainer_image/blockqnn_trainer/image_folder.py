@@ -29,7 +29,12 @@ _NO_CLASSES = frozenset({"lost+found"})
 
 
 class ImageFolder:
-    """The image files of one part of a dataset."""
+    """The image files of one part of a dataset.
+
+    Attributes:
+        files: the image files, class after class.
+        labels: the class of each, from 0.
+    """
 
     def __init__(self, root: Path, part: Part, image_size: int | None) -> None:
         """List the files.
@@ -49,13 +54,13 @@ class ImageFolder:
                 "is the volume with the dataset mounted there?"
             )
         self._image_size = image_size
-        self._files, self._labels = _list_files(root, part)
         self._root = root
+        self.files, self.labels = _list_files(root, part)
 
     def fingerprint(self) -> str:
         """Name these files by their paths and sizes: other images give another name."""
         digest = hashlib.sha256()
-        for file in self._files:
+        for file in self.files:
             digest.update(f"{file.relative_to(self._root)}\t{file.stat().st_size}\n".encode())
         return digest.hexdigest()
 
@@ -65,15 +70,15 @@ class ImageFolder:
         Raises:
             DatasetInvalid: when an image cannot be read, or has another size than the first.
         """
-        first = _read(self._files[0], self._image_size)
+        first = _read(self.files[0], self._image_size)
         height, width, channels = first.shape
-        labels = numpy.array(self._labels, dtype=numpy.int64)
+        labels = numpy.array(self.labels, dtype=numpy.int64)
         return Source(labels, (height, width, channels), self._pieces)
 
     def _pieces(self) -> Iterator[NDArray[numpy.uint8]]:
-        first = self._files[0]
+        first = self.files[0]
         shape: tuple[int, ...] | None = None
-        for file in self._files:
+        for file in self.files:
             image = _read(file, self._image_size)
             if shape is None:
                 shape = image.shape
@@ -131,12 +136,21 @@ def _image_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
 
 
-def _read(file: Path, image_size: int | None) -> NDArray[numpy.uint8]:
+def read_file(file: Path) -> Image.Image:
+    """Read one image as RGB.
+
+    Raises:
+        DatasetInvalid: when it cannot be read.
+    """
     try:
         with Image.open(file) as opened:
-            image = opened.convert("RGB")
+            return opened.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise DatasetInvalid(f"The image {file} cannot be read: {error}.") from None
+
+
+def _read(file: Path, image_size: int | None) -> NDArray[numpy.uint8]:
+    image = read_file(file)
     if image_size is not None:
         image = _centre(image, image_size)
     return numpy.asarray(image, dtype=numpy.uint8)

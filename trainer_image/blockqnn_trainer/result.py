@@ -132,11 +132,11 @@ class Reporter:
         self._lock = threading.Lock()
         self._written = False
 
-    def note(self, result: TrialResult) -> None:
+    def note(self, result: TrialResult | str) -> None:
         """Write what is to be read if the process dies without another word."""
         with self._lock:
             if not self._written:
-                self._write(encode(result))
+                self._write(encode(result) if isinstance(result, TrialResult) else result)
 
     def report(self, message: TrialResult | str) -> bool:
         """Write a result, or a sentence where no result can be made.

@@ -1,8 +1,8 @@
 """One trial from its specification to its result. Importing this imports torch."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from blockqnn.nsc import Block
 from blockqnn_trainer import machine
 from blockqnn_trainer.data import Split, load
 from blockqnn_trainer.errors import Infeasible, OutOfMemory
+from blockqnn_trainer.memory import memory_errors_named
 from blockqnn_trainer.network import (
     Network,
     build_network,
@@ -52,7 +53,7 @@ def run_trial(
     check_batch_size(spec.network, split.input_shape, spec.training.batch_size)
     generator = torch.Generator().manual_seed(spec.seed)
     try:
-        with _memory_errors_named():
+        with memory_errors_named():
             network = _build(spec, block, split, generator, device, progress)
             _announce(spec, split, progress)
             observer = _Log(progress, spec.training.epochs, note)
@@ -160,36 +161,3 @@ class _Log:
             f"learning rate {learning_rate:g}",
             flush=True,
         )
-
-
-_MEMORY_ERRORS = (
-    "DefaultCPUAllocator",
-    "Storage size calculation overflowed",  # a tensor of more bytes than 64 bits count
-    "ALLOC_FAILED",  # the libraries of CUDA, which have workspaces of their own
-)
-"""Marks of exhausted memory in torch's RuntimeErrors."""
-
-_ONEDNN_ERROR = "could not create a primitive"
-"""What oneDNN says, in full, when its code or scratchpad finds no room: seen at one of 28 memory
-limits on one network, where torch's allocator failed at the others. Longer texts that begin so
-are about shapes it does not support."""
-
-
-@contextmanager
-def _memory_errors_named() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not _is_memory_error(error):
-            raise
-        first_line = str(error).partition("\n")[0]
-        raise OutOfMemory(
-            f"The network or its training does not fit into the memory: {first_line}"
-        ) from None
-
-
-def _is_memory_error(error: Exception) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return text.strip() == _ONEDNN_ERROR or any(mark in text for mark in _MEMORY_ERRORS)
