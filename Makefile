@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@mkdir -p build
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > build/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r build/uv.txt
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[operator,trainer,cli]' \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[operator,trainer,cli,parquet]' \
 	  --group dev --constraint constraints.txt --build-constraint constraints.txt
 	@touch $@
 
@@ -62,10 +62,11 @@ format: $(INSTALLED) ## lay the code out
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
-generate: $(INSTALLED) ## write what is generated from the models
+generate: $(INSTALLED) ## write what is generated: the definition, the chart's copies, the dashboards
 	$(BIN)/python -m blockqnn_operator.api.crd > build/crd.yaml
 	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
 	cp crds/blockqnn.dev_blocksearches.yaml operator/role.yaml helm/blockqnn/files/
+	$(BIN)/python -m monitoring.dashboards helm/blockqnn/dashboards
 
 lock: $(INSTALLED) ## resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \

@@ -91,7 +91,7 @@ class SearchMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all searches as they are now."""
-        families = _Families()
+        families = SearchFamilies()
         kept: dict[tuple[str, str], _Kept] = {}
         for search in self._searches():
             key = (search.namespace, search.name)
@@ -103,8 +103,8 @@ class SearchMetrics(Collector):
         yield from families
 
 
-class _Families:
-    """The metrics, filled search by search."""
+class SearchFamilies:
+    """The metrics of searches by name, filled search by search."""
 
     def __init__(self) -> None:
         self.trials = CounterMetricFamily(
