@@ -13,7 +13,14 @@ from typing import Any
 
 from operator_builders import UID, at, make_header, make_search
 
-from blockqnn.contract import TRIAL_VARIABLE, Outcome, Seconds, TrialResult, TrialSpec
+from blockqnn.contract import (
+    TRIAL_VARIABLE,
+    Outcome,
+    PreparationResult,
+    Seconds,
+    TrialResult,
+    TrialSpec,
+)
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn_operator.api import names
@@ -25,6 +32,7 @@ from blockqnn_operator.core.ledger import OpenTrial
 from blockqnn_operator.core.manifests import trial_job
 from blockqnn_operator.core.observation import (
     Observed,
+    PreparationJob,
     SearchObject,
     TrialJob,
     TrialPod,
@@ -80,6 +88,8 @@ class World:
     created: tuple[str, ...] = ()
     """The names of all Jobs ever created, in order."""
     steps: int = 0
+    broken: bool = False
+    """The dataset cannot be prepared as it is."""
 
     @property
     def running(self) -> list[str]:
@@ -144,7 +154,11 @@ def _start_pod(world: World, job: str, attempt: int) -> World:
 
 
 def _end_pod(world: World, job: Json, name: str) -> World:
-    exit_code, message = _last_words(job, first=name.endswith("-0"))
+    first = name.endswith("-0")
+    if is_preparation(job):
+        exit_code, message = _words_of_preparation(broken=world.broken, first=first)
+    else:
+        exit_code, message = _last_words(job, first=first)
     terminated = {"exitCode": exit_code, "reason": "Error" if exit_code else "Completed"}
     if message:
         terminated["message"] = message
@@ -158,6 +172,20 @@ def _end_pod(world: World, job: Json, name: str) -> World:
 
 def _container(state: Json) -> Json:
     return {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+
+
+def is_preparation(job: Json) -> bool:
+    """Whether a Job prepares the dataset."""
+    return bool(job["metadata"]["labels"][names.COMPONENT_LABEL] == names.PREPARATION_COMPONENT)
+
+
+def _words_of_preparation(*, broken: bool, first: bool) -> tuple[int, str]:
+    """Exit status and message: the first download always fails, the second never does."""
+    exit_code, reason = (2, "DatasetInvalid") if broken else (0, "Prepared")
+    if first and not broken:
+        exit_code, reason = 1, "DownloadFailed"
+    result = PreparationResult(prepared=not exit_code, reason=reason, message="So it is.")
+    return exit_code, result.write()
 
 
 def _last_words(job: Json, *, first: bool) -> tuple[int, str]:
@@ -261,11 +289,13 @@ def observed(operator: Operator, jobs: World, pods: World, now: World) -> Observ
     """What the operator sees: Jobs and Pods as they were at some time, each on its own."""
     read_jobs = [TrialJob.read(body) for body in jobs.jobs.values()]
     read_pods = [TrialPod.read(body) for body in pods.pods.values()]
+    preparations = [PreparationJob.read(body) for body in jobs.jobs.values()]
     return Observed(
         search=operator.search,
         jobs=tuple(job for job in read_jobs if job is not None),
         pods=tuple(pod for pod in read_pods if pod is not None),
         now=at(now.steps * TICK),
+        preparations=tuple(job for job in preparations if job is not None),
     )
 
 
@@ -313,6 +343,9 @@ def _carried_out(
     for iteration in cleanup.delete_iterations:
         world = without_jobs(world, set(_selected(world, iteration)))
         yield world
+    if decided.preparation.create is not None:
+        world = _created(world, decided.preparation.create)
+        yield world
     for trial in decided.create:
         world = _created(world, _manifest(operator, state, trial))
         yield world
@@ -341,7 +374,10 @@ def _kept(world: World, name: str) -> World:
 def _selected(world: World, iteration: int) -> Iterator[str]:
     for name, body in world.jobs.items():
         labels = body["metadata"]["labels"]
-        if labels[names.ITERATION_LABEL] == str(iteration) and names.ARCHIVED_LABEL not in labels:
+        if (
+            labels.get(names.ITERATION_LABEL) == str(iteration)
+            and names.ARCHIVED_LABEL not in labels
+        ):
             yield name
 
 

@@ -442,7 +442,7 @@ class TestEvents:
 def test_the_plan_of_a_finished_search_is_empty() -> None:
     records = history_of(*[GOOD] * 8)
     decided = planned(records=records)
-    assert decided == Plan(ledger=decided.ledger)
+    assert decided == Plan(ledger=decided.ledger, preparation=decided.preparation)
     assert decided.ledger.trials == ()
 
 

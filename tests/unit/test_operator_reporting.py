@@ -133,6 +133,7 @@ def test_phase_conditions_and_message_tell_the_same_story(
         "Complete": str(phase is Phase.COMPLETE),
         "Failed": str(phase is Phase.FAILED),
         "Suspended": str(phase is Phase.SUSPENDED),
+        "DatasetReady": "True",
         "Degraded": str(phase is Phase.FAILED),
     }
 
@@ -146,6 +147,7 @@ def test_a_finished_search_is_complete_even_when_it_is_suspended_or_had_many_fai
         "Complete": "True",
         "Failed": "False",
         "Suspended": "True",
+        "DatasetReady": "True",
         "Degraded": "",
     }
 

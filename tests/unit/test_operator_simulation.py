@@ -6,6 +6,7 @@ any order, the operator sees old states of them, and it crashes between any two 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -20,13 +21,16 @@ from operator_world import (
     World,
     advance,
     fate_of,
+    is_preparation,
     new_world,
     observed,
     reconcile,
     recovered,
+    without_jobs,
 )
 
 from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import Phase
 from blockqnn_operator.core.ledger import survey
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.reporting import report
@@ -237,6 +241,79 @@ def test_a_search_that_its_goal_cuts_short_goes_on_as_if_it_had_never_been_cut(
     again = Run(spec, run.world)
     again.alone = run.alone
     assert again.finish().world.records == serial(seed)
+
+
+ON_A_VOLUME: dict[str, Any] = {
+    "dataset": {"name": "cifar10", "volume": {"persistentVolumeClaim": {"claimName": "datasets"}}}
+}
+
+
+class PreparedRun(Run):
+    """A search whose dataset must be prepared first, which must hold at every moment."""
+
+    def look(self, look: Look) -> None:
+        created = self.world.created
+        super().look(look)
+        preparations = [job for job in self.world.jobs.values() if is_preparation(job)]
+        done = any("conditions" in job["status"] for job in preparations)
+        new = self.world.created[len(created) :]
+        assert done or not [name for name in new if "-prepare-" not in name]
+        assert len(preparations) <= 1
+
+    def mend(self) -> None:
+        """Mend the dataset, and delete the Job that has failed because of it."""
+        failed = {
+            name
+            for name, job in self.world.jobs.items()
+            if is_preparation(job) and "conditions" in job["status"]
+        }
+        self.world = without_jobs(replace(self.world, broken=False), failed)
+        # Else the next Job of that name would look as if it were made twice.
+        left = tuple(name for name in self.world.created if name not in failed)
+        self.world = replace(self.world, created=left)
+        self.past.append(self.world)
+
+
+@given(seeds, parallelisms, schedules)
+@settings(max_examples=40)
+def test_the_dataset_is_prepared_once_before_the_first_trial_and_changes_no_record(
+    seed: int, parallelism: int, steps: list[Step]
+) -> None:
+    run = PreparedRun(spec_of(seed=seed, parallelism=parallelism, **ON_A_VOLUME))
+    for step in steps:
+        run.step(step)
+    assert run.finish().world.records == serial(seed)
+    assert sum("-prepare-" in name for name in run.world.created) == 1
+
+
+@given(seeds, schedules, schedules)
+@settings(max_examples=40)
+def test_a_broken_dataset_starts_no_trial_and_the_search_goes_on_when_it_is_mended(
+    seed: int, before: list[Step], after: list[Step]
+) -> None:
+    run = PreparedRun(spec_of(seed=seed, parallelism=3, **ON_A_VOLUME))
+    run.world = replace(run.world, broken=True)
+    for step in before:
+        run.step(step)
+    run.settle()
+    assert len(run.world.created) == 1
+    state = run.operator.state or recovered(run.operator.spec, run.world)
+    seen = observed(run.operator, run.world, run.world, run.world)
+    status = report(seen, state, survey(seen, state))
+    assert status.phase is Phase.FAILED
+    run.mend()
+    for step in after:
+        run.step(step)
+    assert run.finish().world.records == serial(seed)
+
+
+@given(seeds, schedules)
+@settings(max_examples=20)
+def test_a_suspended_search_does_not_begin_to_prepare(seed: int, steps: list[Step]) -> None:
+    run = PreparedRun(spec_of(seed=seed, parallelism=3, suspend=True, **ON_A_VOLUME))
+    for step in steps:
+        run.step(step)
+    assert run.world.created == ()
 
 
 def piped(seed: int, pipelining: int, parallelism: int) -> Run:

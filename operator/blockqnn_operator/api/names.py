@@ -21,7 +21,14 @@ ARCHIVED_LABEL = f"{GROUP}/archived"
 """On Jobs that are kept for their logs after their result is in the history: ``true``."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""``trial`` on Jobs and Pods, ``history`` on the ConfigMaps of the history."""
+"""``trial`` or ``preparation`` on Jobs and their Pods, ``history`` on the ConfigMaps of the
+history."""
+
+TRIAL_COMPONENT = "trial"
+"""What trains."""
+
+PREPARATION_COMPONENT = "preparation"
+"""What makes the dataset ready before the first trial."""
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 """Set on Pods by Kubernetes: the Job that made them."""
@@ -38,6 +45,9 @@ ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
 
 RESULT_ANNOTATION = f"{GROUP}/result"
 """On trial Jobs: the trial's result, the durable record and the public contract."""
+
+DATASET_ANNOTATION = f"{GROUP}/dataset"
+"""On a preparation's Job: a hash of the dataset and the volume that it makes ready."""
 
 SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
 """On trial Jobs: the version of the trial specification and result."""

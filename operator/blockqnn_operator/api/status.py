@@ -38,6 +38,8 @@ class ConditionType(StrEnum):
     """True when the search has stopped and will not go on as it is."""
     SUSPENDED = "Suspended"
     """True while ``spec.suspend`` keeps new trials from starting."""
+    DATASET_READY = "DatasetReady"
+    """True when trials can read the images."""
     DEGRADED = "Degraded"
     """True when something needs a person's attention although the search may go on."""
 
@@ -62,6 +64,15 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUED = "Queued"
     UNSCHEDULABLE = "Unschedulable"
+    NOT_NEEDED = "NotNeeded"
+    PREPARED = "Prepared"
+    PREPARING = "Preparing"
+    DATASET_MISSING = "DatasetMissing"
+    DATASET_INVALID = "DatasetInvalid"
+    VOLUME_UNUSABLE = "VolumeUnusable"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    PREPARATION_FAILED = "PreparationFailed"
+    DATASET_NOT_READY = "DatasetNotReady"
     AS_EXPECTED = "AsExpected"
 
 
@@ -142,7 +153,8 @@ class BlockSearchStatus(Model):
             }
         ),
     ] = ()
-    """The aspects of the search: Progressing, Complete, Failed, Suspended, Degraded."""
+    """The aspects of the search: Progressing, Complete, Failed, Suspended, DatasetReady,
+    Degraded."""
     start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     """When the operator first saw the search."""
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None

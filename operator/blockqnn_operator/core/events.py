@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from blockqnn.contract import Outcome
-from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType
+from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.ledger import Ledger, OpenTrial
 from blockqnn_operator.core.manifests import job_name
 from blockqnn_operator.core.observation import SearchObject, write_time
@@ -133,6 +133,7 @@ _TOLD = {
     ConditionType.COMPLETE: ("Normal", "Complete"),
     ConditionType.FAILED: ("Warning", "Failed"),
     ConditionType.SUSPENDED: ("Normal", "Suspended"),
+    ConditionType.DATASET_READY: ("Normal", "DatasetReady"),
     ConditionType.DEGRADED: ("Warning", "Degraded"),
 }
 
@@ -143,7 +144,7 @@ def transitions(before: Sequence[Condition], after: BlockSearchStatus) -> tuple[
     events = []
     for condition in after.conditions:
         told = _TOLD.get(condition.type)
-        if condition.status != "True" or told is None:
+        if condition.status != "True" or told is None or condition.reason == Reason.NOT_NEEDED:
             continue
         if (condition.type, condition.reason) in true_before:
             continue

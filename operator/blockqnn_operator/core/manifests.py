@@ -51,15 +51,13 @@ def trial_job(
         names.BLOCK_ANNOTATION: str(proposal.block),
         names.BLOCK_HASH_ANNOTATION: proposal.hash,
     }
-    asked = settings.trial.pod_template.metadata.labels
-    queue = {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": job_name(search.name, proposal.trial, attempt),
             "namespace": search.namespace,
-            "labels": {**queue, **labels},
+            "labels": {**queue_labels(settings), **labels},
             "annotations": {
                 **block,
                 names.ATTEMPT_ANNOTATION: str(attempt),
@@ -69,17 +67,28 @@ def trial_job(
         },
         "spec": {
             "backoffLimit": max(settings.failure_policy.retries - attempt, 0),
-            "podFailurePolicy": {
-                "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
-                    _exit_rule("Ignore", SIGTERM_STATUS),
-                    _exit_rule("FailJob", BAD_INPUT_STATUS),
-                ]
-            },
+            "podFailurePolicy": pod_failure_policy(),
             "template": pod_template(
                 settings, labels, block, _trial_spec(search, settings, proposal, attempt)
             ),
         },
+    }
+
+
+def queue_labels(settings: BlockSearchSpec) -> dict[str, str]:
+    """Return the labels by which a queue such as Kueue's finds a Job."""
+    asked = settings.trial.pod_template.metadata.labels
+    return {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
+
+
+def pod_failure_policy() -> Manifest:
+    """Return which ends of a Pod count as its Job's failures."""
+    return {
+        "rules": [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+            _exit_rule("Ignore", SIGTERM_STATUS),
+            _exit_rule("FailJob", BAD_INPUT_STATUS),
+        ]
     }
 
 
@@ -189,7 +198,7 @@ def _labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
         "app.kubernetes.io/instance": search.name,
         "app.kubernetes.io/part-of": "blockqnn",
         "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
-        names.COMPONENT_LABEL: "trial",
+        names.COMPONENT_LABEL: names.TRIAL_COMPONENT,
         names.SEARCH_LABEL: search.name,
         names.TRIAL_LABEL: f"{proposal.trial:05d}",
         names.ITERATION_LABEL: str(proposal.iteration),

@@ -110,6 +110,44 @@ class TrialJob:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PreparationJob:
+    """The Job that makes a search's dataset ready, reduced to what decisions need."""
+
+    name: str
+    owner_uid: str
+    dataset: str
+    """Stands for the dataset and the volume that it makes ready."""
+    deleting: bool
+    condition: str | None
+    """``Complete`` or ``Failed`` once the Job has ended, else None."""
+    message: str
+    """Why the Job failed, in Kubernetes' words."""
+    finished_at: datetime | None
+    failed_pods: int
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self | None:
+        """Read a Job from its JSON; None when it is no preparation of ours."""
+        metadata = body["metadata"]
+        labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+        owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
+        if owner is None or labels.get(names.COMPONENT_LABEL) != names.PREPARATION_COMPONENT:
+            return None
+        status = body.get("status", {})
+        ended = _ended(status)
+        return cls(
+            name=metadata["name"],
+            owner_uid=owner["uid"],
+            dataset=annotations.get(names.DATASET_ANNOTATION, ""),
+            deleting="deletionTimestamp" in metadata,
+            condition=ended.get("type"),
+            message=ended.get("message") or ended.get("reason", ""),
+            finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
+            failed_pods=status.get("failed", 0),
+        )
+
+
 def _accelerators(job_spec: Mapping[str, Any]) -> int:
     """Count the GPUs of the trainer's container, of whichever vendor."""
     containers = job_spec.get("template", {}).get("spec", {}).get("containers", ())
@@ -133,7 +171,7 @@ def _ended(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TrialPod:
-    """A Pod of a trial's Job, reduced to what decisions need."""
+    """A Pod of a Job of ours, reduced to what decisions need."""
 
     name: str
     job: str
@@ -214,6 +252,8 @@ class Observed:
     jobs: tuple[TrialJob, ...]
     pods: tuple[TrialPod, ...]
     now: datetime
+    preparations: tuple[PreparationJob, ...] = ()
+    """The Jobs that make, or have made, the dataset ready."""
 
 
 def _time_or_none(text: str | None) -> datetime | None:

@@ -14,6 +14,7 @@ from blockqnn_operator.core.budget import NO_TRIAL, ends_at, spent
 from blockqnn_operator.core.events import Event, events_of
 from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
 from blockqnn_operator.core.observation import Observed, TrialJob
+from blockqnn_operator.core.preparation import Preparation, prepare
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
 from blockqnn_operator.core.state import SearchState
@@ -24,6 +25,8 @@ class Plan:
     """What to do now; every part may be empty, and each is safe to do twice."""
 
     ledger: Ledger
+    preparation: Preparation
+    """Whether the images are ready, and the Job that makes them so."""
     create: tuple[OpenTrial, ...] = ()
     """Trials whose Jobs are to be created."""
     annotate: tuple[OpenTrial, ...] = ()
@@ -44,14 +47,16 @@ def plan(observed: Observed, state: SearchState) -> Plan:
     archive = _to_archive(ledger, state, last)
     cleanup = clean_up(_own(observed, ledger.leftovers), state)
     stopped = _to_stop(observed, ledger, state, last)
+    preparation = prepare(observed, state, wanted=bool(wanted(ledger, last)))
     return Plan(
         ledger=ledger,
-        create=_to_create(ledger, state, last),
+        preparation=preparation,
+        create=_to_create(ledger, state, last) if preparation.ready else (),
         annotate=tuple(trial for trial in ledger.trials if trial.to_annotate),
         archive=archive,
-        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped)),
+        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped, *preparation.delete)),
         events=events_of(ledger, state, archive),
-        requeue_after=_look_again(observed, state, ledger),
+        requeue_after=_look_again(observed, state, ledger, preparation),
     )
 
 
@@ -85,10 +90,14 @@ def drained(ledger: Ledger, last: int | None) -> bool:
     return not any(trial.number <= last for trial in ledger.at(Stage.UNSTARTED))
 
 
+def wanted(ledger: Ledger, last: int | None) -> tuple[OpenTrial, ...]:
+    """Return the trials that are to be started, given the last that is wanted."""
+    return tuple(t for t in ledger.at(Stage.UNSTARTED) if last is None or t.number <= last)
+
+
 def _to_create(ledger: Ledger, state: SearchState, last: int | None) -> tuple[OpenTrial, ...]:
     free = state.settings.parallelism - len(ledger.at(Stage.RUNNING))
-    wanted = [t for t in ledger.at(Stage.UNSTARTED) if last is None or t.number <= last]
-    return tuple(wanted[: max(free, 0)])
+    return wanted(ledger, last)[: max(free, 0)]
 
 
 def _to_stop(
@@ -145,8 +154,11 @@ def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
     return [job for job in jobs if job.owner_uid == observed.search.uid]
 
 
-def _look_again(observed: Observed, state: SearchState, ledger: Ledger) -> float | None:
+def _look_again(
+    observed: Observed, state: SearchState, ledger: Ledger, preparation: Preparation
+) -> float | None:
     moments = [trial.judgement.wait_until for trial in ledger.trials]
+    moments.append(preparation.wait_until)
     end = ends_at(observed, state)
     if end is not None and end > observed.now:
         moments.append(end)

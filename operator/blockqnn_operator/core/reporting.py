@@ -23,7 +23,8 @@ from blockqnn_operator.core.archiving import record_of
 from blockqnn_operator.core.budget import Spent, ends_at, spent, started_at
 from blockqnn_operator.core.ledger import Ledger, Stage
 from blockqnn_operator.core.observation import Observed, read_time, write_time
-from blockqnn_operator.core.planning import drained, last_wanted, too_many_failures
+from blockqnn_operator.core.planning import drained, last_wanted, too_many_failures, wanted
+from blockqnn_operator.core.preparation import Preparation, prepare
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState, best
 
@@ -60,10 +61,12 @@ def report(
     counts = _counts(state, [t.outcome for t in open_trials if t.outcome])
     running = sum(trial.stage is Stage.RUNNING for trial in open_trials)
     left = Ledger(tuple(open_trials), ())
-    failed = too_many_failures(left, state)
     budget = state.settings.budget.trials
     reached = spent(observed, state, left)
-    done = drained(left, last_wanted(observed, state, left)) and not _pending(left)
+    last = last_wanted(observed, state, left)
+    done = drained(left, last) and not _pending(left)
+    preparation = prepare(observed, state, wanted=bool(wanted(left, last)))
+    failed = too_many_failures(left, state) or preparation.failed
     phase = _phase(state, reached=reached is not None and done, failed=failed)
     trials = TrialCounts(total=sum(counts.values()), running=running, **counts)
     top = [
@@ -71,7 +74,7 @@ def report(
     ]
     before = previous_status(observed)
     iteration = _next_iteration(state)
-    message = _message(phase, trials, state, reached, note)
+    message = _message(phase, trials, state, reached, preparation, note)
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
@@ -87,8 +90,8 @@ def report(
         history=History(shards=len(state.shards), records=archived),
     )
     timed = _with_times(status, before, observed, state)
-    facts = _conditions(phase, message, state, reached)
-    facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems)
+    facts = _conditions(phase, message, state, reached, preparation)
+    facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems, preparation)
     return with_conditions(timed, facts, observed)
 
 
@@ -211,13 +214,20 @@ def _last_iteration(state: SearchState) -> int:
 
 
 def _message(
-    phase: Phase, trials: TrialCounts, state: SearchState, reached: Spent | None, note: str
+    phase: Phase,
+    trials: TrialCounts,
+    state: SearchState,
+    reached: Spent | None,
+    preparation: Preparation,
+    note: str,
 ) -> str:
     policy = state.settings.failure_policy
     if reached is not None:
         return (
             reached.message if phase is Phase.COMPLETE else f"{reached.message} {_running(trials)}."
         )
+    if phase is Phase.FAILED and preparation.failed:
+        return f"The dataset is not ready: {preparation.message}"
     if phase is Phase.FAILED:
         return (
             f"{trials.failed} trials failed, more than the {policy.max_failed_trials} of "
@@ -226,6 +236,8 @@ def _message(
         )
     if phase is Phase.SUSPENDED:
         return f"Suspended by spec.suspend; {_running(trials)}."
+    if not preparation.ready:
+        return f"Trials wait for the dataset: {preparation.message}"
     return f"{_running(trials)}{note}."
 
 
@@ -265,12 +277,14 @@ def _conditions(
     message: str,
     state: SearchState,
     reached: Spent | None,
+    preparation: Preparation,
 ) -> Facts:
     complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
     why = reached.reason if reached else Reason.BUDGET_LEFT
+    failure = Reason.DATASET_NOT_READY if preparation.failed else Reason.TOO_MANY_FAILURES
     reasons = {
         Phase.COMPLETE: why,
-        Phase.FAILED: Reason.TOO_MANY_FAILURES,
+        Phase.FAILED: failure,
         Phase.SUSPENDED: Reason.SUSPENDED,
     }
     progress = reasons.get(phase, Reason.TRIALS_RUNNING)
@@ -284,7 +298,7 @@ def _conditions(
         ),
         ConditionType.FAILED: (
             failed,
-            Reason.TOO_MANY_FAILURES if failed else Reason.AS_EXPECTED,
+            failure if failed else Reason.AS_EXPECTED,
             message if failed else "The search can go on.",
         ),
         ConditionType.SUSPENDED: (
@@ -292,14 +306,24 @@ def _conditions(
             Reason.SUSPENDED if suspended else Reason.NOT_SUSPENDED,
             "spec.suspend is true." if suspended else "spec.suspend is false.",
         ),
+        ConditionType.DATASET_READY: (
+            preparation.ready,
+            preparation.reason,
+            preparation.message,
+        ),
     }
 
 
 def _degraded(
-    state: SearchState, ledger: Ledger, problems: Sequence[Problem]
+    state: SearchState,
+    ledger: Ledger,
+    problems: Sequence[Problem],
+    preparation: Preparation,
 ) -> tuple[bool, Reason, str]:
     if problems:
         return True, problems[0].reason, problems[0].message
+    if preparation.failed or preparation.hindered:
+        return True, Reason.DATASET_NOT_READY, preparation.message
     for trial in ledger.trials:
         if trial.judgement.invalid:
             return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"

@@ -105,7 +105,7 @@ def _of_running_job(
     if pod := stuck(latest):
         wait_until = give_up_at(pod, pending_timeout)
         if now >= wait_until:
-            message = f"Its Pod cannot start: {_quote(pod.message) or pod.reason}"
+            message = f"Its Pod cannot start: {quote(pod.message) or pod.reason}"
             return Judgement(annotate=_failure(job, pod.reason, message), end=True, invalid=invalid)
     elif pod := unplaced(latest):
         news_at = pod.created_at + SCHEDULING
@@ -196,7 +196,7 @@ def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
     ended = next((pod for pod in latest if _tells_why(job, pod)), None)
     message = f"Its Job failed: {job.message or job.reason}."
     if ended is not None:
-        said = f": {_quote(ended.message)}" if ended.message.strip() else ""
+        said = f": {quote(ended.message)}" if ended.message.strip() else ""
         status = "" if ended.exit_code is None else f", status {ended.exit_code}"
         message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
     return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)
@@ -207,6 +207,6 @@ def _tells_why(job: TrialJob, pod: TrialPod) -> bool:
     return bool(pod.reason) if pod.exit_code is None else job.reason != OUT_OF_TIME
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """Return the first line of what was said, cut where it is too long to be quoted."""
     return "".join(text.strip().splitlines()[:1])[:LONGEST_QUOTE]

@@ -100,10 +100,15 @@ async def _refused(
             f"Job {name} exists and belongs to something else; delete it, or wait until it is "
             "collected.",
         )
+    return refusal(error, "the Job of a trial")
+
+
+def refusal(error: ApiError, what: str) -> Problem:
+    """Say what it means that the API server refuses a Job; what may pass by itself is raised."""
     if error.status == FORBIDDEN and "quota" in str(error).lower():
         return Problem(Reason.QUOTA_EXCEEDED, f"Waiting for quota: {error}")
     if error.status in (UNPROCESSABLE, FORBIDDEN, 400, NOT_FOUND):
-        return Problem(Reason.JOB_REFUSED, f"The API server refuses the Job of a trial: {error}")
+        return Problem(Reason.JOB_REFUSED, f"The API server refuses {what}: {error}")
     raise error
 
 

@@ -16,7 +16,13 @@ from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
 from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
-from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob, TrialPod
+from blockqnn_operator.core.observation import (
+    Observed,
+    PreparationJob,
+    SearchObject,
+    TrialJob,
+    TrialPod,
+)
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
     Problem,
@@ -31,6 +37,7 @@ from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
 from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
+from blockqnn_operator.shell.preparing import create_preparation
 from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.slots import Key, Slots
 
@@ -75,6 +82,7 @@ class Controller:
         searches: finds a search by its key; None when it is gone.
         jobs: finds the watched Jobs of a search, with their resource versions.
         pods: finds the watched Pods of a search.
+        preparations: finds the watched Jobs that make a search's images ready.
         metrics: told of what happens.
         slots: hands out the Jobs that may be in flight.
         known: finds the keys of all searches.
@@ -87,6 +95,7 @@ class Controller:
         searches: Callable[[Key], SearchObject | None],
         jobs: Callable[[Key], Iterable[tuple[int, TrialJob]]],
         pods: Callable[[Key], Iterable[TrialPod]],
+        preparations: Callable[[Key], Iterable[PreparationJob]],
         metrics: Metrics,
         slots: Slots,
         known: Callable[[], Iterable[Key]],
@@ -100,6 +109,7 @@ class Controller:
         self._searches = searches
         self._jobs = jobs
         self._pods = pods
+        self._preparations = preparations
         self._memories: dict[Key, Memory] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -149,6 +159,7 @@ class Controller:
             jobs=memory.freshest.over(self._jobs(key)),
             pods=tuple(self._pods(key)),
             now=datetime.now(UTC),
+            preparations=tuple(self._preparations(key)),
         )
 
     async def _advance(self, observed: Observed, memory: Memory) -> float | None:
@@ -172,7 +183,8 @@ class Controller:
         wanted = len(decided.create)
         decided = replace(decided, create=decided.create[: self._granted(search, decided)])
         created: list[OpenTrial] = []
-        problems = await apply.create_jobs(
+        problems = await create_preparation(cluster, search, decided.preparation.create)
+        problems += await apply.create_jobs(
             cluster, search, state, decided.create, memory.freshest, created.append
         )
         if problems:

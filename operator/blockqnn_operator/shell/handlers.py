@@ -11,7 +11,7 @@ from typing import Any
 import kopf
 
 from blockqnn_operator.api import names
-from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
+from blockqnn_operator.core.observation import PreparationJob, SearchObject, TrialJob, TrialPod
 from blockqnn_operator.shell.observe import watched_job
 from blockqnn_operator.shell.queue import WorkQueue
 from blockqnn_operator.shell.slots import Key
@@ -20,7 +20,16 @@ RESYNC_SECONDS = 300
 """How often every search is looked at although nothing was heard of it: a safety net under the
 watches, rare enough to cost nothing."""
 
-_TRIALS: dict[str, Any] = {names.SEARCH_LABEL: kopf.PRESENT, names.COMPONENT_LABEL: "trial"}
+_COMPONENTS = (names.TRIAL_COMPONENT, names.PREPARATION_COMPONENT)
+
+
+def _is_ours(value: str | None, **_: Any) -> bool:
+    return value in _COMPONENTS
+
+
+_OURS: dict[str, Any] = {names.SEARCH_LABEL: kopf.PRESENT, names.COMPONENT_LABEL: _is_ours}
+_TRIALS: dict[str, Any] = {**_OURS, names.COMPONENT_LABEL: names.TRIAL_COMPONENT}
+_PREPARATIONS: dict[str, Any] = {**_OURS, names.COMPONENT_LABEL: names.PREPARATION_COMPONENT}
 
 
 _Indexed = dict[Key, Any] | None
@@ -33,10 +42,12 @@ class Watched:
         self._searches: dict[Key, SearchObject] = {}
         self._jobs: kopf.Index[Key, Any] | None = None
         self._pods: kopf.Index[Key, Any] | None = None
+        self._preparations: kopf.Index[Key, Any] | None = None
 
     def adopt(self, indices: dict[str, Any]) -> None:
         """Take hold of the indices, which Kopf hands to every handler."""
-        self._jobs, self._pods = indices["trial_jobs"], indices["trial_pods"]
+        self._jobs, self._pods = indices["trial_jobs"], indices["pods"]
+        self._preparations = indices["preparation_jobs"]
 
     def remember(self, key: Key, search: SearchObject | None) -> None:
         """Take note of a search as it is now; None when it is gone."""
@@ -58,8 +69,12 @@ class Watched:
         return tuple(self._jobs.get(key, ())) if self._jobs else ()
 
     def pods(self, key: Key) -> Iterable[TrialPod]:
-        """Return the Pods of a search's trials."""
+        """Return the Pods of a search's Jobs."""
         return tuple(self._pods.get(key, ())) if self._pods else ()
+
+    def preparations(self, key: Key) -> Iterable[PreparationJob]:
+        """Return the Jobs that make a search's images ready."""
+        return tuple(self._preparations.get(key, ())) if self._preparations else ()
 
 
 def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue[Key]) -> None:
@@ -77,9 +92,9 @@ def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue
             queue.forget(key)
         queue.add(key)
 
-    @kopf.on.event("batch", "v1", "jobs", labels=_TRIALS, registry=registry)
-    @kopf.on.event("", "v1", "pods", labels=_TRIALS, registry=registry)
-    async def trial_changed(namespace: str | None, labels: Any, **_: Any) -> None:
+    @kopf.on.event("batch", "v1", "jobs", labels=_OURS, registry=registry)
+    @kopf.on.event("", "v1", "pods", labels=_OURS, registry=registry)
+    async def work_changed(namespace: str | None, labels: Any, **_: Any) -> None:
         queue.add(_key(namespace, labels))
 
 
@@ -91,8 +106,17 @@ def _register_indices(registry: kopf.OperatorRegistry) -> None:
         job = watched_job(body)
         return None if job is None else {_key(namespace, labels): job}
 
-    @kopf.index("", "v1", "pods", id="trial_pods", labels=_TRIALS, registry=registry)
-    async def trial_pods(
+    @kopf.index(
+        "batch", "v1", "jobs", id="preparation_jobs", labels=_PREPARATIONS, registry=registry
+    )
+    async def preparation_jobs(
+        body: Any, namespace: str | None, labels: Any, **_: Any
+    ) -> dict[Key, Any] | None:
+        job = PreparationJob.read(body)
+        return None if job is None else {_key(namespace, labels): job}
+
+    @kopf.index("", "v1", "pods", id="pods", labels=_OURS, registry=registry)
+    async def pods(
         body: Any, namespace: str | None, labels: Any, **_: Any
     ) -> dict[Key, Any] | None:
         pod = TrialPod.read(body)

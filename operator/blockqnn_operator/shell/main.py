@@ -221,6 +221,7 @@ class Operator:
             watched.search,
             watched.jobs,
             watched.pods,
+            watched.preparations,
             self.metrics,
             Slots(self._options.max_jobs_in_flight, self._queue.add),
             watched.known,
