@@ -66,6 +66,7 @@ generate: $(INSTALLED) ## write what is generated: the definition, the chart's c
 	$(BIN)/python -m blockqnn_operator.api.crd > build/crd.yaml
 	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
 	cp crds/blockqnn.dev_blocksearches.yaml operator/role.yaml helm/blockqnn/files/
+	$(BIN)/python helm/values_table.py
 	$(BIN)/python -m monitoring.dashboards helm/blockqnn/dashboards
 
 lock: $(INSTALLED) ## resolve the dependencies anew into constraints.txt
