@@ -135,6 +135,7 @@ def prepare(directory: ClusterDirectory) -> None:
     ):  # fmt: skip
         folder.mkdir(mode=0o700, parents=True)
     create_certificates(directory)
+    write_private(directory.audit_policy, yaml.safe_dump(flags.audit_policy()).encode())
 
 
 def start_control_plane(

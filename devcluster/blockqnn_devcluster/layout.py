@@ -84,6 +84,16 @@ class ClusterDirectory:
         return self.path / "logs"
 
     @property
+    def audit_policy(self) -> Path:
+        """Whose requests the API server records."""
+        return self.path / "audit-policy.yaml"
+
+    @property
+    def audit_log(self) -> Path:
+        """One line of JSON for each request of a user in the group `flags.AUDITED`."""
+        return self.logs / "audit.jsonl"
+
+    @property
     def resting(self) -> Path:
         """One file for each component that somebody asked to rest; it holds text once it does."""
         return self.path / "resting"
