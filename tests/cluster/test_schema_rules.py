@@ -84,6 +84,12 @@ BOUNDS = [
     Case("dataset.validation.fraction", 0.5, 0, "greater than 0"),
     Case("dataset.validation.fraction", 0.5, 1, "less than 1"),
     Case(
+        "dataset",
+        {"name": "imagefolder", "imageSize": 32},
+        {"name": "npz", "imageSize": 32},
+        "imageSize is for imagefolder; images of other datasets keep their size",
+    ),
+    Case(
         "dataset.volume",
         {"persistentVolumeClaim": {"claimName": "images"}},
         {"emptyDir": {}, "hostPath": {"path": "/"}},
@@ -230,7 +236,12 @@ EXPLICIT: Spec = {
     "reward": {"macsWeight": 1},
     "network": {"repeats": 2},
     "training": {"epochs": 2},
-    "dataset": {"path": "/images", "validation": {"fraction": 0.2}},
+    "dataset": {
+        "name": "imagefolder",
+        "path": "/images",
+        "imageSize": 32,
+        "validation": {"fraction": 0.2},
+    },
     "budget": {"trials": 8},
 }
 
@@ -241,7 +252,8 @@ FIXED = [
     ("spec", "reward", {"macsWeight": 1}, {"macsWeight": 2}),
     ("spec", "network", {"repeats": 2}, {"filters": [8]}),
     ("spec", "training", {"epochs": 2}, {"epochs": 3}),
-    ("spec.dataset", "name", "digits", "cifar10"),
+    ("spec.dataset", "name", "imagefolder", "cifar10"),
+    ("spec.dataset", "imageSize", 32, 64),
     ("spec.dataset", "path", "/images", "/others"),
     ("spec.dataset", "validation", {"fraction": 0.2}, {"fraction": 0.3}),
 ]

@@ -159,7 +159,10 @@ def test_what_is_pinned_decides_what_a_result_means() -> None:
     resolved = resolve(make_spec(budget={"trials": 12}))
     pinned = pin(resolved)
     assert set(pinned) == {*PINNED_SECTIONS, "dataset", "budget"}
-    assert pinned["dataset"] == {"validation": {"source": "train", "fraction": 0.1}}
+    assert pinned["dataset"] == {
+        "imageSize": None,
+        "validation": {"source": "train", "fraction": 0.1},
+    }
     assert pinned["budget"] == {"trials": 12}
 
 
@@ -178,6 +181,19 @@ def test_an_upgrade_that_adds_a_field_takes_it_from_the_preset() -> None:
     pinned = pin(resolved)
     del pinned["agent"]["shaping"], pinned["network"]
     assert resolve(make_spec(), pinned) == resolved
+
+
+def test_a_search_that_is_older_than_precision_goes_on_in_float32() -> None:
+    spec = make_spec()
+    pinned = pin(resolve(spec))
+    assert resolve(spec, pinned).training.precision == "auto"
+    del pinned["training"]["precision"]
+    assert resolve(spec, pinned).training.precision == "float32"
+
+
+def test_the_size_of_images_is_pinned() -> None:
+    folder = {"dataset": {"name": "imagefolder", "imageSize": 64}}
+    assert pin(resolve(make_spec(**folder)))["dataset"]["imageSize"] == 64
 
 
 def test_a_raised_budget_keeps_the_schedule_that_the_search_began_with() -> None:

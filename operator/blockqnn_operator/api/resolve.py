@@ -19,6 +19,9 @@ PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
 
+_BEFORE_PINNED = {"training": {"precision": "float32"}}
+"""Fields that are newer than some stored headers, with what searches did before there were such."""
+
 def resolve(
     spec: Mapping[str, Any],
     pinned: Mapping[str, Any] | None = None,
@@ -30,14 +33,15 @@ def resolve(
         spec: ``spec`` of the BlockSearch, as the API server returns it.
         pinned: what :func:`pin` made of this search when it started, from its history. It wins
             over the preset, so that an upgrade which changes a preset changes no running search.
-            Only a field that is newer than the search comes from the preset, so a preset must give
-            each new field the value under which a search goes on as before.
+            A field that is newer than the search is what searches did before there was such a
+            field; where no such value is kept here, the preset must have it.
         trainer_image: the trainer's image of a search that names none.
 
     Raises:
         InvalidSearch: when a field is missing, wrong, or contradicts another.
     """
-    base = _merge(_from_preset(spec), pinned or {})
+    base = _merge(_from_preset(spec), _BEFORE_PINNED if pinned is not None else {})
+    base = _merge(base, pinned or {})
     base["trial"] = {"image": trainer_image}
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
@@ -55,7 +59,7 @@ def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
     """Return the part of a search that its history depends on, as JSON to be stored with it."""
     whole = resolved.model_dump(mode="json")
     pinned = {section: whole[section] for section in PINNED_SECTIONS}
-    pinned["dataset"] = {"validation": whole["dataset"]["validation"]}
+    pinned["dataset"] = {field: whole["dataset"][field] for field in ("imageSize", "validation")}
     # The number of trials alone decides about proposals, by the length of the schedule. Another
     # limit that the user takes away later must be gone.
     pinned["budget"] = {"trials": whole["budget"]["trials"]}

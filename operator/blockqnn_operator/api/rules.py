@@ -67,3 +67,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
 }
 """The rules by the path of the schema that they stand at; the empty path is the whole object."""
+        _fixed("imageSize", optional=True),
+        Rule(
+            "!has(self.imageSize) || self.name == 'imagefolder'",
+            "imageSize is for imagefolder; images of other datasets keep their size",
+        ),
+        _fixed("shape", optional=True),
+        Rule(
+            "!has(self.shape) || self.name in ['npz', 'imagefolder']",
+            "shape is for npz and imagefolder; other datasets have theirs",
+        ),

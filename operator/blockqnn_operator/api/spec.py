@@ -74,11 +74,15 @@ class Dataset(DatasetSpec):
 
     For `npz`: one file, or a directory whose `*.npz` files other than `test.npz` are read in the
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
+
+    For `imagefolder`: a directory with the class folders, or with the folders `train`, and `test`
+    or `val`, that hold them.
     """
 
     volume: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] | None = None
     """The volume that holds the files: one volume source of a Pod, such as
-    `persistentVolumeClaim: {claimName: datasets}`. It is mounted read-only at `path`."""
+    `persistentVolumeClaim: {claimName: datasets}`. It is mounted at `path`: writable for the Job
+    that prepares the images before the first trial, read-only for the trials."""
 
 
 class Retention(Model):
