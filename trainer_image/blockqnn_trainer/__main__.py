@@ -1,4 +1,4 @@
-"""The command ``blockqnn-train``: prepares images, runs a trial, describes a block's network."""
+"""The command ``blockqnn-train``: prepares images, trains, measures, describes."""
 
 import argparse
 import os
@@ -12,12 +12,14 @@ from pydantic import ValidationError
 from blockqnn.contract import DatasetSpec, Validation
 from blockqnn.contract import describe as describe_error
 from blockqnn.errors import BlockQNNError
+from blockqnn_trainer.machine import thread_count
 from blockqnn_trainer.run import EXIT_INPUT, EXIT_VERDICT, TrialProcess
 
 _DESCRIPTION = "Trains the network of a block and reports its validation accuracy."
 _EPILOG = """\
-exit status of run and prepare:
-  0      a verdict about the block, Succeeded or Infeasible; images that are ready
+exit status of run, finalist, load and prepare:
+  0      a verdict about the block, Succeeded or Infeasible; images that are
+         ready; a model that is as reported
   1      an unexpected error; trying again may help
   2      an input that stays wrong however often it is tried
   128+n  ended by signal n
@@ -27,7 +29,13 @@ exit status of run and prepare:
 def main() -> NoReturn:
     """Run the command line and end the process."""
     options = parse(sys.argv[1:])
-    commands = {"run": _run, "prepare": prepare_command, "describe": describe_command}
+    commands = {
+        "run": _run,
+        "finalist": _finalist,
+        "load": load_command,
+        "prepare": prepare_command,
+        "describe": describe_command,
+    }
     status = commands[options.command](options)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -46,6 +54,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the trial that BLOCKQNN_TRIAL specifies")
     run.add_argument("--trial", type=Path, help="a file with the specification, as JSON")
+    finalist = commands.add_parser(
+        "finalist", help="train the finalist that BLOCKQNN_FINALIST specifies to convergence"
+    )
+    finalist.add_argument("--spec", type=Path, help="a file with the specification, as JSON")
+    load = commands.add_parser("load", help="measure the model of a finalist in all its forms")
+    load.add_argument("directory", type=Path, help="the finalist's directory on the volume")
+    load.add_argument("--dataset-path", help="where the images are now, if elsewhere")
     prepare = commands.add_parser("prepare", help="fetch, verify and decode images for all trials")
     prepare.add_argument("name", help="as dataset.name: cifar10, imagefolder, ...")
     prepare.add_argument("path", help="as dataset.path: the directory of the volume")
@@ -68,6 +83,29 @@ def _run(options: argparse.Namespace) -> int:
     process = TrialProcess(os.environ, options.trial)
     process.take_over()
     return process.run()
+
+
+def _finalist(options: argparse.Namespace) -> int:
+    # Imported here because `run`, of which there are thousands, does without.
+    from blockqnn_trainer.finalists.run import FinalistProcess
+
+    process = FinalistProcess(os.environ, options.spec)
+    process.take_over()
+    return process.run()
+
+
+def load_command(options: argparse.Namespace) -> int:
+    """Measure the model of a finalist; return the exit status."""
+    # Imported here because it imports torch and an ONNX runtime.
+    from blockqnn_trainer.finalists.verify import verify
+
+    try:
+        lines = verify(options.directory, options.dataset_path, thread_count(os.environ))
+    except BlockQNNError as error:
+        print(error, file=sys.stderr)
+        return EXIT_INPUT
+    print("\n".join(lines))
+    return EXIT_VERDICT
 
 
 def prepare_command(options: argparse.Namespace) -> int:

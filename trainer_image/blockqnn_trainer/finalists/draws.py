@@ -1,0 +1,63 @@
+"""What is random in an epoch: the order of the images and how each of them is varied.
+
+Everything is drawn anew for each epoch from the seed and the number of the epoch alone, on the CPU.
+So a training that goes on in the middle of an epoch needs no state of a generator, and every one of
+several processes draws the same.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blockqnn.finalist_contract import Augmentation
+
+
+def generator_for(seed: int, purpose: str) -> torch.Generator:
+    """A generator on the CPU for one purpose, independent of those for others."""
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """How each training image is varied in one epoch; row i is image i."""
+
+    short_sides: Tensor
+    """float32, N: the length that the shorter side is brought to, in pixels; 0 without a scale."""
+    places: Tensor
+    """float32, N x 2: where the crop lies between the first (0) and the last possible (1) row and
+    column; with a padding, multiples of 1 / (2 x padding)."""
+    flips: Tensor
+    """bool, N: whether an image is mirrored."""
+
+    def of(self, chosen: Tensor) -> "Draws":
+        """Those of some images."""
+        return Draws(self.short_sides[chosen], self.places[chosen], self.flips[chosen])
+
+    def to(self, device: torch.device) -> "Draws":
+        """The same on a device."""
+        return Draws(self.short_sides.to(device), self.places.to(device), self.flips.to(device))
+
+
+def draw_order(images: int, seed: int, epoch: int) -> Tensor:
+    """Draw the order in which an epoch, counted from 0, goes through its images: int64, N."""
+    return torch.randperm(images, generator=generator_for(seed, f"order {epoch}"))
+
+
+def draw_variations(images: int, augmentation: Augmentation, seed: int, epoch: int) -> Draws:
+    """Draw how each image is varied in an epoch, counted from 0."""
+    generator = generator_for(seed, f"variations {epoch}")
+    places = torch.rand(images, 2, generator=generator)
+    flips = torch.rand(images, generator=generator) < 0.5 * augmentation.flip
+    short_sides = torch.zeros(images)
+    if augmentation.scale is not None:
+        low, high = augmentation.scale.short_side
+        drawn = torch.randint(low, high + 1, (images,), generator=generator)
+        short_sides = drawn.to(torch.float32)
+    else:
+        steps = 2 * augmentation.padding
+        shifts = (places * (steps + 1)).floor_().clamp_(max=steps)
+        places = shifts / max(steps, 1)
+    return Draws(short_sides, places, flips)

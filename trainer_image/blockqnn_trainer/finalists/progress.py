@@ -1,0 +1,121 @@
+"""What is known of a finalist while it is trained; complete enough at any moment to be reported."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from blockqnn.contract import CURVE_LIMIT, MESSAGE_LIMIT
+from blockqnn.errors import InvalidMessage
+from blockqnn.finalist_contract import FinalistResult, FinalistSeconds, FinalistSpec
+from blockqnn_trainer.machine import process_age
+from blockqnn_trainer.result import Ending, shorten, thin
+
+Stage = Literal["data", "build", "train", "evaluate", "checkpoint", "export"]
+
+
+class Progress:
+    """Written by the training thread, read by the one that waits for a signal."""
+
+    def __init__(self, spec: FinalistSpec, block_hash: str) -> None:
+        self._spec = spec
+        self._block_hash = block_hash
+        self.device = ""
+        self.processes = 1
+        self.parameters: int | None = None
+        self.macs: int | None = None
+        self.curve: tuple[float, ...] = ()
+        self.resumed = 0
+        self.start = 0.0
+        self._spent: dict[Stage, float] = {}
+        self._running: tuple[Stage, float] | None = None
+
+    @property
+    def leaves_checkpoints(self) -> bool:
+        """Whether the training is where it looks, between two steps, whether it shall stop."""
+        running = self._running
+        return running is not None and running[0] in ("train", "evaluate", "checkpoint")
+
+    @property
+    def epochs_done(self) -> tuple[int, int]:
+        """How many epochs are complete, and how many there are."""
+        return len(self.curve), self._spec.training.epochs
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Account the time of a ``with`` block to a stage, and not to the one around it."""
+        around, began = self._running, time.monotonic()
+        if around is not None:
+            self._account(*around)
+        self._running = stage, began
+        try:
+            yield
+        finally:
+            self._account(*self._running)
+            self._running = None if around is None else (around[0], time.monotonic())
+
+    def _account(self, stage: Stage, began: float) -> None:
+        self._spent[stage] = self._spent.get(stage, 0.0) + time.monotonic() - began
+
+    def seconds(self) -> FinalistSeconds:
+        """Where the time went until now, in whole milliseconds."""
+        spent = dict(self._spent)
+        running = self._running
+        if running is not None:
+            spent[running[0]] = spent.get(running[0], 0.0) + time.monotonic() - running[1]
+        total = process_age()
+        stages = {stage: round(value, 3) for stage, value in spent.items()}
+        return FinalistSeconds(start=round(self.start or total, 3), total=round(total, 3), **stages)
+
+    def result(
+        self,
+        outcome: Ending,
+        reason: str,
+        message: str = "",
+        accuracy: float | None = None,
+        top5_accuracy: float | None = None,
+        weights: str | None = None,
+    ) -> FinalistResult:
+        """The result of this finalist, if it ended now."""
+        spec = self._spec
+        return FinalistResult(
+            trial=spec.trial,
+            attempt=spec.attempt,
+            target=spec.target,
+            seed=spec.seed,
+            block_hash=self._block_hash,
+            outcome=outcome,
+            reason=reason,
+            message=shorten(message, MESSAGE_LIMIT),
+            accuracy=accuracy,
+            top5_accuracy=top5_accuracy,
+            epoch=len(self.curve),
+            epochs=spec.training.epochs,
+            curve=tuple(round(point, 6) for point in thin(self.curve, CURVE_LIMIT)),
+            resumed=self.resumed,
+            measured_on=spec.dataset.validation.source,
+            parameters=self.parameters,
+            macs=self.macs,
+            processes=self.processes,
+            device=shorten(self.device, 64),  # the contract's limit
+            folder=spec.folder,
+            weights=weights,
+            seconds=self.seconds(),
+        )
+
+
+def encode(result: FinalistResult) -> str:
+    """Write a result as JSON that fits into a termination message, whatever it holds.
+
+    The curve is halved until it fits, then the message: JSON needs up to 6 bytes for a character.
+    """
+    while True:
+        try:
+            return result.write()
+        except InvalidMessage:
+            if len(result.curve) > 1:
+                shorter = thin(result.curve, len(result.curve) // 2)
+                result = result.model_copy(update={"curve": shorter})
+            else:
+                text = shorten(result.message, len(result.message) // 2)
+                result = result.model_copy(update={"message": text})

@@ -1,0 +1,106 @@
+"""Measuring a finalist's exported model again, in each of its forms: ``blockqnn-train load``."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from blockqnn_trainer.errors import ModelInvalid
+from blockqnn_trainer.finalists.evaluation import Accuracies, Count
+from blockqnn_trainer.finalists.export import DeployedModel, ModelDescription
+from blockqnn_trainer.finalists.feed import Feed, open_feed
+from blockqnn_trainer.finalists.load import FORMS, Classifier, open_form, read_description
+from blockqnn_trainer.precision import require_exact_float32
+
+TOLERANCE = 0.001
+"""By how much an accuracy may differ from the reported one. Another order of additions moves a
+logit by some millionths, which decides only images between two classes: one in thousands."""
+
+_BATCH = 256
+
+
+def verify(folder: Path, dataset_path: str | None, threads: int) -> list[str]:
+    """Measure each form of a model on the dataset that its accuracy was reported of.
+
+    Args:
+        folder: the finalist's directory.
+        dataset_path: where the images are now; None where they were.
+        threads: how many files are decoded at once.
+
+    Returns:
+        A line for each form.
+
+    Raises:
+        ModelInvalid: when a form is damaged, or its accuracy is another one.
+        DatasetMissing: when the images are not there.
+        DatasetInvalid: when they cannot be used, or are others than those that were reported of.
+    """
+    description = read_description(folder)
+    feed = _open_feed(description, dataset_path, threads)
+    lines = [f"reported: accuracy {_text(description.accuracy, description.top5_accuracy)}"]
+    differing: list[str] = []
+    for form in FORMS:
+        measured = measure(open_form(folder, form, description), feed)
+        lines.append(f"{form}: accuracy {_text(*measured)}")
+        if abs(measured.top1 - description.accuracy) > TOLERANCE:
+            differing.append(f"{form} {measured.top1:.4f}")
+    if differing:
+        raise ModelInvalid(
+            f"The model in {folder} was reported with the accuracy {description.accuracy:.4f} on "
+            f"{description.dataset.name}, but measured are {', '.join(differing)}: the files, or "
+            "the images, are others than those of the report."
+        )
+    return lines
+
+
+def measure(classifier: Classifier, feed: Feed) -> Accuracies:
+    """Measure a model on all test images, on the CPU."""
+    require_exact_float32()
+    count = Count(feed.classes, torch.device("cpu"))
+    batches = torch.split(torch.arange(feed.test_images), _BATCH)
+    with torch.inference_mode():
+        for pixels, labels in feed.test_batches(batches):
+            count.add(classifier(pixels), labels)
+    return count.result(feed.test_images)
+
+
+def check_forms(
+    folder: Path, model: DeployedModel, images: Tensor, description: ModelDescription
+) -> None:
+    """Hold the forms of a model that was just written to the model itself.
+
+    Raises:
+        ModelInvalid: when one classifies an image otherwise, and not by a hair.
+    """
+    with torch.inference_mode():
+        expected = model(images)
+    for form in FORMS:
+        with torch.inference_mode():
+            found = open_form(folder, form, description)(images)
+        # Relative to the spread of the logits, which is what decides between classes.
+        if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std())):
+            worst = float((found - expected).abs().max())
+            raise ModelInvalid(
+                f"{folder / form} does not compute what was trained: a logit differs by {worst:g}."
+            )
+
+
+def _open_feed(description: ModelDescription, dataset_path: str | None, threads: int) -> Feed:
+    dataset = description.dataset
+    if dataset_path is not None:
+        dataset = dataset.model_copy(update={"path": dataset_path})
+    feed = open_feed(
+        dataset, description.augmentation, 0, description.split_seed, torch.device("cpu"), threads
+    )
+    expected = (description.channels, description.height, description.width)
+    if feed.input_shape != expected or feed.test_images != description.test_images:
+        raise ModelInvalid(
+            f"The model was measured on {description.test_images} images of "
+            f"{'x'.join(map(str, expected))} (channels, height, width), but {dataset.name} at "
+            f"{dataset.path} has {feed.test_images} of {'x'.join(map(str, feed.input_shape))}."
+        )
+    return feed
+
+
+def _text(top1: float, top5: float | None) -> str:
+    return f"{top1:.4f}" + (f", top-5 {top5:.4f}" if top5 is not None else "")

@@ -1,0 +1,218 @@
+"""One finalist from its specification to its result. Importing this imports torch."""
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from threading import Event
+from typing import Literal, Protocol
+
+import torch
+
+from blockqnn.contract import Outcome
+from blockqnn.finalist_contract import FinalistResult, FinalistSpec
+from blockqnn.nsc import Block
+from blockqnn_trainer.errors import Infeasible, InvalidTrial
+from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
+from blockqnn_trainer.finalists.evaluation import evaluate
+from blockqnn_trainer.finalists.feed import Feed, open_feed
+from blockqnn_trainer.finalists.finish import finish
+from blockqnn_trainer.finalists.group import Group, Others, free_port, join
+from blockqnn_trainer.finalists.network import build_finalist
+from blockqnn_trainer.finalists.progress import Progress
+from blockqnn_trainer.finalists.training import Stopped, Training
+from blockqnn_trainer.memory import memory_errors_named
+from blockqnn_trainer.network import Network, check_batch_size, count_macs, count_parameters
+
+
+class Surroundings(Protocol):
+    """What a finalist needs of the process that it runs in."""
+
+    stop: Event
+    """Set when the training shall stop."""
+
+    def note(self) -> None:
+        """Learn that the progress has changed."""
+
+    def other_ended(self, error: Exception | None, message: str) -> None:
+        """Learn that another process of the training ended too early."""
+
+
+def process_count(spec: FinalistSpec) -> int:
+    """How many processes shall train.
+
+    Raises:
+        InvalidTrial: when more are asked for than there are GPUs.
+    """
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    size = spec.processes or max(1, gpus)
+    if gpus and size > gpus:
+        raise InvalidTrial(
+            f"processes is {size}, but this Pod has {gpus} GPU(s); ask for as many GPUs."
+        )
+    return size
+
+
+def lead(
+    spec: FinalistSpec, folder: Path, progress: Progress, surroundings: Surroundings, threads: int
+) -> FinalistResult:
+    """Train a finalist, together with the processes that this one starts.
+
+    Args:
+        spec: the finalist.
+        folder: its directory.
+        progress: kept up to date, so that it can be reported at any moment.
+        surroundings: the process.
+        threads: how many each process may use.
+
+    Returns:
+        A verdict: Succeeded or Infeasible.
+
+    Raises:
+        InvalidInput: when the dataset, the network or the volume cannot be used as they are.
+        Stopped: when the training was asked to stop, and has left a checkpoint.
+    """
+    size = process_count(spec)
+    port = free_port() if size > 1 else 0
+    Others(spec, size, port, follow, surroundings.other_ended)
+    group = join(0, size, port)
+    progress.processes = size
+    progress.device = _name(group.device)
+    store = CheckpointStore(folder, spec.checkpoints.keep, lambda text: print(text, flush=True))
+    observer = _Observer(spec, progress, surroundings, store)
+    try:
+        with memory_errors_named():
+            training, network, feed = _prepare(spec, group, store, threads, progress)
+            progress.curve, progress.resumed = training.state.curve, training.state.resumed
+            _announce(spec, feed, progress, training.state)
+            training.run(spec.checkpoints.every, observer)
+            with progress.timed("evaluate"):
+                batch_size = spec.training.batch_size
+                measured = evaluate(
+                    network, feed, batch_size, torch.float32, group, observer.stop_if_asked
+                )
+    except Infeasible as error:
+        return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
+    result = finish(spec, network, feed, measured, folder, progress)
+    store.clear()
+    return result
+
+
+def follow(spec: FinalistSpec, group: Group) -> None:
+    """Take part in a training that another process leads."""
+    folder = Path(spec.volume) / spec.folder
+    store = CheckpointStore(folder, spec.checkpoints.keep, lambda _text: None)
+    progress = Progress(spec, "0" * 16)
+    with memory_errors_named():
+        training, network, feed = _prepare(spec, group, store, 1, progress)
+        training.run(spec.checkpoints.every, _Silent(progress))
+        evaluate(network, feed, spec.training.batch_size, torch.float32, group)
+
+
+def _prepare(
+    spec: FinalistSpec, group: Group, store: CheckpointStore, threads: int, progress: Progress
+) -> tuple[Training, Network, Feed]:
+    with progress.timed("data"):
+        feed = open_feed(
+            spec.dataset,
+            spec.training.augmentation,
+            spec.seed,
+            spec.split_seed,
+            group.device,
+            threads,
+        )
+    with progress.timed("build"):
+        check_batch_size(spec.network, feed.input_shape, spec.training.batch_size)
+        block = Block.parse(spec.block)
+        network = build_finalist(block, spec.network, feed.input_shape, feed.classes, spec.seed)
+        progress.parameters = count_parameters(network)
+        progress.macs = count_macs(network, feed.input_shape)
+        network = network.to(group.device)
+        trained = fingerprint(spec)
+        checkpoint = store.newest(trained)
+        training = Training(spec.training, spec.seed, trained, network, feed, group)
+        if checkpoint is not None:
+            training.resume(checkpoint)
+    return training, network, feed
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _announce(spec: FinalistSpec, feed: Feed, progress: Progress, state: State) -> None:
+    size = "x".join(str(length) for length in feed.input_shape)
+    print(
+        f"finalist {spec.folder} of {spec.search}: block {spec.block}, seed {spec.seed}, "
+        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device} with "
+        f"{progress.processes} process(es)"
+    )
+    print(
+        f"{spec.dataset.name}: {feed.training_images:,} images to train on and "
+        f"{feed.test_images:,} to measure on, {size}, {feed.classes} classes",
+        flush=True,
+    )
+    if state.resumed:
+        print(f"going on after epoch {state.epoch}, step {state.step}", flush=True)
+
+
+class _Observer:
+    """Writes each epoch down and keeps checkpoints."""
+
+    def __init__(
+        self,
+        spec: FinalistSpec,
+        progress: Progress,
+        surroundings: Surroundings,
+        store: CheckpointStore,
+    ) -> None:
+        self._epochs = spec.training.epochs
+        self._progress, self._surroundings, self._store = progress, surroundings, store
+        self._began = time.monotonic()
+
+    def timed(
+        self, stage: Literal["train", "evaluate", "checkpoint"]
+    ) -> AbstractContextManager[None]:
+        return self._progress.timed(stage)
+
+    def epoch_ended(self, state: State, loss: float) -> None:
+        self._progress.curve = state.curve
+        self._surroundings.note()
+        now = time.monotonic()
+        print(
+            f"epoch {state.epoch}/{self._epochs}: loss {loss:.4f}, accuracy {state.curve[-1]:.4f}, "
+            f"{now - self._began:.2f} s",
+            flush=True,
+        )
+        self._began = now
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        self._store.write(checkpoint)
+
+    def stopping(self) -> bool:
+        return self._surroundings.stop.is_set()
+
+    def stop_if_asked(self) -> None:
+        """Stop where the last checkpoint says all that there is."""
+        if self.stopping():
+            raise Stopped
+
+
+class _Silent:
+    """What another process than the first tells of its training: nothing."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def timed(
+        self, stage: Literal["train", "evaluate", "checkpoint"]
+    ) -> AbstractContextManager[None]:
+        return self._progress.timed(stage)
+
+    def epoch_ended(self, state: State, loss: float) -> None:
+        pass
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def stopping(self) -> bool:
+        return False
