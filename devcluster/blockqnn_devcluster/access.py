@@ -27,8 +27,15 @@ SERVICE_ADDRESS = "10.96.0.1"
 """The address of the `kubernetes` service: first of the range that the API server is given."""
 ADMINISTRATOR = ("blockqnn-devcluster-administrator", ("system:masters",))
 NODE_NAME = "process-node"
+CONTAINER_NODE_HOST = "10.213.0.1"
+"""The machine's address on the cable to a container node: the API server listens there."""
+CONTAINER_NODE = "10.213.0.2"
+"""The node's address on that cable."""
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
 """The name under which the API server asks the node for logs; nobody else gets any."""
+
+KUBELET_CLIENT_GROUPS = ("system:masters",)
+"""A kubelet asks the API server whether that name may read logs; nobody bound a role to it."""
 
 
 def kubeconfig(server: str, authority: bytes, user: str, credential: Credential) -> dict[str, Any]:
@@ -71,16 +78,16 @@ def create_certificates(directory: ClusterDirectory) -> None:
     folder = directory.certificates
     authority = create_authority("blockqnn-devcluster", now)
     hosts = (
-        LOOPBACK, SERVICE_ADDRESS, "localhost", "kubernetes", "kubernetes.default",
-        "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        LOOPBACK, CONTAINER_NODE_HOST, SERVICE_ADDRESS, "localhost", "kubernetes",
+        "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
     )  # fmt: skip
     credentials = {
         "authority": authority,
         "kube-apiserver": issue_server(authority, "kube-apiserver", hosts, now),
         "etcd": issue_server(authority, "etcd", (LOOPBACK,), now),
-        "node": issue_server(authority, "node", (LOOPBACK,), now),
+        "node": issue_server(authority, "node", (LOOPBACK, CONTAINER_NODE), now),
         "etcd-client": issue_client(authority, "kube-apiserver-etcd-client", (), now),
-        "kubelet-client": issue_client(authority, KUBELET_CLIENT, (), now),
+        "kubelet-client": issue_client(authority, KUBELET_CLIENT, KUBELET_CLIENT_GROUPS, now),
         "node-client": issue_client(authority, f"system:node:{NODE_NAME}", ("system:nodes",), now),
         "administrator": issue_client(authority, *ADMINISTRATOR, now),
     }

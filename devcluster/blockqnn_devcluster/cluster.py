@@ -13,12 +13,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from .access import user_file_name, write_kubeconfig
+from .container.configuration import NodeFiles
+from .container.first_process import import_command
+from .container.requirements import system_environment
 from .errors import DevClusterError, NotRunningError, StartError
 from .layout import DIRECTORY_VARIABLE, ClusterDirectory
 from .locks import holder
+from .nodes import NodeKind
 from .supervisor import Description
 
 RESTING = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -58,20 +62,20 @@ class DevCluster:
         name: str = "default",
         *,
         cpus: int | None = None,
-        node: bool = True,
+        node: NodeKind | Literal[False] = NodeKind.PROCESS,
         keep: bool = False,
         progress: Callable[[str], None] = to_stderr,
     ) -> DevCluster:
         """Start a cluster (building its programs where needed) and return when it is ready.
 
-        `cpus` overrides the capacity that the node announces; without `node` there is only a
-        control plane. With `keep` the state directory stays after the end. Raises
+        `cpus` overrides the capacity that a process node announces; with `node=False` there
+        is only a control plane. With `keep` the state directory stays after the end. Raises
         `DevClusterError` with what failed and where.
         """
         layout = ClusterDirectory.named(name)
         command = [sys.executable, "-m", "blockqnn_devcluster", "up", "--name", name]
         command += [] if cpus is None else ["--cpus", str(cpus)]
-        command += [] if node else ["--no-node"]
+        command += ["--node", node.value] if node else ["--no-node"]
         command += ["--keep"] if keep else []
         ours, theirs = socket.socketpair()
         try:
@@ -133,7 +137,7 @@ class DevCluster:
 
     @property
     def node(self) -> str | None:
-        """The name of the process node, or None where the cluster has none."""
+        """The name of the node, or None where the cluster has none."""
         return self._description.node
 
     @property
@@ -186,6 +190,26 @@ class DevCluster:
         if check and done.returncode != 0:
             raise DevClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
+
+    def load_images(self, archive: Path) -> None:
+        """Give the images of an archive, as `docker save` writes it, to the container node.
+
+        Raises `DevClusterError` where the cluster has no such node, or cannot read the archive.
+        """
+        files = NodeFiles(self._layout)
+        if not files.socket.exists():
+            raise DevClusterError(
+                f"cluster {self.name!r} has no container node: start one with --node container"
+            )
+        done = subprocess.run(
+            import_command(files, archive),
+            env=system_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise DevClusterError(f"{archive}: {done.stderr.strip()}")
 
     def rest(self, component: str) -> None:
         """Kill a part of the control plane and keep it down until `resume`; its data stays.

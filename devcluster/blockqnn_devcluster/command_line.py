@@ -9,17 +9,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from .build import ensure_programs
 from .cluster import DevCluster, stop_named, to_stderr
-from .errors import DevClusterError, NotRunningError, UsageError
+from .container.requirements import check_machine
+from .errors import DevClusterError, NotRunningError, UnsupportedMachineError, UsageError
 from .layout import DIRECTORY_VARIABLE, ClusterDirectory, state_home
 from .locks import holder
+from .nodes import NodeKind
 from .processes import die_with_parent
 from .programs import PROGRAM_SETS
 from .supervisor import Description, Lifeline, Options, supervise
+
+UNSUPPORTED = 3
+"""The exit status of `check` on a machine that cannot run a container node."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +62,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m blockqnn_devcluster",
-        description="A real Kubernetes on one machine, without root and without containers.",
+        description="A real Kubernetes on one machine, without root unless asked for containers.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
@@ -78,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         default="cluster",
         help="which programs (default: what every cluster needs)",
     )
+    add("check", _check, "say whether this machine can run a container node", named=False)
+    load = add("load", _load, "give archives of images to the container node", named=True)
+    load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     up = add("up", _up, "start a cluster; it runs until Ctrl-C", named=True)
     _add_cluster_options(up)
     up.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
@@ -96,7 +105,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", type=int, help="CPUs that the node announces (default: all)")
-    parser.add_argument("--no-node", action="store_true", help="start the control plane only")
+    node = parser.add_mutually_exclusive_group()
+    node.add_argument(
+        "--node",
+        choices=[kind.value for kind in NodeKind],
+        default=NodeKind.PROCESS.value,
+        help="what runs pods: local processes (default), or containers (Linux, as root)",
+    )
+    node.add_argument(
+        "--no-node",
+        action="store_const",
+        const=None,
+        dest="node",
+        help="start the control plane only",
+    )
     parser.add_argument("--keep", action="store_true", help="keep state and logs at the end")
 
 
@@ -105,8 +127,28 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
+def _node_kind(options: argparse.Namespace) -> NodeKind | None:
+    return None if options.node is None else NodeKind(options.node)
+
+
+def _check(options: argparse.Namespace) -> int:
+    try:
+        check_machine()
+    except UnsupportedMachineError as error:
+        print(f"no container node here: {error}", file=sys.stderr)
+        return UNSUPPORTED
+    return 0
+
+
+def _load(options: argparse.Namespace) -> int:
+    cluster = _attached(options.name)
+    for archive in options.archives:
+        cluster.load_images(archive)
+    return 0
+
+
 def _up(options: argparse.Namespace) -> int:
-    chosen = Options(options.name, options.cpus, not options.no_node, options.keep)
+    chosen = Options(options.name, options.cpus, _node_kind(options), options.keep)
     if options.lifeline is None:
         supervise(chosen, _print, _print_usage)
         return 0
@@ -204,7 +246,7 @@ def _run(options: argparse.Namespace) -> int:
     if not command:
         raise UsageError("run: name the command to run, after '--'")
     with DevCluster.start(
-        options.name, cpus=options.cpus, node=not options.no_node, keep=options.keep
+        options.name, cpus=options.cpus, node=_node_kind(options) or False, keep=options.keep
     ) as cluster:
         return _run_command(command, {**os.environ, **cluster.environment})
 

@@ -143,17 +143,19 @@ def start_control_plane(
     programs: Path,
     directory: ClusterDirectory,
     beside: Callable[[Ports], None],
+    address: str = LOOPBACK,
 ) -> Ports:
     """Start etcd, the API server, the controller manager and the scheduler; return their ports.
 
-    `beside` is called while the API server starts, to start what waits for it by itself.
+    `beside` is called before the API server starts, to start what waits for it by itself, or what
+    makes the address at which the API server is to listen.
 
     A port that another program takes between our choice and its use costs a new attempt.
     Raises `StartError` with the end of the log of the component that failed.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _attempt(components, programs, directory, beside)
+            return _attempt(components, programs, directory, beside, address)
         except PortTakenError:
             components.kill()
             shutil.rmtree(directory.etcd, ignore_errors=True)
@@ -167,8 +169,10 @@ def _attempt(
     programs: Path,
     directory: ClusterDirectory,
     beside: Callable[[Ports], None],
+    address: str,
 ) -> Ports:
-    ports = Ports(*free_ports(4))
+    etcd, api_server, controller_manager, scheduler = free_ports(4)
+    ports = Ports(etcd, api_server, controller_manager, scheduler, address)
     write_kubeconfig(directory, directory.kubeconfig, ports.server, *ADMINISTRATOR)
     for name in ("kube-controller-manager", "kube-scheduler"):
         path = directory.users / f"{name}.kubeconfig"
@@ -179,8 +183,8 @@ def _attempt(
     health = HealthClient(directory)
     # The API server waits for etcd by itself; the other two give up without an API server.
     components.start("etcd", flags.etcd(programs, directory, ports))
-    components.start("kube-apiserver", flags.api_server(programs, directory, ports))
     beside(ports)
+    components.start("kube-apiserver", flags.api_server(programs, directory, ports))
     components.wait_for("kube-apiserver", lambda: health.is_well(f"{ports.server}/readyz"))
     components.start(
         "kube-controller-manager", flags.controller_manager(programs, directory, ports)

@@ -23,6 +23,10 @@ class PortTakenError(StartError):
     """Another program took a port between its choice and its use; a new attempt picks others."""
 
 
+class UnsupportedMachineError(DevClusterError):
+    """This machine lacks something that the wanted kind of node needs."""
+
+
 class ComponentDiedError(DevClusterError):
     """A part of a running cluster ended by itself."""
 

@@ -24,17 +24,19 @@ cores are all training."""
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports of one attempt to start the cluster."""
+    """Ports, on loopback but for the API server's, of one attempt to start the cluster."""
 
     etcd: int
     api_server: int
     controller_manager: int
     scheduler: int
+    address: str = LOOPBACK
+    """Where the API server listens; with a container node, an address that its pods reach."""
 
     @property
     def server(self) -> str:
         """The URL of the API server."""
-        return f"https://{LOOPBACK}:{self.api_server}"
+        return f"https://{self.address}:{self.api_server}"
 
 
 def etcd(programs: Path, directory: ClusterDirectory, ports: Ports) -> list[str]:
@@ -68,8 +70,8 @@ def api_server(programs: Path, directory: ClusterDirectory, ports: Ports) -> lis
     certificates = directory.certificates
     return [
         str(programs / "kube-apiserver"),
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",
+        f"--bind-address={ports.address}",
+        f"--advertise-address={ports.address}",
         f"--secure-port={ports.api_server}",
         f"--etcd-servers=https://{LOOPBACK}:{ports.etcd}",
         f"--etcd-cafile={certificates}/authority.crt",
@@ -86,7 +88,7 @@ def api_server(programs: Path, directory: ClusterDirectory, ports: Ports) -> lis
         f"--service-account-signing-key-file={certificates}/service-account.key",
         "--service-cluster-ip-range=10.96.0.0/16",
         # A loopback address is not a valid endpoint: the server would complain for ever.
-        "--endpoint-reconciler-type=none",
+        f"--endpoint-reconciler-type={'none' if ports.address == LOOPBACK else 'lease'}",
         f"--kubelet-certificate-authority={certificates}/authority.crt",
         f"--kubelet-client-certificate={certificates}/kubelet-client.crt",
         f"--kubelet-client-key={certificates}/kubelet-client.key",

@@ -8,17 +8,15 @@ import select
 import shutil
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from .access import NODE_NAME, write_private
+from .access import LOOPBACK, write_private
 from .build import ensure_programs
 from .control_plane import (
-    Component,
     Components,
     prepare,
     start_control_plane,
@@ -29,6 +27,7 @@ from .flags import Ports
 from .health import HealthClient, node_is_ready
 from .layout import ClusterDirectory
 from .locks import FileLock, holder
+from .nodes import Node, NodeKind, node_of
 from .processes import ProcessFamily
 from .programs import KUBERNETES_VERSION
 
@@ -49,13 +48,16 @@ class Options:
 
     name: str
     cpus: int | None = None
-    node: bool = True
+    node: NodeKind | None = NodeKind.PROCESS
+    """What runs the pods; None is a control plane alone."""
     keep: bool = False
     """Whether the state directory, logs included, stays when the cluster ends."""
 
     def __post_init__(self) -> None:
         if self.cpus is not None and self.cpus < 1:
             raise UsageError(f"--cpus {self.cpus}: a node needs at least 1")
+        if self.cpus is not None and self.node is NodeKind.CONTAINER:
+            raise UsageError("--cpus: a container node announces the processors that it has")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _run(
     ready: Callable[[ClusterDirectory, Description], None],
     lifeline: Lifeline | None,
 ) -> None:
+    node = None if options.node is None else node_of(options.node, options.cpus, announce)
     programs = ensure_programs(announce)
     began = time.monotonic()
     announce(f"cluster {options.name!r}: starting Kubernetes v{KUBERNETES_VERSION}")
@@ -141,56 +144,45 @@ def _run(
         try:
 
             def start_node(ports: Ports) -> None:
-                if options.node:
-                    _start_node(options, components, directory, ports, lock)
+                if node:
+                    node.start(components, directory, ports, lock.descriptor)
 
-            ports = start_control_plane(components, programs, directory, start_node)
+            if node:
+                node.prepare(family, directory)
+            address = node.server_address if node else LOOPBACK
+            ports = start_control_plane(components, programs, directory, start_node, address)
             announce(f"  {time.monotonic() - began:.1f} s: the API server answers")
             wait_for_controllers(components, directory, ports)
-            if options.node:
-                _wait_for_node(components, directory, ports)
+            if node:
+                _wait_for_node(node, components, directory, ports)
             description = Description(
                 name=options.name,
                 pid=os.getpid(),
                 server=ports.server,
                 programs=str(programs),
                 kubernetes=KUBERNETES_VERSION,
-                node=NODE_NAME if options.node else None,
+                node=node.name if node else None,
             )
             write_private(directory.description, json.dumps(vars(description)).encode())
             announce(f"  {time.monotonic() - began:.1f} s: ready")
             ready(directory, description)
-            _watch(options, components, directory, ports, lock, announce, lifeline)
+            _watch(options, node, components, directory, ports, lock, announce, lifeline)
         finally:
             _ignore_signals()
             _stop(components)
 
 
-def _start_node(
-    options: Options,
-    components: Components,
-    directory: ClusterDirectory,
-    ports: Ports,
-    lock: FileLock,
-) -> Component:
-    command = [
-        sys.executable, "-m", "blockqnn_devcluster.node",
-        f"--name={NODE_NAME}", f"--server={ports.server}",
-        f"--directory={directory.path}", f"--held={lock.descriptor}",
-    ]  # fmt: skip
-    if options.cpus is not None:
-        command.append(f"--cpus={options.cpus}")
-    return components.start("node", command, handed=(lock.descriptor,))
-
-
-def _wait_for_node(components: Components, directory: ClusterDirectory, ports: Ports) -> None:
+def _wait_for_node(
+    node: Node, components: Components, directory: ClusterDirectory, ports: Ports
+) -> None:
     health = HealthClient(directory)
-    url = f"{ports.server}/api/v1/nodes/{NODE_NAME}"
+    url = f"{ports.server}/api/v1/nodes/{node.name}"
     components.wait_for("the node", lambda: node_is_ready(health.read(url)))
 
 
 def _watch(
     options: Options,
+    node: Node | None,
     components: Components,
     directory: ClusterDirectory,
     ports: Ports,
@@ -214,7 +206,7 @@ def _watch(
                 continue
             now = time.monotonic()
             restarts = [at for at in restarts if now - at < NODE_RESTARTS_WITHIN]
-            if component.name != "node" or len(restarts) >= NODE_RESTARTS:
+            if node is None or component.name != "node" or len(restarts) >= NODE_RESTARTS:
                 raise ComponentDiedError(
                     f"{component.name} ended by itself with status {status}; "
                     f"the cluster {options.name!r} ends with it. Its last lines:\n"
@@ -222,7 +214,7 @@ def _watch(
                 )
             announce(f"the node ended with status {status}: starting it again")
             components.drop(component)
-            _start_node(options, components, directory, ports, lock)
+            node.start(components, directory, ports, lock.descriptor)
             restarts.append(now)
 
 
