@@ -80,10 +80,11 @@ class Operator:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._metrics_port = int(free.getsockname()[1])
+        self.metrics_address = f"127.0.0.1:{self._metrics_port}"
 
     def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
         """Scrape it: the values of each sample by its labels' values, in order of their names."""
-        address = f"http://127.0.0.1:{self._metrics_port}/metrics"
+        address = f"http://{self.metrics_address}/metrics"
         with urllib.request.urlopen(address, timeout=5) as answer:
             text = answer.read().decode()
         samples: dict[str, dict[tuple[str, ...], float]] = {}

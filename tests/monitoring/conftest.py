@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from monitoring.debian import PROMTOOL, Program, Unavailable, fetch
-from searching import installed, make_searching
-from tests.cluster.conftest import cluster, eventually, make_namespace
+from searching import installed
+from tests.cluster.conftest import cluster, eventually
 
-__all__ = ["cluster", "eventually", "installed", "make_namespace", "make_searching"]
+__all__ = ["cluster", "eventually", "installed"]
 
 
 def program(wanted: Program) -> Path:

@@ -14,6 +14,7 @@ from statistics import fmean, quantiles
 from blockqnn.contract import Outcome
 from blockqnn_operator.core.ledger import Ledger, Stage
 from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.starting import CANNOT_START
 from blockqnn_operator.core.state import SearchState
 
 DURATION_BOUNDS = (10.0, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
@@ -37,6 +38,7 @@ KNOWN_REASONS: dict[Outcome, tuple[str, ...]] = {
         "ResultInvalid",
         "ResultMissing",
         "Terminated",
+        *sorted(CANNOT_START),
     ),
 }
 """Why a trial has no accuracy, as this project's trainer, the operator and Kubernetes say it."""
