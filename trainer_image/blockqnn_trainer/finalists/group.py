@@ -130,7 +130,8 @@ class Others:
             with suppress(EOFError):
                 error = self._pipes[number].recv()
         ended = f"by signal {-status}" if status < 0 else f"with status {status}"
-        return error, f"Process {number + 1} of the training ended {ended}."
+        # Counted from 1, of which the first process is this one.
+        return error, f"Process {number + 2} of the training ended {ended}."
 
 
 def _run(
