@@ -1,0 +1,40 @@
+"""Fixtures for tests on a container node. They need Linux, root and Debian's packages for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import pytest
+
+from blockqnn_devcluster.container.requirements import check_machine
+
+
+class Eventually(Protocol):
+    """Waits for a condition and returns its first true value."""
+
+    def __call__(self, condition: Callable[[], Any], *, within: float = 60.0) -> Any: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine() -> None:
+    """Fail at once, with what is missing, where no container node can run; never skip."""
+    check_machine()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Eventually:
+    """Wait until a condition is true, and return its value; fail with its last value."""
+
+    def wait(condition: Callable[[], Any], *, within: float = 60.0) -> Any:
+        deadline = time.monotonic() + within
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {within} s; the last value was {value!r}")
+            time.sleep(0.2)
+
+    return wait
