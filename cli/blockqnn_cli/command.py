@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from blockqnn_cli.errors import WrongUsage
 from blockqnn_cli.view import SearchView
 
 if TYPE_CHECKING:
@@ -59,6 +60,16 @@ class Context:
     def write(self, text: str) -> None:
         """Write text for programs to the standard output, exactly as it is, and a line end."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write what is no text to the standard output.
+
+        Raises:
+            WrongUsage: when that is a terminal, which could not show it.
+        """
+        if sys.stdout.isatty():
+            raise WrongUsage("This is no text for a terminal; write it to a file with `> FILE`.")
+        sys.stdout.buffer.write(content)
 
 
 def find_search(parser: argparse.ArgumentParser) -> None:

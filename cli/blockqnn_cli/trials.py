@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from rich.table import Table
 from rich.text import Text
@@ -64,34 +64,43 @@ def chosen(
     return sorted(kept, key=order)[:top]
 
 
-_COLUMNS: Mapping[str, Callable[[TrialRecord], Any]] = {
-    "trial": lambda record: record.trial,
-    "iteration": lambda record: record.iteration,
-    "attempt": lambda record: record.attempt,
-    "outcome": lambda record: str(record.outcome),
-    "reason": lambda record: record.reason,
-    "accuracy": lambda record: record.accuracy,
-    "reward": lambda record: record.reward,
-    "parameters": lambda record: record.parameters,
-    "macs": lambda record: record.macs,
-    "seconds": lambda record: record.seconds.total if record.seconds else None,
-    "gpus": lambda record: record.gpus,
-    "restarts": lambda record: record.restarts,
-    "device": lambda record: record.device,
-    "sharedWith": lambda record: record.shared_with,
-    "hash": lambda record: record.hash,
-    "block": lambda record: record.block,
-    "message": lambda record: record.message,
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the tables for programs."""
+
+    kind: type[int] | type[float] | type[str]
+    of: Callable[[TrialRecord], int | float | str | None]
+    """The value of a trial; None where it is not known."""
+
+
+COLUMNS: Mapping[str, Column] = {
+    "trial": Column(int, lambda record: record.trial),
+    "iteration": Column(int, lambda record: record.iteration),
+    "attempt": Column(int, lambda record: record.attempt),
+    "outcome": Column(str, lambda record: str(record.outcome)),
+    "reason": Column(str, lambda record: record.reason),
+    "accuracy": Column(float, lambda record: record.accuracy),
+    "reward": Column(float, lambda record: record.reward),
+    "parameters": Column(int, lambda record: record.parameters),
+    "macs": Column(int, lambda record: record.macs),
+    "seconds": Column(float, lambda record: record.seconds.total if record.seconds else None),
+    "gpus": Column(int, lambda record: record.gpus),
+    "restarts": Column(int, lambda record: record.restarts),
+    "device": Column(str, lambda record: record.device),
+    "sharedWith": Column(int, lambda record: record.shared_with),
+    "hash": Column(str, lambda record: record.hash),
+    "block": Column(str, lambda record: record.block),
+    "message": Column(str, lambda record: record.message),
 }
-"""The columns of the CSV; new ones are added at the end."""
+"""The columns of CSV and Parquet; new ones are added at the end."""
 
 
 def as_csv(records: Sequence[TrialRecord]) -> str:
     """Write trials as CSV with a line of titles; what is not known is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([column(record) for column in _COLUMNS.values()] for record in records)
+    writer.writerow(COLUMNS)
+    writer.writerows([column.of(record) for column in COLUMNS.values()] for record in records)
     return text.getvalue()
 
 

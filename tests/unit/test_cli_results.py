@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from arro3.io import read_parquet
 from cli_searches import CLASSES, SHAPE, empty, history_lines, simulated
 from operator_builders import make_search, make_shard
 
@@ -22,10 +24,12 @@ from blockqnn_cli.commands.logs import why_no_log
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.importing import plan_import
 from blockqnn_cli.modules import python
+from blockqnn_cli.parquet import as_parquet
 from blockqnn_operator.core import history
 from blockqnn_operator.core.records import TrialRecord, read_lines
 
 SEARCH = simulated()
+BEST = Block.parse(SEARCH.status["best"]["block"])
 TEXT = "".join(history_lines(SEARCH.header, SEARCH.records))
 
 
@@ -65,6 +69,41 @@ def test_csv_has_a_line_for_each_trial_and_reads_back(cluster, capsys) -> None:
     assert [row["accuracy"] for row in rows] == [
         "" if r.accuracy is None else str(r.accuracy) for r in SEARCH.records
     ]
+
+
+def test_parquet_has_the_columns_of_the_csv_with_their_types(cluster, capsysbinary) -> None:
+    assert main(["trials", "digits", "-o", "parquet", "--top", "20"]) == ExitStatus.OK
+    table = read_parquet(io.BytesIO(capsysbinary.readouterr().out)).read_all()
+    kinds = {field.name: str(field.type).strip() for field in table.schema}
+    assert list(kinds) == list(trials.COLUMNS)
+    assert (kinds["trial"], kinds["accuracy"], kinds["block"]) == (
+        "arro3.core.DataType<Int64>",
+        "arro3.core.DataType<Float64>",
+        "arro3.core.DataType<Utf8>",
+    )
+    best = trials.chosen(SEARCH.records, top=20)
+    for name, column in trials.COLUMNS.items():
+        values = [scalar.as_py() for scalar in table[name]]
+        assert values == [column.of(record) for record in best], name
+
+
+def test_parquet_of_no_trial_is_a_table_without_rows() -> None:
+    table = read_parquet(io.BytesIO(as_parquet([]))).read_all()
+    assert (table.num_rows, table.num_columns) == (0, len(trials.COLUMNS))
+
+
+def test_without_its_library_parquet_is_refused_in_a_line(cluster, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "arro3.io", None)
+    assert main(["trials", "digits", "-o", "parquet"]) == ExitStatus.FAILED
+    said = capsys.readouterr().err
+    assert "pip install 'blockqnn[parquet]'" in said
+    assert said.count("\n") == 1
+
+
+def test_parquet_is_not_written_to_a_terminal(cluster, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["trials", "digits", "-o", "parquet"]) == ExitStatus.USAGE
+    assert "write it to a file" in capsys.readouterr().err
 
 
 def test_json_is_the_records_of_the_history(cluster, capsys) -> None:
@@ -113,7 +152,7 @@ def test_what_can_be_no_name_is_refused_before_it_is_asked_for(capsys) -> None:
         assert "cannot be the name of a BlockSearch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["-o", "parquet"], ["--top", "0"], ["--sort", "age"]])
+@pytest.mark.parametrize("arguments", [["-o", "xml"], ["--top", "0"], ["--sort", "age"]])
 def test_a_wrong_option_says_what_there_is(arguments, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["trials", "digits", *arguments])
@@ -142,9 +181,7 @@ def test_the_module_builds_the_network_of_the_best_block() -> None:
     names: dict[str, Any] = {}
     exec(python(SEARCH), names)
     network = names["build"]()
-    expected = network_parameters(
-        Block.parse(SEARCH.status["best"]["block"]), SEARCH.network, SHAPE, CLASSES
-    )
+    expected = network_parameters(BEST, SEARCH.network_for(BEST), SHAPE, CLASSES)
     assert sum(p.numel() for p in network.parameters()) == expected
 
 
@@ -220,4 +257,4 @@ def test_a_history_is_checked_by_learning_it() -> None:
 
 def test_a_search_without_history_has_no_network() -> None:
     with pytest.raises(NothingYet, match="has no history yet"):
-        _ = empty().network
+        _ = empty().network_for(BEST)

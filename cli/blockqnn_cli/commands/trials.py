@@ -6,15 +6,17 @@ from blockqnn.contract import Outcome
 from blockqnn_cli import trials
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus
+from blockqnn_cli.parquet import as_parquet
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        choices=("table", "csv", "json"),
+        choices=("table", "csv", "json", "parquet"),
         default="table",
-        help="json: a list of the history's records; other tools make Parquet of the csv",
+        help="json: a list of the history's records; parquet: the columns of the csv, in a file or "
+        "a pipe",
     )
     parser.add_argument(
         "--top", type=_positive, metavar="N", help="only the N best, by reward or as sorted"
@@ -42,6 +44,8 @@ def _run(context: Context) -> int:
         context.write(trials.as_csv(records))
     elif options.output == "json":
         context.write(trials.as_json(records))
+    elif options.output == "parquet":
+        context.write_bytes(as_parquet(records))
     else:
         context.console.print(trials.table(records))
     return ExitStatus.OK
