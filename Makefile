@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test unit cluster chaos static lint format generate lock programs clean
+.PHONY: help environment demo test unit cluster chaos monitoring static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -54,6 +54,10 @@ cluster: programs ## the tests against a real API server
 
 chaos: programs ## hundreds of trials while everything is killed, stopped and deleted
 	$(BIN)/python -m pytest tests/chaos -s -q
+
+monitoring: programs ## metrics, dashboards, alerts and the report, by a real Prometheus and browser
+	-$(BIN)/python -m monitoring.debian
+	$(DEVCLUSTER) run --name monitoring-$$$$ -- $(BIN)/python -m pytest tests/monitoring -n 0 -q
 
 bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-agent, bench-trainer; QUICK=1 for its short form
 	$(BIN)/python -m benchmarks.$*
