@@ -8,6 +8,7 @@ annotation ``blockqnn.dev/result``. Anything that writes such an annotation is a
 Field names are those of the BlockSearch resource, and so are the docstrings below.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -52,6 +53,58 @@ class Validation(Model):
     """
 
 
+class ImageShape(Model):
+    """What the images of a dataset are: all that the cost of a network depends on."""
+
+    channels: Annotated[int, Field(ge=1, le=1024)]
+    """Colours of an image: 3, or 1 for grey."""
+
+    height: Annotated[int, Field(ge=1, le=4096)]
+    """In pixels."""
+
+    width: Annotated[int, Field(ge=1, le=4096)]
+    """In pixels."""
+
+    classes: Annotated[int, Field(ge=1, le=1_000_000)]
+    """How many classes there are."""
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return (self.channels, self.height, self.width)
+
+
+KNOWN_IMAGES: Mapping[str, ImageShape] = {
+    "digits": ImageShape(channels=1, height=8, width=8, classes=10),
+    "cifar10": ImageShape(channels=3, height=32, width=32, classes=10),
+    "cifar100": ImageShape(channels=3, height=32, width=32, classes=100),
+    "svhn": ImageShape(channels=3, height=32, width=32, classes=10),
+    "fashion_mnist": ImageShape(channels=1, height=28, width=28, classes=10),
+}
+"""The images of the datasets that have always the same."""
+
+
+class Constraints(Model):
+    """What the network of a block may cost at most; blocks that cost more are never proposed."""
+
+    max_parameters: Annotated[int, Field(ge=1, le=1_000_000_000_000)] | None = None
+    """Trainable parameters of the stacked network, stem and classifier included. CVPR 2018,
+    section 5.2: 10,000,000 for Block-QNN-S."""
+
+    max_macs: Annotated[int, Field(ge=1, le=1_000_000_000_000_000)] | None = None
+    """Multiply-accumulates of one image's pass through the stacked network."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is limited."""
+        return self.max_parameters is not None or self.max_macs is not None
+
+    def allow(self, parameters: int, macs: int) -> bool:
+        """Whether a network of this cost is within the limits."""
+        return (self.max_parameters is None or parameters <= self.max_parameters) and (
+            self.max_macs is None or macs <= self.max_macs
+        )
+
+
 class DatasetSpec(Model):
     """The images that a trial trains on."""
 
@@ -73,10 +126,21 @@ class DatasetSpec(Model):
     """The side of the square that images of `imagefolder` are brought to, in pixels: the shorter
     side is resized to it, the middle is kept. Left out, all images must have one size."""
 
+    shape: ImageShape | None = None
+    """What the images of `npz` or `imagefolder` are. Needed for `space.constraints`, which must
+    know what a network costs before an image is read; the trainer refuses images that differ."""
+
     validation: Validation
 
+    @property
+    def images(self) -> ImageShape | None:
+        """What the images are, where that is known before they are read."""
+        return self.shape or KNOWN_IMAGES.get(self.name)
+
     def model_post_init(self, _context: object, /) -> None:
-        """Refuse a size where it would be ignored."""
+        """Refuse a size or a shape where it would be ignored."""
+        if self.shape is not None and self.name in KNOWN_IMAGES:
+            raise ValueError("shape is for npz and imagefolder; other datasets have theirs")
         if self.image_size is not None and self.name != "imagefolder":
             raise ValueError("imageSize is for imagefolder; images of other datasets keep theirs")
 
@@ -174,6 +238,8 @@ class TrialSpec(Model):
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Fixes which images are held out: the same for all trials of a search."""
     network: NetworkSpec
+    constraints: Constraints | None = None
+    """What the network may cost; one that costs more is infeasible. None: there is no limit."""
     dataset: DatasetSpec
     training: TrainingSpec
 

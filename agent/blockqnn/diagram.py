@@ -17,6 +17,9 @@ _COLOURS = {
     LayerType.IDENTITY: "#f0f0f0",
     LayerType.ADD: "#c7e9c0",
     LayerType.CONCAT: "#dadaeb",
+    LayerType.BARE_CONVOLUTION: "#c6dbef",
+    LayerType.RELU: "#fcbba1",
+    LayerType.BATCH_NORM: "#ccece6",
 }
 _ENDS_COLOUR = "#ffffff"
 _LINE_COLOUR = "#555555"

@@ -12,6 +12,9 @@ _NAMES = {
     LayerType.ADD: "add",
     LayerType.CONCAT: "concat",
     LayerType.TERMINAL: "terminal",
+    LayerType.BARE_CONVOLUTION: "conv",
+    LayerType.RELU: "ReLU",
+    LayerType.BATCH_NORM: "batch norm",
 }
 
 _WIDEST_NAME = len("max pool 3x3")

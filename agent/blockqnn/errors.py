@@ -5,8 +5,11 @@
     BlockQNNError
     ├── InvalidBlock        a Network Structure Code that breaks a rule of the papers
     ├── InvalidSettings     settings that contradict themselves or each other
+    │   ├── ScheduleMismatch          an epsilon schedule of another length than the budget's
+    │   └── UnsatisfiableConstraints  limits that no block of the space keeps
     ├── InvalidMessage      a trial specification or result that cannot be read
     ├── InvalidHistory      recorded trials that this search cannot have produced
+    │   └── ForeignHistory            blocks that do not belong to the space
     └── NotProposable       blocks were asked for that depend on what is not learned yet, or gone
 
 Every message says what was wrong, where, and what to do about it.
@@ -25,12 +28,24 @@ class InvalidSettings(BlockQNNError):
     """Settings that contradict themselves or each other."""
 
 
+class ScheduleMismatch(InvalidSettings):
+    """An epsilon schedule with another number of iterations than the budget makes."""
+
+
+class UnsatisfiableConstraints(InvalidSettings):
+    """Limits that not even the cheapest block of the space keeps."""
+
+
 class InvalidMessage(BlockQNNError):
     """A trial specification or a trial result that cannot be read."""
 
 
 class InvalidHistory(BlockQNNError):
     """Recorded trials that this search, with these settings, cannot have produced."""
+
+
+class ForeignHistory(InvalidHistory):
+    """Recorded trials of blocks that do not belong to the space of this search."""
 
 
 class NotProposable(BlockQNNError):

@@ -3,7 +3,8 @@
 The closed forms below describe the network that the trainer builds (CVPR 2018, section 3.1 and
 Fig. 3), without building it:
 
-* a convolution is ReLU, convolution without bias, batch norm, at the width of its stage;
+* a convolution is ReLU, convolution without bias, batch norm, at the width of its stage; of the
+  three as separate layers, ReLU and batch norm keep the width of what they take;
 * an add of unequal widths brings the narrower up to the larger by ReLU, 1x1 convolution, batch
   norm; a concat, and the output of several loose ends, has the sum of the widths;
 * with ``output_projection``, ReLU, 1x1 convolution, batch norm bring an output of another width
@@ -16,14 +17,17 @@ ReLU, add and concat (He and Sun 2015, which the papers cite, count convolutions
 """
 
 import hashlib
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from blockqnn.canonical import canonical_form
 from blockqnn.contract import NetworkSpec
-from blockqnn.nsc import Block, Layer, LayerType
+from blockqnn.nsc import Block, Layer, LayerType, loose_ends
 
 _POOLING = frozenset({LayerType.MAX_POOLING, LayerType.AVERAGE_POOLING})
+_KERNELS = 8
+"""More than the largest kernel: an operation is a type times this, plus its kernel."""
+_RELU = LayerType.RELU * _KERNELS
 
 
 class FoldedGraph(NamedTuple):
@@ -52,17 +56,19 @@ def fold(block: Block) -> FoldedGraph:
     A layer that passes its input on is replaced by its source wherever it is used, also in the
     output. So an output may hold a node several times, and add or concat may have one node as both
     sources: that is a network of another width, or another function, and is kept. Layers that
-    would compute the same are not merged: two convolutions have two sets of weights.
+    would compute the same are not merged: two convolutions have two sets of weights. A ReLU of a
+    ReLU is folded too: it finds nothing negative.
     """
     node_of = [0] * len(block)
     operations = [0]
     sources: list[tuple[int, ...]] = [()]
     for layer in block.body:
-        if is_folded(layer):
-            node_of[layer.index] = node_of[layer.pred1]
+        source = node_of[layer.pred1]
+        if is_folded(layer) or (layer.type is LayerType.RELU and operations[source] == _RELU):
+            node_of[layer.index] = source
             continue
         node_of[layer.index] = len(operations)
-        operations.append(layer.type * 8 + layer.kernel)
+        operations.append(layer.type * _KERNELS + layer.kernel)
         sources.append(tuple([node_of[index] for index in layer.predecessors]))
     labels = [operation << 8 for operation in operations]
     for index in block.loose_ends:
@@ -109,7 +115,20 @@ def density(block: Block) -> float:
     return edges / nodes if nodes else 1.0
 
 
-class _Cost(NamedTuple):
+class LayersCost(NamedTuple):
+    """What the layers of a block cost, without what becomes of its output."""
+
+    widths: tuple[int, ...]
+    """Channels of the input and of each layer."""
+    weights: int
+    """Weights of all convolutions: as many multiply-accumulates for each position."""
+    normalised: int
+    """Channels that go through batch norm."""
+
+
+class BlockCost(NamedTuple):
+    """What one block in the network costs."""
+
     width: int
     """Channels of the output."""
     weights: int
@@ -118,32 +137,55 @@ class _Cost(NamedTuple):
     """Channels that go through batch norm."""
 
 
-def _block_cost(block: Block, entering: int, stage: int, projection: bool) -> _Cost:
-    """Cost of one block at the width `stage` whose input has the width `entering`."""
+def layers_cost(
+    body: Sequence[Layer],
+    entering: int,
+    stage: int,
+    adds: Literal["unequal", "all", "none"] = "unequal",
+) -> LayersCost:
+    """Count the cost of the layers of one block.
+
+    Args:
+        body: the layers, without a terminal.
+        entering: channels of the block's input.
+        stage: channels of each convolution.
+        adds: which adds are counted as bringing one input to the width of the other: those of
+            unequal widths, as they do, or for bounds of the cost all or none.
+    """
     widths = [entering]
     weights = normalised = 0
-    for layer in block.body:
-        first = widths[layer.pred1]
-        if layer.type is LayerType.CONVOLUTION:
-            weights += layer.kernel * layer.kernel * first * stage
-            normalised += stage
-            widths.append(stage)
-        elif layer.type is LayerType.ADD:
-            narrow, wide = sorted((first, widths[layer.pred2]))
-            if narrow != wide:
-                weights += narrow * wide
-                normalised += wide
-            widths.append(wide)
-        elif layer.type is LayerType.CONCAT:
-            widths.append(first + widths[layer.pred2])
-        else:
-            widths.append(first)
-    leaving = sum([widths[index] for index in block.loose_ends])
+    for layer in body:
+        width = widths[layer.pred1]
+        match layer.type:
+            case LayerType.CONVOLUTION:
+                weights += layer.kernel * layer.kernel * width * stage
+                normalised += stage
+                width = stage
+            case LayerType.BARE_CONVOLUTION:
+                weights += layer.kernel * layer.kernel * width * stage
+                width = stage
+            case LayerType.BATCH_NORM:
+                normalised += width
+            case LayerType.ADD:
+                narrow, width = sorted((width, widths[layer.pred2]))
+                if adds == "all" or (adds == "unequal" and narrow != width):
+                    weights += narrow * width
+                    normalised += width
+            case LayerType.CONCAT:
+                width += widths[layer.pred2]
+        widths.append(width)
+    return LayersCost(tuple(widths), weights, normalised)
+
+
+def _block_cost(body: Sequence[Layer], entering: int, stage: int, projection: bool) -> BlockCost:
+    """Cost of one block at the width `stage` whose input has the width `entering`."""
+    widths, weights, normalised = layers_cost(body, entering, stage)
+    leaving = sum([widths[index] for index in loose_ends(body)])
     if projection and leaving != stage:
         weights += leaving * stage
         normalised += stage
         leaving = stage
-    return _Cost(leaving, weights, normalised)
+    return BlockCost(leaving, weights, normalised)
 
 
 def block_macs(block: Block, width: int, output_projection: bool = False) -> int:
@@ -155,17 +197,53 @@ def block_macs(block: Block, width: int, output_projection: bool = False) -> int
         output_projection: whether to count the 1x1 convolution that brings its output back to
             `width`, where it has another.
     """
-    return _block_cost(block, width, width, output_projection).weights
+    return _block_cost(block.body, width, width, output_projection).weights
 
 
-class _NetworkCost(NamedTuple):
+class NetworkCost(NamedTuple):
+    """What a network costs."""
+
     parameters: int
+    """Its trainable parameters."""
     macs: int
+    """The multiply-accumulates of one image's forward pass, classifier included."""
 
 
-def _network_cost(
-    block: Block, network: NetworkSpec, input_shape: tuple[int, int, int], classes: int
-) -> _NetworkCost:
+def body_cost(
+    body: Sequence[Layer],
+    network: NetworkSpec,
+    input_shape: tuple[int, int, int],
+    classes: int,
+) -> NetworkCost:
+    """Count what the network of a block's layers, without the terminal, costs.
+
+    Args:
+        body: the layers of the block; they may be those of a block that is not finished.
+        network: how it is stacked.
+        input_shape: channels, height and breadth of an image, in pixels.
+        classes: the number of classes.
+    """
+
+    def cost(entering: int, stage: int) -> BlockCost:
+        return _block_cost(body, entering, stage, network.output_projection)
+
+    return stacked_cost(cost, network, input_shape, classes)
+
+
+def stacked_cost(
+    block_cost: Callable[[int, int], BlockCost],
+    network: NetworkSpec,
+    input_shape: tuple[int, int, int],
+    classes: int,
+) -> NetworkCost:
+    """Sum the costs of the blocks of a network, its stem and its classifier.
+
+    Args:
+        block_cost: the cost of one block, given the width of its input and that of its stage.
+        network: how blocks are stacked.
+        input_shape: channels, height and breadth of an image, in pixels.
+        classes: the number of classes.
+    """
     channels, height, breadth = input_shape
     width = network.filters[0]
     weights = 9 * channels * width
@@ -174,22 +252,22 @@ def _network_cost(
     for number, stage in enumerate(network.filters):
         if number:
             height, breadth = height // 2, breadth // 2
-        for cost, times in _stage_costs(block, network, width, stage):
+        for cost, times in _stage_costs(block_cost, network.repeats, width, stage):
             weights += cost.weights * times
             normalised += cost.normalised * times
             macs += cost.weights * times * height * breadth
             width = cost.width
-    return _NetworkCost(weights + 2 * normalised + (width + 1) * classes, macs + width * classes)
+    return NetworkCost(weights + 2 * normalised + (width + 1) * classes, macs + width * classes)
 
 
 def _stage_costs(
-    block: Block, network: NetworkSpec, entering: int, stage: int
-) -> Iterator[tuple[_Cost, int]]:
+    block_cost: Callable[[int, int], BlockCost], repeats: int, entering: int, stage: int
+) -> Iterator[tuple[BlockCost, int]]:
     """Yield the cost of the blocks of a stage in order, and how often it occurs in a row."""
-    for done in range(network.repeats):
-        cost = _block_cost(block, entering, stage, network.output_projection)
+    for done in range(repeats):
+        cost = block_cost(entering, stage)
         if cost.width == entering:
-            yield cost, network.repeats - done
+            yield cost, repeats - done
             return
         yield cost, 1
         entering = cost.width
@@ -207,7 +285,7 @@ def network_parameters(
             for the channels.
         classes: the number of classes.
     """
-    return _network_cost(block, network, input_shape, classes).parameters
+    return body_cost(block.body, network, input_shape, classes).parameters
 
 
 def network_macs(
@@ -222,4 +300,4 @@ def network_macs(
             stages halves both, rounding down.
         classes: the number of classes.
     """
-    return _network_cost(block, network, input_shape, classes).macs
+    return body_cost(block.body, network, input_shape, classes).macs

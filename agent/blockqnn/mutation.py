@@ -7,44 +7,46 @@ layer less. They reach every block from every other, and each is undone by anoth
 from collections.abc import Callable, Sequence
 from random import Random
 
-from blockqnn.nsc import KERNELS, PREDECESSORS, Layer, LayerType
+from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Convolution, Layer, LayerType
 from blockqnn.search_space import pick
 
 Body = Sequence[Layer]
 """The layers of a block without its terminal."""
 
-_TYPES = tuple(one for one in LayerType if one is not LayerType.TERMINAL)
-_OPERATIONS = {
-    count: tuple(
-        (one, kernel) for one in _TYPES if PREDECESSORS[one] == count for kernel in KERNELS[one]
-    )
-    for count in (1, 2)
-}
-"""Type and kernel of all layers with one and with two predecessors."""
 
-
-def mutate_body(body: Body, random: Random) -> tuple[Layer, ...] | None:
+def mutate_body(body: Body, convolution: Convolution, random: Random) -> tuple[Layer, ...] | None:
     """Change one thing about a block.
+
+    Args:
+        body: the layers of the block.
+        convolution: which types of layers there are to choose from.
+        random: the source of all choices.
 
     Returns:
         The changed layers, without a terminal and perhaps too many of them; None when the change
         that was drawn cannot be made to this block.
     """
-    return pick(_CHANGES, random)(body, random)
+    return pick(_CHANGES, random)(body, convolution, random)
 
 
-def _replace_operation(body: Body, random: Random) -> tuple[Layer, ...] | None:
+def _replace_operation(
+    body: Body, convolution: Convolution, random: Random
+) -> tuple[Layer, ...] | None:
     if not body:
         return None
     layer = pick(body, random)
     others = [
-        one for one in _OPERATIONS[len(layer.predecessors)] if one != (layer.type, layer.kernel)
+        (one, kernel)
+        for one in _types(convolution)
+        if PREDECESSORS[one] == len(layer.predecessors)
+        for kernel in KERNELS[one]
+        if (one, kernel) != (layer.type, layer.kernel)
     ]
     layer_type, kernel = pick(others, random)
     return _with(body, layer._replace(type=layer_type, kernel=kernel))
 
 
-def _replace_predecessor(body: Body, random: Random) -> tuple[Layer, ...] | None:
+def _replace_predecessor(body: Body, _: Convolution, random: Random) -> tuple[Layer, ...] | None:
     if not body:
         return None
     layer = pick(body, random)
@@ -55,11 +57,13 @@ def _replace_predecessor(body: Body, random: Random) -> tuple[Layer, ...] | None
     return _with(body, _connect(layer, (*kept, pick(others, random))))
 
 
-def _insert(body: Body, random: Random) -> tuple[Layer, ...] | None:
+def _insert(body: Body, convolution: Convolution, random: Random) -> tuple[Layer, ...] | None:
     """Put a layer in, where it takes over one of its source's users or opens another branch."""
     index = pick(range(1, len(body) + 2), random)
     shifted = [_renumber(layer, lambda one: one + (one >= index)) for layer in body]
-    layer_type = pick(_TYPES[: None if index > 2 else -2], random)
+    most = 2 if index > 2 else 1
+    types = [one for one in _types(convolution) if PREDECESSORS[one] <= most]
+    layer_type = pick(types, random)
     kernel = pick(KERNELS[layer_type], random)
     earlier = list(range(1, index)) or [0]
     sources = []
@@ -79,7 +83,7 @@ def _insert(body: Body, random: Random) -> tuple[Layer, ...] | None:
     return (*shifted[: index - 1], layer, *followers)
 
 
-def _delete(body: Body, random: Random) -> tuple[Layer, ...] | None:
+def _delete(body: Body, _: Convolution, random: Random) -> tuple[Layer, ...] | None:
     """Take a layer out; its users take its first source instead."""
     if not body:
         return None
@@ -98,12 +102,16 @@ def _delete(body: Body, random: Random) -> tuple[Layer, ...] | None:
     return left
 
 
-_CHANGES: tuple[Callable[[Body, Random], tuple[Layer, ...] | None], ...] = (
+_CHANGES: tuple[Callable[[Body, Convolution, Random], tuple[Layer, ...] | None], ...] = (
     _replace_operation,
     _replace_predecessor,
     _insert,
     _delete,
 )
+
+
+def _types(convolution: Convolution) -> list[LayerType]:
+    return [one for one in TYPES[convolution] if one is not LayerType.TERMINAL]
 
 
 def _with(body: Body, layer: Layer) -> tuple[Layer, ...]:

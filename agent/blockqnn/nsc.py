@@ -4,13 +4,23 @@ A block is a sequence of layers, each a 5-tuple ``(index, type, kernel, pred1, p
 (CVPR 2018, section 3.1 and Table 1)::
 
     layer            type   kernel    predecessors
-    convolution      1      1, 3, 5   1   (pre-activation cell: ReLU, convolution, batch norm)
+    convolution      1      1, 3, 5   1   (pre-activation cell, PCC: ReLU, convolution, batch norm)
     max pooling      2      1, 3      1
     average pooling  3      1, 3      1
     identity         4      0         1
     add              5      0         2
     concat           6      0         2
     terminal         7      0         0
+
+Three more types take the place of the first where ReLU, convolution and batch norm are searched as
+separate layers (CVPR 2018, Fig. 9; AAAI 2017, Fig. 3). The papers print no codes for them; these
+follow the terminal's, so that a code means the same in either space::
+
+    convolution      8      1, 3, 5   1   (the convolution alone, without bias)
+    ReLU             9      0         1
+    batch norm       10     0         1
+
+A ReLU, a convolution and a batch norm in a row are the cell of type 1, to the last weight.
 
 Indices count from 1 without a gap. A predecessor is the index of an earlier layer; the first
 layer has none earlier and names 0, the block's input, as both exemplars of Fig. 2 do. Unused
@@ -25,10 +35,10 @@ What the papers leave open, and the reading taken here:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 from blockqnn.errors import InvalidBlock
 
@@ -43,7 +53,33 @@ class LayerType(IntEnum):
     ADD = 5
     CONCAT = 6
     TERMINAL = 7
+    BARE_CONVOLUTION = 8
+    RELU = 9
+    BATCH_NORM = 10
 
+
+Convolution = Literal["PCC", "Separate"]
+"""How a space has convolutions: as pre-activation cells, or as three separate layers."""
+
+_COMMON_TYPES = (
+    LayerType.MAX_POOLING,
+    LayerType.AVERAGE_POOLING,
+    LayerType.IDENTITY,
+    LayerType.ADD,
+    LayerType.CONCAT,
+    LayerType.TERMINAL,
+)
+
+TYPES: Mapping[Convolution, tuple[LayerType, ...]] = {
+    "PCC": (LayerType.CONVOLUTION, *_COMMON_TYPES),
+    "Separate": (
+        LayerType.BARE_CONVOLUTION,
+        LayerType.RELU,
+        LayerType.BATCH_NORM,
+        *_COMMON_TYPES,
+    ),
+}
+"""The types of layers of each space, in the order in which their layers are numbered."""
 
 KERNELS: dict[LayerType, tuple[int, ...]] = {
     LayerType.CONVOLUTION: (1, 3, 5),
@@ -53,6 +89,9 @@ KERNELS: dict[LayerType, tuple[int, ...]] = {
     LayerType.ADD: (0,),
     LayerType.CONCAT: (0,),
     LayerType.TERMINAL: (0,),
+    LayerType.BARE_CONVOLUTION: (1, 3, 5),
+    LayerType.RELU: (0,),
+    LayerType.BATCH_NORM: (0,),
 }
 """The kernel sizes that each type of layer may have; 0 stands for none."""
 
@@ -64,6 +103,9 @@ PREDECESSORS: dict[LayerType, int] = {
     LayerType.ADD: 2,
     LayerType.CONCAT: 2,
     LayerType.TERMINAL: 0,
+    LayerType.BARE_CONVOLUTION: 1,
+    LayerType.RELU: 1,
+    LayerType.BATCH_NORM: 1,
 }
 """How many predecessors each type of layer has."""
 
@@ -133,9 +175,14 @@ class Block:
 
         ``(0,)``, the block's input, for the block that is a terminal alone.
         """
-        consumed = {index for layer in self.body for index in layer.predecessors}
-        ends = tuple(layer.index for layer in self.body if layer.index not in consumed)
-        return ends or (0,)
+        return loose_ends(self.body)
+
+
+def loose_ends(body: Sequence[Layer]) -> tuple[int, ...]:
+    """Return the indices of the layers without a successor; see :attr:`Block.loose_ends`."""
+    consumed = {index for layer in body for index in layer.predecessors}
+    ends = tuple([layer.index for layer in body if layer.index not in consumed])
+    return ends or (0,)
 
 
 _TUPLE = re.compile(r"\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)")

@@ -24,6 +24,10 @@ _CVPR2018: Preset = {
     "space": {
         "maxLayers": 23,  # CVPR 4.2
         "startWithIdentity": False,  # CVPR Fig. 4: the first layer may be any
+        "convolution": "PCC",  # CVPR 3.1 and Fig. 9
+        # CVPR 5.2: "we do not add any constraints"
+        "constraints": {"maxParameters": None, "maxMacs": None},
+        "adaptiveRepeats": False,  # CVPR 5.2: a further experiment
     },
     "agent": {
         "algorithm": "QLearning",
@@ -78,6 +82,9 @@ _AAAI2017: Preset = {
     "space": {
         "maxLayers": 23,  # AAAI, Network structure code
         "startWithIdentity": True,  # AAAI, Network structure code
+        "convolution": "PCC",  # AAAI, Fig. 3
+        "constraints": {"maxParameters": None, "maxMacs": None},  # none in the paper
+        "adaptiveRepeats": False,  # none in the paper
     },
     "agent": {
         **_CVPR2018["agent"],

@@ -94,10 +94,17 @@ class QTable:
             action = layers[place]
             row[action] = keep * row.get(action, initial) + rate * target
             if place:
-                best = max(row.values())
-                if best < initial and len(row) < len(self._space.choices(layers[:place])):
-                    best = initial
+                best = self._highest(row, self._space.choices(layers[:place]))
                 target = rewards[place - 1] + self._discount * best
+
+    def _highest(self, row: Mapping[int, float], choices: Choices) -> float:
+        """Return the highest value among the choices, of which those tried are in the row."""
+        if choices.masked is not None:
+            row = {one: value for one, value in row.items() if one in choices.masked}
+        best = max(row.values(), default=self._initial)
+        if best < self._initial and len(row) < len(choices):
+            return self._initial
+        return best
 
     def best(self, prefix: Prefix, random: Random) -> int:
         """Choose the next layer with the highest value.
@@ -110,6 +117,10 @@ class QTable:
         row = self._rows.get(prefix[-1] if prefix else START)
         if not row:
             return draw_part(choices, random, self._step)
+        if choices.masked is not None:
+            row = {one: value for one, value in row.items() if one in choices.masked}
+            if not row:
+                return draw_part(choices, random, self._step)
         best = max(row.values())
         untried = len(row) < len(choices)
         if untried and self._initial >= best:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from blockqnn.errors import InvalidSettings
+from blockqnn.errors import InvalidSettings, ScheduleMismatch
 from blockqnn.model import Model
 
 
@@ -76,6 +76,22 @@ def scaled(stages: Sequence[EpsilonStage], iterations: int) -> tuple[EpsilonStag
         for stage, start, end in zip(stages, starts, ends, strict=True)
         if end > start
     )
+
+
+def check_schedule(stages: Sequence[EpsilonStage], trials: int, batch_size: int) -> None:
+    """Hold a schedule to a budget.
+
+    Raises:
+        ScheduleMismatch: when its iterations are not those that the budget makes.
+    """
+    iterations = -(-trials // batch_size)
+    planned = sum(stage.iterations for stage in stages)
+    if planned != iterations:
+        raise ScheduleMismatch(
+            f"agent.epsilonSchedule has {planned} iterations, but the budget of {trials} trials "
+            f"makes {iterations} iterations of {batch_size}. Change one of them, or leave "
+            "epsilonSchedule out: the preset's is scaled to the budget."
+        )
 
 
 def epsilon_at(stages: Sequence[EpsilonStage], iteration: int) -> float:

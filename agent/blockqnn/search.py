@@ -12,8 +12,10 @@ from itertools import islice
 from math import isfinite
 from typing import Self
 
-from blockqnn.errors import InvalidBlock, InvalidHistory, NotProposable
+from blockqnn.contract import ImageShape, NetworkSpec
+from blockqnn.errors import ForeignHistory, InvalidBlock, InvalidHistory, NotProposable
 from blockqnn.graph import canonical_hash
+from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.reward import floor_reward, redefined_reward
 from blockqnn.schedule import scaled
@@ -59,9 +61,19 @@ class Search:
         iterations: to how many iterations the epsilon schedule is scaled; None takes it as it is
             written. Beyond the end of the schedule its last stage goes on, so a budget that is
             raised later does not change this number.
+        images: what the images are; needed for constraints, which limit the network for them.
+
+    Raises:
+        InvalidSettings: when constraints are given without images, or leave no block.
     """
 
-    def __init__(self, settings: SearchSettings, seed: int, iterations: int | None = None) -> None:
+    def __init__(
+        self,
+        settings: SearchSettings,
+        seed: int,
+        iterations: int | None = None,
+        images: ImageShape | None = None,
+    ) -> None:
         if iterations is not None:
             stages = scaled(settings.agent.epsilon_schedule, iterations)
             agent = settings.agent.model_copy(update={"epsilon_schedule": stages})
@@ -69,7 +81,8 @@ class Search:
         self._settings = settings
         self._batch_size = settings.agent.batch_size
         self._pipelining = settings.agent.pipelining
-        self._space = Space(settings.space)
+        self._limits = Limits(settings.space, settings.network, images)
+        self._space = Space(settings.space, self._limits)
         self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
@@ -120,6 +133,18 @@ class Search:
             self._proposals[iteration] = known
         return known
 
+    def admits(self, block: Block) -> bool:
+        """Whether a block belongs to the space, limits included, so that it can be learned from."""
+        try:
+            self._space.encode(block)
+        except InvalidBlock:
+            return False
+        return True
+
+    def network_for(self, block: Block) -> NetworkSpec:
+        """Return how a block is stacked, which depends on it where repeats are adaptive."""
+        return self._limits.network_for(block.body)
+
     def reward(self, block: Block, accuracy: float | None) -> float:
         """Value a block that was tried, in percent.
 
@@ -148,7 +173,7 @@ class Search:
         try:
             feedback = [Feedback(self._space.encode(one.block), one.reward) for one in batch]
         except InvalidBlock as error:
-            raise InvalidHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
+            raise ForeignHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
         self._propose_ahead()
         self._strategy.learn(self._learned, feedback)
         self._proposals.pop(self._learned, None)
@@ -186,6 +211,7 @@ class Search:
         seed: int,
         history: Iterable[Experience],
         iterations: int | None = None,
+        images: ImageShape | None = None,
     ) -> Self:
         """Return a search that has learned a history, as the live one had.
 
@@ -195,11 +221,12 @@ class Search:
             history: its trials from the first on, in order; an iteration at the end that is not
                 complete is left for later.
             iterations: that of the search.
+            images: those of the search.
 
         Raises:
             InvalidHistory: when the trials are not those of such a search.
         """
-        search = cls(settings, seed, iterations)
+        search = cls(settings, seed, iterations, images)
         trials = iter(history)
         size = settings.agent.batch_size
         while len(batch := tuple(islice(trials, size))) == size:

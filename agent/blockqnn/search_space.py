@@ -36,6 +36,9 @@ class Choices:
     """Their numbers, ascending."""
     by_type: tuple[Sequence[int], ...]
     """The same numbers, apart for each type of part that is legal, in the order of the types."""
+    masked: frozenset[int] | None = None
+    """The numbers again, where something else than the last part and their place rules others out;
+    None where nothing does."""
 
     def __len__(self) -> int:
         return len(self.numbers)

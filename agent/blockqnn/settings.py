@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from blockqnn.contract import NetworkSpec
+from blockqnn.contract import Constraints, NetworkSpec
 from blockqnn.model import Model
 from blockqnn.schedule import EpsilonStage
 
@@ -26,6 +26,18 @@ class SpaceSettings(Model):
     """Whether the first layer is always an identity, so that later layers can refer to the block's
     input. AAAI 2017 says so; CVPR 2018, Fig. 4 shows other first layers.
     """
+
+    convolution: Literal["PCC", "Separate"]
+    """How ReLU, convolution and batch norm are searched: `PCC`, together, as the pre-activation
+    cell of CVPR 2018, section 3.1; `Separate`, as three types of layers, which the papers compare
+    it to (CVPR 2018, Fig. 9; AAAI 2017, Fig. 3) and find worse."""
+
+    constraints: Constraints
+
+    adaptive_repeats: bool
+    """Whether each block is stacked as often as the constraints allow, at most `network.repeats`
+    times, and may be proposed if it is within them when stacked once (CVPR 2018, section 5.2:
+    adaptive block numbers). Otherwise every block is stacked `network.repeats` times."""
 
 
 class ReplaySettings(Model):

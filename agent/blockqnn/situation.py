@@ -12,11 +12,14 @@ from random import Random
 from typing import cast
 
 from blockqnn.graph import is_folded
-from blockqnn.nsc import KERNELS, PREDECESSORS, Layer, LayerType
+from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Convolution, Layer, LayerType
 from blockqnn.search_space import Key, pick
 
 LAST, LOOSE, USED = range(3)
 """What a predecessor is: the last layer, another without a successor, one with a successor."""
+
+SITUATION = 5
+"""How many parts the description of a situation has."""
 
 _KINDS = 3
 """From the fourth of a kind of operation on they are not told apart."""
@@ -73,14 +76,16 @@ def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
     )
 
 
-def options(situation: Key) -> tuple[Key, ...]:
+def options(situation: Key, convolution: Convolution) -> tuple[Key, ...]:
     """Return the operations with the relations of their predecessors that are legal."""
     index, _, loose, used, forced = situation
-    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced))
+    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced), convolution)
 
 
 @cache
-def _options(loose: int, used: int, first: bool, forced: int) -> tuple[Key, ...]:
+def _options(
+    loose: int, used: int, first: bool, forced: int, convolution: Convolution
+) -> tuple[Key, ...]:
     there = (1, loose, used)
     singles: list[tuple[int, ...]] = [(one,) for one in (LAST, LOOSE, USED) if there[one]]
     pairs: list[tuple[int, ...]] = [
@@ -89,7 +94,7 @@ def _options(loose: int, used: int, first: bool, forced: int) -> tuple[Key, ...]
         if not first and there[one] and there[other] and (one != other or there[one] > 1)
     ]
     ways: dict[int, list[tuple[int, ...]]] = {0: [()], 1: singles, 2: pairs}
-    types = [LayerType(forced)] if forced else list(LayerType)
+    types = (LayerType(forced),) if forced else TYPES[convolution]
     return tuple(
         (int(one), kernel, way)
         for one in types

@@ -6,6 +6,9 @@ After any prefix of a block the legal layers are generated, never filtered out o
   the block's input at index 1), an add or a concat of any two earlier layers, or the terminal;
 * at the limit: the terminal alone.
 
+With constraints, of these only the layers after which some block within the limits is left
+(:mod:`blockqnn.limits`).
+
 What the papers leave open, and the reading taken here: the first layer is free and the terminal may
 come at once (CVPR 2018, Fig. 4 shows both), and the limit includes the terminal.
 
@@ -14,29 +17,44 @@ order of the index, then of the type. A block is the sequence of its layers' num
 (:mod:`blockqnn.search_space`).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from random import Random
+from typing import cast
 
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import canonical_hash
+from blockqnn.limits import Limits, widths_of
 from blockqnn.mutation import mutate_body
-from blockqnn.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType
-from blockqnn.search_space import Candidate, Choices, Key, Prefix, RandomStep, draw_candidate
+from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Block, Layer, LayerType, loose_ends
+from blockqnn.search_space import Candidate, Choices, Key, Prefix, RandomStep, draw_candidate, pick
 from blockqnn.settings import SpaceSettings
-from blockqnn.situation import describe, draw_layer, features, names, option_of
+from blockqnn.situation import SITUATION, describe, draw_layer, features, names, option_of
 from blockqnn.situation import options as situation_options
 
 _MOST_CHANGES = 100
 """How many changes are drawn before a block counts as the only one; two to eight do."""
 
 
-class Space:
-    """The blocks that a search may propose."""
+_MOST_KNOWN = 200_000
+"""How many unfinished blocks' legal layers are kept: more than a search of the papers' size has."""
 
-    def __init__(self, settings: SpaceSettings) -> None:
+
+class Space:
+    """The blocks that a search may propose.
+
+    Args:
+        settings: which blocks there are.
+        limits: what their networks may cost; None, or limits that limit nothing, for no limit.
+    """
+
+    def __init__(self, settings: SpaceSettings, limits: Limits | None = None) -> None:
+        self._limits = limits or None
+        self._known: dict[Candidate, Choices] = {}
         self.max_layers = settings.max_layers
         self._start_with_identity = settings.start_with_identity
+        self._convolution = settings.convolution
         self._layers: list[Layer] = [Layer(0, LayerType.IDENTITY, 0, 0, 0)]  # stands for START
         self._choices = [self._number_layers(index) for index in range(1, self.max_layers + 1)]
         self._numbers = {_key(layer): number for number, layer in enumerate(self._layers)}
@@ -44,7 +62,7 @@ class Space:
     def _number_layers(self, index: int) -> Choices:
         first = len(self._layers)
         ranges: list[range] = []
-        for layer_type in LayerType:
+        for layer_type in TYPES[self._convolution]:
             start = len(self._layers)
             if self._forced(index) in (None, layer_type):
                 self._layers.extend(_layers(index, layer_type))
@@ -61,9 +79,43 @@ class Space:
     def choices(self, prefix: Prefix) -> Choices:
         """Return the layers that may follow a prefix.
 
-        In this space only the length of a prefix matters to what may follow it.
+        Without constraints only the length of a prefix matters to what may follow it.
         """
-        return self._choices[len(prefix)]
+        whole = self._choices[len(prefix)]
+        if self._limits is None:
+            return whole
+        key = tuple(prefix)
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key] = self._mask(whole, self._read(prefix), self._limits)
+        return known
+
+    def _mask(self, whole: Choices, layers: Sequence[Layer], limits: Limits) -> Choices:
+        """Leave out the layers after which no block within the limits is left."""
+        body = tuple(layers)
+        more = self.max_layers - 2 - len(body)
+        if limits.admit(body) and (more < 0 or limits.admit_any_layer(body)):
+            return whole
+        widths, ends = widths_of(body), frozenset(loose_ends(body))
+        judged: dict[object, bool] = {}
+
+        def is_legal(number: int) -> bool:
+            layer = self._layers[number]
+            if layer.type is LayerType.TERMINAL:
+                return limits.admit(body)
+            # Layers of one kind, which take equally wide results, of which as many are loose.
+            sources = Counter([(widths[one], one in ends) for one in layer.predecessors])
+            kind = (layer.type, layer.kernel, frozenset(sources.items()))
+            if kind not in judged:
+                judged[kind] = limits.completable((*body, layer), more)
+            return judged[kind]
+
+        numbers = [number for number in whole.numbers if is_legal(number)]
+        legal = frozenset(numbers)
+        by_type = [[one for one in group if one in legal] for group in whole.by_type]
+        return Choices(numbers, tuple([group for group in by_type if group]), legal)
 
     def layer(self, number: int) -> Layer:
         """Return the layer with a number."""
@@ -94,6 +146,17 @@ class Space:
                 "startWithIdentity, every block starts with (1,4,0,0,0); it comes from another "
                 "search."
             )
+        for layer in block.layers:
+            if layer.type not in TYPES[self._convolution]:
+                raise InvalidBlock(
+                    f"The block {block} has the layer {layer}, but this space, with convolution "
+                    f"{self._convolution}, has none of its type; it comes from another search."
+                )
+        if self._limits is not None and not self._limits.admit(block.body):
+            raise InvalidBlock(
+                f"The network of the block {block} costs more than space.constraints allow; it "
+                "comes from another search."
+            )
         return tuple([self._numbers[_key(layer)] for layer in block.layers])
 
     def identity(self, candidate: Candidate) -> str:
@@ -107,7 +170,7 @@ class Space:
         """
         body = self._read(candidate)[:-1]
         for _ in range(_MOST_CHANGES):
-            changed = mutate_body(body, random)
+            changed = mutate_body(body, self._convolution, random)
             if changed is not None and self._admits(changed):
                 end = Layer(len(changed) + 1, LayerType.TERMINAL, 0, 0, 0)
                 return tuple([self._numbers[_key(layer)] for layer in (*changed, end)])
@@ -116,7 +179,9 @@ class Space:
     def _admits(self, body: Sequence[Layer]) -> bool:
         if self._start_with_identity and (not body or body[0].type is not LayerType.IDENTITY):
             return False
-        return len(body) < self.max_layers
+        if len(body) >= self.max_layers:
+            return False
+        return self._limits is None or self._limits.admit(body)
 
     def random_block(self, random: Random, step: RandomStep) -> Block:
         """Draw a whole block, layer by layer."""
@@ -126,12 +191,24 @@ class Space:
         return [self._layers[number] for number in prefix]
 
     def situation(self, prefix: Prefix) -> Key:
-        """Return what of a prefix matters to the next layer (:mod:`blockqnn.situation`)."""
-        return describe(self._read(prefix), self._forced(len(prefix) + 1))
+        """Return what of a prefix matters to the next layer (:mod:`blockqnn.situation`).
+
+        Where constraints rule layers out, the options that are left are a part of it.
+        """
+        layers = self._read(prefix)
+        situation = describe(layers, self._forced(len(prefix) + 1))
+        masked = self.choices(prefix).masked
+        if masked is None:
+            return situation
+        legal = {option_of(layers, self._layers[number]) for number in masked}
+        options = situation_options(situation, self._convolution)
+        return (*situation, tuple([option for option in options if option in legal]))
 
     def options(self, situation: Key) -> Sequence[Key]:
         """Return the operations with the relations of their predecessors that are legal."""
-        return situation_options(situation)
+        if len(situation) > SITUATION:
+            return cast(tuple[Key, ...], situation[SITUATION])
+        return situation_options(situation, self._convolution)
 
     def option(self, prefix: Prefix, number: int) -> Key:
         """Return the operation of a next layer and the relations of its predecessors."""
@@ -139,6 +216,13 @@ class Space:
 
     def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
         """Draw the predecessors that an option leaves open."""
+        choices = self.choices(prefix)
+        if choices.masked is not None:
+            layers = self._read(prefix)
+            legal = [
+                one for one in choices.numbers if option_of(layers, self._layers[one]) == option
+            ]
+            return pick(legal, random)
         return self._numbers[_key(draw_layer(self._read(prefix), option, random))]
 
     def names(self, situation: Key, option: Key) -> tuple[Key, Key]:

@@ -17,7 +17,7 @@ from benchmarks.report import is_quick, write
 from blockqnn.contract import NetworkSpec
 from blockqnn.graph import canonical_hash, network_macs, network_parameters
 from blockqnn.nsc import Block
-from blockqnn.presets import preset_for
+from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn.settings import SpaceSettings
@@ -104,7 +104,7 @@ def recover(settings: SearchSettings, history: Sequence[Experience]) -> tuple[fl
 
 def blocks() -> dict[str, float]:
     """Return the median seconds of what is computed about one block of 23 layers."""
-    space = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+    space = Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
     random = Random(0)
     longest: list[Block] = []
     while len(longest) < (20 if is_quick() else 200):

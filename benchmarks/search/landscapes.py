@@ -20,11 +20,12 @@ from random import Random
 
 from blockqnn.graph import FoldedGraph, fold
 from blockqnn.nsc import Block
+from blockqnn.presets import PRESETS
 from blockqnn.search_space import Candidate
 from blockqnn.settings import SpaceSettings
 from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+SPACE = Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
 """The papers' space: indices up to 23, the terminal included."""
 
 NOISE = 0.05

@@ -3,13 +3,6 @@
 from blockqnn.nsc import Block
 from blockqnn_cli.view import SearchView
 
-_IMAGES = {
-    "digits": ((1, 8, 8), 10),
-    "cifar10": ((3, 32, 32), 10),
-    "cifar100": ((3, 32, 32), 100),
-}
-"""The shape of an image and the number of classes, of the datasets that have always the same."""
-
 _SOURCE = '''"""The best block of the search {key}: trial {trial}, accuracy {accuracy:.2%}.
 
 Written by `kubectl blockqnn best {name} -o python`. It needs the packages blockqnn and torch.
@@ -47,15 +40,17 @@ def python(search: SearchView) -> str:
     Raises:
         NothingYet: when the search has not started.
     """
-    best, network = search.status["best"], search.network
-    images = _IMAGES.get(search.spec.get("dataset", {}).get("name", ""))
-    shape, classes = (f" = {images[0]}", f" = {images[1]}") if images else ("", "")
+    best = search.status["best"]
+    block = Block.parse(best["block"])
+    network = search.network_for(block)
+    images = search.images
+    shape, classes = (f" = {images.size}", f" = {images.classes}") if images else ("", "")
     return _SOURCE.format(
         key=search.key,
         name=search.name,
         trial=best["trial"],
         accuracy=best["accuracy"],
-        code="\n".join(f'    "{layer}"' for layer in Block.parse(best["block"])),
+        code="\n".join(f'    "{layer}"' for layer in block),
         filters=network.filters,
         repeats=network.repeats,
         output_projection=network.output_projection,

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blockqnn.contract import NetworkSpec
+from blockqnn.contract import KNOWN_IMAGES, ImageShape, NetworkSpec
+from blockqnn.nsc import Block
 from blockqnn.schedule import EpsilonStage
 from blockqnn_cli.errors import NothingYet
+from blockqnn_operator.api.resolve import limits_of, resolve
 from blockqnn_operator.core.records import Header, TrialRecord
 
 
@@ -47,13 +49,21 @@ class SearchView:
         return tuple(EpsilonStage.model_validate(stage) for stage in stages)
 
     @property
-    def network(self) -> NetworkSpec:
-        """How blocks are stacked.
+    def images(self) -> ImageShape | None:
+        """What the images are, where that is known before they are read."""
+        dataset = self.spec.get("dataset", {})
+        if dataset.get("shape") is not None:
+            return ImageShape.model_validate(dataset["shape"])
+        return KNOWN_IMAGES.get(dataset.get("name", ""))
+
+    def network_for(self, block: Block) -> NetworkSpec:
+        """Return how a block is stacked, which depends on it where repeats are adaptive.
 
         Raises:
             NothingYet: when the search has not started.
         """
-        return NetworkSpec.model_validate(self.started().settings["network"])
+        resolved = resolve(self.spec, self.started().settings)
+        return limits_of(resolved).network_for(block.body)
 
     def started(self) -> Header:
         """Return the header of the history.

@@ -67,6 +67,9 @@ BOUNDS = [
         rule("spec.failurePolicy.pendingTimeout").message,
     ),
     Case("space.maxLayers", 2, 1, "greater than or equal to 2"),
+    Case("space.convolution", "Separate", "Both", 'supported values: "PCC", "Separate"'),
+    Case("space.constraints.maxParameters", 10_000_000, 0, "greater than or equal to 1"),
+    Case("space.constraints.maxMacs", 1, 0, "greater than or equal to 1"),
     Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
     Case("agent.shaping", "MetaQNN", "None", '"AAAI2017", "CVPR2018", "MetaQNN"'),
     Case("agent.batchSize", 4096, 4097, "less than or equal to 4096"),
@@ -229,6 +232,35 @@ def test_a_name_leaves_room_for_those_of_jobs_and_pods(
     assert broken.message in refusal(server.create(manifest({}, bad)))
 
 
+LIMITED: Spec = {"constraints": {"maxMacs": 10**9}}
+SHAPE: Spec = {"channels": 3, "height": 32, "width": 32, "classes": 10}
+TOGETHER: list[tuple[Spec, Spec, Rule]] = [
+    (
+        {"space": {**LIMITED, "adaptiveRepeats": True}},
+        {"space": {"adaptiveRepeats": True}},
+        rule("spec.space"),
+    ),
+    (
+        {"space": LIMITED, "dataset": {"name": "npz", "shape": SHAPE}},
+        {"space": LIMITED, "dataset": {"name": "npz"}},
+        RULES["spec"][-1],
+    ),
+    (
+        {"dataset": {"name": "imagefolder", "shape": SHAPE}},
+        {"dataset": {"name": "cifar10", "shape": SHAPE}},
+        next(one for one in RULES["spec.dataset"] if one.message.startswith("shape is for")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "broken"), TOGETHER, ids=["repeats", "limits", "shape"])
+def test_fields_that_need_each_other_are_judged_together(
+    server: Server, good: Spec, bad: Spec, broken: Rule
+) -> None:
+    assert accepted(server.create(manifest(good)))
+    assert broken.message in refusal(server.create(manifest(bad)))
+
+
 EXPLICIT: Spec = {
     "seed": 1,
     "space": {"maxLayers": 5},
@@ -293,6 +325,8 @@ def test_every_rule_has_its_examples() -> None:
     """The preset alone cannot be changed to anything else that there is, yet."""
     shown = {message_of(path, field) for path, field, *_ in FIXED}
     shown |= {case.said for case in BOUNDS} | {broken.message for _, _, broken in NAMES}
+    shown |= {broken.message for _, _, broken in TOGETHER}
+    shown.add(message_of("spec.dataset", "shape"))
     shown.add(message_of("spec", "preset"))
     assert shown >= {stated.message for rules in RULES.values() for stated in rules}
 

@@ -3,16 +3,15 @@
 from random import Random
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.back_off import BackOffTable
 from blockqnn.nsc import Block
 from blockqnn.search_space import Candidate, Key, draw_candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=6, start_with_identity=False))
+SPACE = make_space(6)
 
 
 class Reference:

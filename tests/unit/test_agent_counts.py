@@ -3,20 +3,20 @@
 from random import Random
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from blockqnn.contract import NetworkSpec
 from blockqnn.graph import network_macs, network_parameters
 from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.settings import SpaceSettings
 from blockqnn.space import Space
 
 pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 
 from blockqnn_trainer.network import build_network, count_macs, count_parameters
 
-SPACE = Space(SpaceSettings(max_layers=14, start_with_identity=False))
+SPACES = [make_space(14), make_space(14, convolution="Separate")]
 networks = st.fixed_dictionaries(
     {
         "filters": st.lists(st.integers(1, 9), min_size=1, max_size=3),
@@ -34,6 +34,7 @@ shapes = st.tuples(st.integers(1, 3), st.integers(4, 9), st.integers(4, 9))
     networks,
     shapes,
     st.integers(2, 12),
+    st.sampled_from(SPACES),
 )
 def test_counts_equal_those_of_torch(
     random: Random,
@@ -41,8 +42,9 @@ def test_counts_equal_those_of_torch(
     network: NetworkSpec,
     shape: tuple[int, int, int],
     classes: int,
+    space: Space,
 ) -> None:
-    block = SPACE.decode(draw_candidate(SPACE, random, step))
+    block = space.decode(draw_candidate(space, random, step))
     parameters = network_parameters(block, network, shape, classes)
     assume(parameters < 2_000_000)  # without projection, widths multiply from block to block
     built = build_network(block, network, shape, classes)

@@ -4,13 +4,12 @@ import xml.etree.ElementTree as ElementTree
 from random import Random
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.nsc import Block
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,7 +52,7 @@ def test_loose_ends_are_concatenated() -> None:
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32), st.sampled_from(["TypeFirst", "Flat"]))
 def test_every_block_is_a_picture_of_boxes_that_do_not_overlap(seed: int, step: str) -> None:
-    space = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+    space = make_space(23)
     block = space.random_block(Random(seed), "Flat" if step == "Flat" else "TypeFirst")
     picture = ElementTree.fromstring(svg_drawing(block))
     boxes = [

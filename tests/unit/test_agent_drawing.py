@@ -2,14 +2,13 @@
 
 from random import Random
 
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.drawing import text_drawing
 from blockqnn.nsc import Block
 from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
 MULTI_BRANCH = """\
 ○          input
@@ -54,7 +53,7 @@ def test_a_terminal_alone_leads_the_input_to_the_output() -> None:
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(["TypeFirst", "Flat"]))
 def test_every_block_has_one_line_for_each_layer_and_fits(random: Random, step: RandomStep) -> None:
-    space = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+    space = make_space(23)
     block = space.decode(draw_candidate(space, random, step))
     lines = text_drawing(block).split("\n")
     assert len(lines) == len(block.body) + 2

@@ -2,13 +2,12 @@
 
 from random import Random
 
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.nsc import Block
 from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
 steps = st.sampled_from(["TypeFirst", "Flat"])
 
@@ -16,7 +15,7 @@ steps = st.sampled_from(["TypeFirst", "Flat"])
 @settings(deadline=None)
 @given(st.randoms(use_true_random=False), steps, st.integers(2, 23))
 def test_every_mutant_is_legal_and_differs(random: Random, step: RandomStep, limit: int) -> None:
-    space = Space(SpaceSettings(max_layers=limit, start_with_identity=False))
+    space = make_space(limit)
     candidate = draw_candidate(space, random, step)
     for _ in range(10):
         mutant = space.mutate(candidate, random)
@@ -28,7 +27,7 @@ def test_every_mutant_is_legal_and_differs(random: Random, step: RandomStep, lim
 
 
 def test_mutation_reaches_every_small_block() -> None:
-    space = Space(SpaceSettings(max_layers=4, start_with_identity=False))
+    space = make_space(4)
     random = Random(0)
     candidate = space.encode(Block.parse("(1,7,0,0,0)"))
     reached = {candidate}

@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,11 +13,10 @@ from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
 from blockqnn.qlearning import QTable
 from blockqnn.search_space import START, RandomStep, draw_candidate
-from blockqnn.settings import AgentSettings, SpaceSettings
+from blockqnn.settings import AgentSettings
 from blockqnn.shaping import Shaping, shaped
-from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=6, start_with_identity=False))
+SPACE = make_space(6)
 shapings = st.sampled_from(["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"])
 
 

@@ -5,6 +5,7 @@ from math import nan
 from typing import Any
 
 import pytest
+from agent_spaces import space_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,6 @@ from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
 from blockqnn.reward import floor_reward, redefined_reward
 from blockqnn.search import Experience, Proposal, Search, SearchSettings
-from blockqnn.settings import SpaceSettings
 from blockqnn.strategies import STRATEGIES
 
 ALGORITHMS = sorted(STRATEGIES)
@@ -46,7 +46,7 @@ def settings_for(algorithm: str = "QLearning", batch: int = 4, **agent: Any) -> 
     }
     return SearchSettings.model_validate(
         {
-            "space": {"maxLayers": 8, "startWithIdentity": False},
+            "space": space_settings(8),
             "agent": {**preset["agent"], **changes},
             "reward": preset["reward"],
             "network": preset["network"],
@@ -266,9 +266,7 @@ def test_redrawing_proposes_no_network_twice(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_where_nothing_is_new_a_duplicate_is_proposed(algorithm: str) -> None:
     chosen = settings_for(algorithm, batch=8, **FEW_TRIALS)
-    chosen = chosen.model_copy(
-        update={"space": SpaceSettings(max_layers=2, start_with_identity=False)}
-    )
+    chosen = chosen.model_copy(update={"space": space_settings(2)})
     search = Search(chosen, 0, 4)
     run_of_few = [one for iteration in range(2) for one in _learn_anything(search, iteration)]
     # A terminal, an identity and pools of kernel 1 are one network: six in all.
@@ -307,7 +305,7 @@ def test_every_proposed_block_is_legal(
     algorithm: str, agent: dict[str, Any], limit: int, identity: bool, seed: int
 ) -> None:
     """Block checks the rules of the code; learning refuses what is not of the space."""
-    space = SpaceSettings(max_layers=limit, start_with_identity=identity)
+    space = space_settings(limit, startWithIdentity=identity)
     chosen = settings_for(algorithm, **agent).model_copy(update={"space": space})
     search = Search(chosen, seed, 6)
     for iteration in range(6):
@@ -317,7 +315,7 @@ def test_every_proposed_block_is_legal(
 
 
 def test_a_history_of_blocks_that_start_otherwise_is_refused() -> None:
-    space = SpaceSettings(max_layers=8, start_with_identity=True)
+    space = space_settings(8, startWithIdentity=True)
     chosen = settings_for().model_copy(update={"space": space})
     block = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")
     with pytest.raises(InvalidHistory, match=r"Iteration 0 cannot be learned.*startWithIdentity"):

@@ -4,16 +4,15 @@ from collections import Counter
 from random import Random
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.replay import ReplayMemory, rank_rewards
 from blockqnn.search_space import Candidate, draw_candidate
-from blockqnn.settings import SpaceSettings
 from blockqnn.shaping import FixedShaping, LearnedShaping, shaped
-from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=9, start_with_identity=False))
+SPACE = make_space(9)
 seeds = st.lists(st.integers(0, 10_000), min_size=1, max_size=30)
 
 

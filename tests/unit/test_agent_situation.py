@@ -3,16 +3,15 @@
 from collections import Counter
 from random import Random
 
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.nsc import Block
 from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.settings import SpaceSettings
 from blockqnn.situation import LAST, LOOSE, USED
-from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings(max_layers=8, start_with_identity=False))
+SPACE = make_space(8)
 
 
 @settings(deadline=None)

@@ -4,21 +4,20 @@ from collections import Counter
 from random import Random
 
 import pytest
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidBlock
-from blockqnn.nsc import KERNELS, Block, Layer, LayerType
+from blockqnn.nsc import KERNELS, TYPES, Block, Layer, LayerType
 from blockqnn.search_space import RandomStep, draw_candidate, draw_part, pick
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
 EXEMPLARS = [
     "(1,4,0,0,0)(2,1,1,1,0)(3,1,3,2,0)(4,1,1,1,0)(5,1,5,4,0)(6,6,0,3,5)(7,2,3,1,0)(8,1,1,7,0)"
     "(9,6,0,6,8)(10,7,0,0,0)",
     "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)",
 ]
-PAPER = Space(SpaceSettings(max_layers=23, start_with_identity=False))
+PAPER = make_space(23)
 randoms = st.randoms(use_true_random=False)
 steps = st.sampled_from(["TypeFirst", "Flat"])
 
@@ -35,7 +34,7 @@ def test_the_exemplars_of_figure_2_round_trip(code: str) -> None:
 def test_every_random_block_is_legal_and_round_trips(
     random: Random, step: RandomStep, limit: int
 ) -> None:
-    space = Space(SpaceSettings(max_layers=limit, start_with_identity=False))
+    space = make_space(limit)
     block = space.decode(draw_candidate(space, random, step))  # Block checks every rule of the code
     assert len(block) <= limit
     assert Block.parse(str(block)) == block
@@ -47,12 +46,12 @@ def test_exactly_the_legal_layers_are_generated(index: int) -> None:
     prefix = [Layer(before, LayerType.IDENTITY, 0, before - 1, 0) for before in range(1, index)]
     candidates = [
         Layer(index, layer_type, kernel, pred1, pred2)
-        for layer_type, kernels in KERNELS.items()
-        for kernel in kernels
+        for layer_type in TYPES["PCC"]
+        for kernel in KERNELS[layer_type]
         for pred1 in range(index + 1)
         for pred2 in range(index + 1)
     ]
-    space = Space(SpaceSettings(max_layers=8, start_with_identity=False))
+    space = make_space(8)
     offered = {space.layer(number) for number in space.choices([1] * (index - 1)).numbers}
     assert offered == {layer for layer in candidates if _legal(prefix, layer)}
 
@@ -97,7 +96,7 @@ def test_how_likely_a_random_layer_is_the_terminal(step: RandomStep, share: floa
 
 
 def test_a_block_of_a_larger_space_is_refused() -> None:
-    space = Space(SpaceSettings(max_layers=4, start_with_identity=False))
+    space = make_space(4)
     with pytest.raises(InvalidBlock, match=r"has 5 layers.*maxLayers 4"):
         space.encode(Block.parse(EXEMPLARS[1]))
 
@@ -119,7 +118,7 @@ def test_blocks_start_with_an_identity_where_they_must(
     seed: int, step: RandomStep, limit: int
 ) -> None:
     random = Random(seed)
-    space = Space(SpaceSettings(max_layers=limit, start_with_identity=True))
+    space = make_space(limit, startWithIdentity=True)
     candidate = draw_candidate(space, random, step)
     mutant = space.mutate(candidate, random)
     for one in (candidate, mutant):
@@ -134,6 +133,6 @@ def test_blocks_start_with_an_identity_where_they_must(
 
 
 def test_another_first_layer_is_refused_where_blocks_start_with_an_identity() -> None:
-    space = Space(SpaceSettings(max_layers=4, start_with_identity=True))
+    space = make_space(4, startWithIdentity=True)
     with pytest.raises(InvalidBlock, match=r"starts with \(1,1,3,0,0\).*startWithIdentity"):
         space.encode(Block.parse("(1,1,3,0,0)(2,7,0,0,0)"))

@@ -130,7 +130,50 @@ def test_every_rule_about_a_new_search_is_checked() -> None:
     assert unchecked == [
         ("", "self.metadata.name.size() <= 40"),
         ("", "!self.metadata.name.contains('.')"),
-    ], "validation/checks.py checks these two; add the new one there"
+        *[(place, rule) for place, rule in unchecked if place in RESOLVED],
+    ], "validation/checks.py checks the first two; add the new one there"
+
+
+RESOLVED = {
+    "spec": (
+        "space: {constraints: {maxParameters: 10000000}}\ndataset: {name: npz}",
+        "spec.space.constraints limits what networks cost, which depends on the images",
+    ),
+    "spec.space": (
+        "space: {adaptiveRepeats: true}",
+        "spec.space.adaptiveRepeats is true, but space.constraints limits nothing",
+    ),
+    "spec.dataset": (
+        "dataset: {name: digits, shape: {channels: 1, height: 8, width: 8, classes: 10}}",
+        "spec.dataset: Value error, shape is for npz and imagefolder",
+    ),
+}
+"""Rules that resolving a spec holds too: where they stand, what breaks one, what is said."""
+
+
+@pytest.mark.parametrize("place", sorted(RESOLVED))
+def test_rules_about_several_fields_are_checked(place: str) -> None:
+    lines, said = RESOLVED[place]
+    text = with_spec(lines)
+    if "dataset:" in lines:
+        text = text.replace("  dataset:\n    name: digits\n", "", 1)
+    ((_, found),) = problems(text)
+    assert said in found or said.replace("spec.dataset:", "dataset:") in found
+
+
+def test_a_separate_search_with_limits_is_accepted() -> None:
+    assert not problems(
+        with_spec(
+            "space: {convolution: Separate, constraints: {maxParameters: 300000}, "
+            "adaptiveRepeats: true}"
+        )
+    )
+
+
+def test_limits_that_no_block_keeps_are_told() -> None:
+    ((_, said),) = problems(with_spec("space: {constraints: {maxMacs: 1000}}"))
+    assert "maxMacs 1,000, leaves no block" in said
+    assert "Raise the limit" in said
 
 
 def test_other_objects_and_empty_documents_are_left_alone() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from operator_builders import A, B, make_proposal, make_search, make_settings, make_spec
+from operator_builders import A, B, C, make_proposal, make_search, make_settings, make_spec
 
 from blockqnn.contract import TRIAL_VARIABLE, TrialSpec
+from blockqnn.graph import network_parameters
 from blockqnn_operator.core.manifests import job_name, merge, trial_job
 from blockqnn_operator.core.observation import TrialJob
 
@@ -301,3 +302,31 @@ def test_a_job_of_somebody_else_is_no_trial() -> None:
 
 def test_the_block_of_a_job_is_that_of_its_annotation() -> None:
     assert job_of()["metadata"]["annotations"]["blockqnn.dev/block"] == str(A)
+
+
+def test_repeats_adapt_to_the_block_of_each_trial() -> None:
+    changes: dict[str, Any] = {
+        "space": {"constraints": {"maxParameters": 20_000}, "adaptiveRepeats": True},
+        "network": {"filters": [8, 16], "repeats": 9},
+    }
+    repeats = []
+    for block in (A, B, C):
+        spec = told(trial_job(make_search(), make_settings(**changes), make_proposal(0, block)))
+        assert spec.constraints is not None
+        assert spec.constraints.max_parameters == 20_000
+        parameters = [
+            network_parameters(
+                block, spec.network.model_copy(update={"repeats": times}), (1, 8, 8), 10
+            )
+            for times in (spec.network.repeats, spec.network.repeats + 1)
+        ]
+        assert parameters[0] <= 20_000
+        assert spec.network.repeats == 9 or parameters[1] > 20_000
+        repeats.append(spec.network.repeats)
+    assert repeats == sorted(repeats, reverse=True)
+    assert len(set(repeats)) == 3
+
+
+def test_a_search_without_constraints_tells_its_trials_of_none() -> None:
+    assert told(job_of()).constraints is None
+    assert told(job_of()).network.repeats == make_settings().network.repeats

@@ -223,9 +223,11 @@ class TestAdoption:
         assert created(decided) == [1, 3]
         assert stages(decided)[2] is Stage.WAITING
 
-    @pytest.mark.parametrize("code", ["(1,9,0,0,0)", "", str(chain(1, 1, 1, 1))])
+    @pytest.mark.parametrize(
+        "code", ["(1,11,0,0,0)", "", str(chain(1, 1, 1, 1)), "(1,9,0,0,0)(2,7,0,0,0)"]
+    )
     def test_a_job_whose_block_cannot_be_of_this_search_has_failed(self, code: str) -> None:
-        """No block, none at all, one beyond maxLayers: the agent could not learn from them."""
+        """No block, none at all, one beyond maxLayers, one of another space: nothing to learn."""
         job = make_job(0, code=code, block_hash="0123456789abcdef", result=make_result(0, A))
         trial = planned(job, script=[B, C]).ledger.trials[0]
         assert trial.verdict is not None

@@ -236,3 +236,20 @@ def test_a_search_that_names_no_trainer_takes_the_operators() -> None:
 def test_a_running_search_takes_the_trainer_of_an_upgraded_operator() -> None:
     pinned = pin(resolve(SMALLEST, trainer_image="registry/trainer:1"))
     assert resolve(SMALLEST, pinned, "registry/trainer:2").trial.image == "registry/trainer:2"
+
+
+def test_limits_that_no_block_keeps_make_the_search_invalid() -> None:
+    with pytest.raises(
+        InvalidSearch, match=r"^spec\.space\.constraints, maxParameters 100, leaves"
+    ):
+        resolve({**SMALLEST, "space": {"constraints": {"maxParameters": 100}}})
+
+
+def test_limits_for_images_of_ones_own_need_their_shape() -> None:
+    spec = {"space": {"constraints": {"maxMacs": 10**9}}, "dataset": {"name": "npz"}}
+    with pytest.raises(InvalidSearch, match=r"dataset\.shape"):
+        resolve(spec)
+    shape = {"channels": 3, "height": 64, "width": 48, "classes": 7}
+    resolved = resolve({**spec, "dataset": {"name": "npz", "shape": shape}})
+    assert resolved.dataset.images is not None
+    assert resolved.dataset.images.size == (3, 64, 48)

@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import torch
+from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -14,8 +15,6 @@ from blockqnn.contract import NetworkSpec
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import network_macs, network_parameters
 from blockqnn.nsc import Block
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 from blockqnn_trainer.block import BlockModule, Convolution, Values
 from blockqnn_trainer.describe import describe
 from blockqnn_trainer.errors import NetworkInvalid
@@ -32,7 +31,7 @@ MULTI_BRANCH = (
     "(9,6,0,6,8)(10,7,0,0,0)"
 )
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
-SPACE = Space(SpaceSettings(max_layers=12, start_with_identity=False))
+SPACE = make_space(12)
 
 torch.set_num_threads(1)
 
@@ -326,3 +325,25 @@ def test_describe_refuses_what_is_no_block_and_what_is_no_number() -> None:
         describe(SHORTCUT, [4], 0, True, (3, 8, 8), 7)
     with pytest.raises(Exception, match="at least 1"):
         describe(SHORTCUT, [4], 1, True, (3, 8, 0), 7)
+
+
+def test_relu_convolution_and_batch_norm_in_a_row_are_the_cell() -> None:
+    one, three = (
+        block_module("(1,1,3,0,0)(2,7,0,0,0)"),
+        block_module("(1,9,0,0,0)(2,8,3,1,0)(3,10,0,2,0)(4,7,0,0,0)"),
+    )
+    value = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(1))
+    three.load_state_dict(dict(zip(three.state_dict(), one.state_dict().values(), strict=True)))
+    assert torch.equal(one(value), three(value))
+    one.train()
+    three.train()
+    assert torch.equal(one(value), three(value))
+
+
+def test_a_separate_layer_is_just_that_layer() -> None:
+    value = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(1))
+    rectified = block_module("(1,9,0,0,0)(2,7,0,0,0)")(value)
+    assert torch.equal(rectified, functional.relu(value))
+    bare = block_module("(1,8,5,0,0)(2,7,0,0,0)")
+    ((_, weight),) = bare.named_parameters()
+    assert torch.equal(bare(value), functional.conv2d(value, weight, padding=2))

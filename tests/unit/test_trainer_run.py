@@ -413,3 +413,41 @@ def test_describe_prints_a_network_or_one_line_of_what_is_wrong(
     assert err == (
         "The block ends with (1,1,3,0,0); its last layer must be a terminal, (2,7,0,0,0).\n"
     )
+
+
+def test_a_network_over_the_constraints_is_infeasible_before_it_is_built(message: Path) -> None:
+    fields = specification()
+    spec = trial.TrialSpec.read(json.dumps(fields))
+    parameters = network_parameters(Block.parse(CODE), spec.network, (1, 8, 8), 10)
+    status, result = run(message, {**fields, "constraints": {"maxParameters": parameters - 1}})
+    assert status == 0
+    assert (result.outcome, result.reason) == (Outcome.INFEASIBLE, "OverConstraint")
+    assert result.message.startswith(f"The network has {parameters:,} parameters")
+    assert result.seconds.build == 0
+    fields["training"]["epochs"] = 1
+    status, result = run(message, {**fields, "constraints": {"maxParameters": parameters}})
+    assert result.outcome is Outcome.SUCCEEDED
+
+
+def test_images_of_another_shape_than_was_said_are_refused(message: Path, tmp_path: Path) -> None:
+    file = tmp_path / "images.npz"
+    numpy.savez(file, x=numpy.zeros((40, 8, 8, 3), numpy.uint8), y=numpy.arange(40) % 4)
+    shape = {"channels": 3, "height": 8, "width": 8, "classes": 5}
+    status, result = run(
+        message,
+        specification(dataset__name="npz", dataset__path=str(file), dataset__shape=shape),
+    )
+    assert (status, result.reason) == (2, "DatasetInvalid")
+    assert "8x8x3" in result.message
+    assert "in 5 classes, but they are" in result.message
+
+
+def test_a_block_of_separate_layers_learns(message: Path) -> None:
+    """ReLU, convolution and batch norm as layers of their own, with a shortcut around them."""
+    code = (
+        "(1,8,3,0,0)(2,10,0,1,0)(3,9,0,2,0)(4,8,3,3,0)(5,10,0,4,0)(6,5,0,1,5)(7,9,0,6,0)(8,7,0,0,0)"
+    )
+    status, result = run(message, specification(block=code))
+    assert (status, result.outcome) == (0, Outcome.SUCCEEDED)
+    assert result.accuracy is not None
+    assert result.accuracy > 0.3  # chance is 0.1

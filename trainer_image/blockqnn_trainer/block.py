@@ -1,6 +1,8 @@
 """A block as a torch module: the layers of a Network Structure Code, wired as the code says.
 
 Every convolution is a pre-activation cell, ReLU, convolution, batch norm (CVPR 2018, section 3.1).
+Where a block has ReLU, convolution and batch norm as separate layers instead, each is what it is in
+the cell: the convolution has no bias, the batch norm scale and shift.
 Every layer has stride 1 and keeps the size of the image. What the papers leave open:
 
 * unequal widths of an add: ReLU, 1x1 convolution, batch norm bring the narrower to the wider;
@@ -75,6 +77,35 @@ class _Cell(nn.Module):
 
     def forward(self, values: Values) -> Tensor:
         return cast(Tensor, self.cell(values.rectified(self.source)))
+
+
+class _BareConvolution(nn.Module):
+    def __init__(self, source: int, entering: int, width: int, kernel: int) -> None:
+        super().__init__()
+        self.source = source
+        self.convolution = UndrawnConv2d(entering, width, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, values: Values) -> Tensor:
+        return cast(Tensor, self.convolution(values[self.source]))
+
+
+class _Rectifier(nn.Module):
+    def __init__(self, source: int) -> None:
+        super().__init__()
+        self.source = source
+
+    def forward(self, values: Values) -> Tensor:
+        return values.rectified(self.source)
+
+
+class _BatchNorm(nn.Module):
+    def __init__(self, source: int, width: int) -> None:
+        super().__init__()
+        self.source = source
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, values: Values) -> Tensor:
+        return cast(Tensor, self.norm(values[self.source]))
 
 
 class _MaxPooling(nn.Module):
@@ -176,6 +207,12 @@ def _operation(
     match layer.type:
         case LayerType.CONVOLUTION:
             return _Cell(sources[0], widths[0], stage, layer.kernel)
+        case LayerType.BARE_CONVOLUTION:
+            return _BareConvolution(sources[0], widths[0], stage, layer.kernel)
+        case LayerType.RELU:
+            return _Rectifier(sources[0])
+        case LayerType.BATCH_NORM:
+            return _BatchNorm(sources[0], widths[0])
         case LayerType.MAX_POOLING:
             return _MaxPooling(sources[0], layer.kernel)
         case LayerType.AVERAGE_POOLING:
@@ -190,7 +227,7 @@ def _operation(
 
 def _width(layer: Layer, widths: tuple[int, ...], stage: int) -> int:
     match layer.type:
-        case LayerType.CONVOLUTION:
+        case LayerType.CONVOLUTION | LayerType.BARE_CONVOLUTION:
             return stage
         case LayerType.CONCAT:
             return sum(widths)

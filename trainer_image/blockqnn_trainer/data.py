@@ -154,6 +154,23 @@ def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:
     return Split.make(*training, dataset.validation.fraction, split_seed, device)
 
 
+def check_shape(dataset: DatasetSpec, split: Split) -> None:
+    """Hold images to what `dataset.shape` says of them, where it says anything.
+
+    Raises:
+        DatasetInvalid: when they are others.
+    """
+    if dataset.shape is None:
+        return
+    told, found = dataset.shape, split.input_shape
+    if (told.size, told.classes) != (found, split.classes):
+        raise DatasetInvalid(
+            f"dataset.shape says images of {size_text((told.height, told.width, told.channels))} "
+            f"in {told.classes} classes, but they are {size_text(split.training.pixels.shape[1:])} "
+            f"in {split.classes}; correct dataset.shape in a new search."
+        )
+
+
 _CHUNK = 64
 """Images that are summed at a time. 64 of CIFAR's size are 0.4 MB as 16-bit numbers, which stay in
 a processor's cache: 26 times faster than 4,096 in float64 (1.3 to 0.05 s for 20,000 images). The

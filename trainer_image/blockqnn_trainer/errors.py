@@ -16,6 +16,7 @@
         ├── DownloadFailed      images that could not be fetched: exit status 1, try again
         └── Infeasible          the block's own fault: exit status 0, the floor reward
             ├── OutOfMemory       the network does not fit into the memory
+            ├── OverConstraint    the network costs more than the search allows
             ├── NotFinite         its loss became infinite or not a number
             └── NeverLearned      no better than chance after every restart
 
@@ -80,6 +81,10 @@ class Infeasible(TrainerError):
 
 class OutOfMemory(Infeasible):
     """The network, or what its training keeps, does not fit into the memory."""
+
+
+class OverConstraint(Infeasible):
+    """A network that costs more than the constraints of its search allow."""
 
 
 class NotFinite(Infeasible):

@@ -8,11 +8,11 @@ from typing import Literal
 import torch
 
 from blockqnn.contract import Outcome, TrialResult, TrialSpec
-from blockqnn.graph import network_parameters
+from blockqnn.graph import network_macs, network_parameters
 from blockqnn.nsc import Block
 from blockqnn_trainer import machine
-from blockqnn_trainer.data import Split, load
-from blockqnn_trainer.errors import Infeasible, OutOfMemory
+from blockqnn_trainer.data import Split, check_shape, load
+from blockqnn_trainer.errors import Infeasible, OutOfMemory, OverConstraint
 from blockqnn_trainer.memory import memory_errors_named
 from blockqnn_trainer.network import (
     Network,
@@ -51,8 +51,10 @@ def run_trial(
         split = load(spec.dataset, spec.split_seed, device)
     check_image_size(spec.network, split.input_shape)
     check_batch_size(spec.network, split.input_shape, spec.training.batch_size)
+    check_shape(spec.dataset, split)
     generator = torch.Generator().manual_seed(spec.seed)
     try:
+        _check_constraints(spec, block, split)
         with memory_errors_named():
             network = _build(spec, block, split, generator, device, progress)
             _announce(spec, split, progress)
@@ -94,6 +96,19 @@ def _build(
         network = network.to(device)
         progress.macs = count_macs(network, split.input_shape)
     return network
+
+
+def _check_constraints(spec: TrialSpec, block: Block, split: Split) -> None:
+    """Refuse a network that costs more than a search with these constraints proposes."""
+    if spec.constraints is None:
+        return
+    parameters = network_parameters(block, spec.network, split.input_shape, split.classes)
+    macs = network_macs(block, spec.network, split.input_shape, split.classes)
+    if not spec.constraints.allow(parameters, macs):
+        raise OverConstraint(
+            f"The network has {parameters:,} parameters and takes {macs:,} multiply-accumulates, "
+            "more than space.constraints of the search allow."
+        )
 
 
 _BYTES_PER_PARAMETER = 16

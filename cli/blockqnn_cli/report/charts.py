@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from blockqnn.drawing import layer_name
 from blockqnn.nsc import KERNELS, Layer, LayerType
 from blockqnn_cli.quantities import short
-from blockqnn_cli.report.facts import LAYER_TYPES, Iteration, Stage, pareto_front, stages
+from blockqnn_cli.report.facts import Iteration, Stage, pareto_front, stages
 from blockqnn_cli.report.scales import Scale, padded, padded_factor
 from blockqnn_cli.report.svg import Attribute, Markup, element, join, number, path, picture
 from blockqnn_operator.core.records import TrialRecord
@@ -202,7 +202,7 @@ def layer_types(
     plot = Plot.over_iterations(size, points[-1][0], (0, 100))
     areas: list[Markup] = []
     lower = [0.0] * len(points)
-    for kind in LAYER_TYPES:
+    for kind in shares[0][1]:
         upper = [base + 100 * share[kind] for base, (_, share) in zip(lower, points, strict=True)]
         top = [(plot.x(n), plot.y(v)) for (n, _), v in zip(points, upper, strict=True)]
         bottom = [(plot.x(n), plot.y(v)) for (n, _), v in zip(points, lower, strict=True)]
@@ -212,7 +212,7 @@ def layer_types(
         )
         lower = upper
     first, last = shares[0][1], shares[-1][1]
-    told = ", ".join(f"{type_name(k)} {first[k]:.0%} to {last[k]:.0%}" for k in LAYER_TYPES)
+    told = ", ".join(f"{type_name(k)} {first[k]:.0%} to {last[k]:.0%}" for k in first)
     return picture(
         identity,
         "Types of layers over time",

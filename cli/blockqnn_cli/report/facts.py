@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from blockqnn.contract import Outcome
-from blockqnn.nsc import Block, LayerType
+from blockqnn.nsc import TYPES, Block, LayerType
 from blockqnn.schedule import epsilon_at
 from blockqnn_cli.view import SearchView
 from blockqnn_operator.core.records import TrialRecord
@@ -104,9 +104,6 @@ def pareto_front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return front
 
 
-LAYER_TYPES = tuple(kind for kind in LayerType if kind is not LayerType.TERMINAL)
-
-
 def layer_shares(search: SearchView, most: int = 30) -> list[tuple[int, Mapping[LayerType, float]]]:
     """Return which share of the layers each type has over time (CVPR 2018, appendix B).
 
@@ -118,17 +115,25 @@ def layer_shares(search: SearchView, most: int = 30) -> list[tuple[int, Mapping[
         The first iteration of each point, and the shares, which add up to 1.
     """
     size = search.batch_size or 1
+    kinds = _kinds(search)
     span = size * max(-(-len(search.records) // (size * most)), 1)
     return [
-        (start // size, _shares(search.records[start : start + span]))
+        (start // size, _shares(search.records[start : start + span], kinds))
         for start in range(0, len(search.records), span)
     ]
 
 
-def _shares(records: Sequence[TrialRecord]) -> dict[LayerType, float]:
+def _kinds(search: SearchView) -> tuple[LayerType, ...]:
+    """Return the types of layers of the search's space that compute something."""
+    space = search.header.settings["space"] if search.header else {}
+    types = TYPES[space.get("convolution", "PCC")]
+    return tuple(kind for kind in types if kind is not LayerType.TERMINAL)
+
+
+def _shares(records: Sequence[TrialRecord], kinds: Sequence[LayerType]) -> dict[LayerType, float]:
     counts = Counter(layer.type for record in records for layer in Block.parse(record.block).body)
     total = sum(counts.values()) or 1
-    return {kind: counts[kind] / total for kind in LAYER_TYPES}
+    return {kind: counts[kind] / total for kind in kinds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,11 +194,8 @@ def _accuracy(search: SearchView) -> Markup:
 
 def _layers(search: SearchView) -> Markup:
     shares = facts.layer_shares(search)
-    names = [(f"t{kind.value}", charts.type_name(kind)) for kind in facts.LAYER_TYPES]
-    rows = [
-        [str(number), *(f"{share[kind]:.1%}" for kind in facts.LAYER_TYPES)]
-        for number, share in shares
-    ]
+    names = [(f"t{kind.value}", charts.type_name(kind)) for kind in shares[0][1]]
+    rows = [[str(number), *(f"{share[kind]:.1%}" for kind in share)] for number, share in shares]
     titles = ("iteration", *(name for _, name in names))
     return section(
         "Types of layers over time",

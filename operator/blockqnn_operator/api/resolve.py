@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from blockqnn.contract import describe
 from blockqnn.errors import InvalidSettings
+from blockqnn.limits import Limits
 from blockqnn.presets import PRESETS, preset_for
-from blockqnn.schedule import EpsilonStage, scaled
+from blockqnn.schedule import EpsilonStage, check_schedule, scaled
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch
@@ -18,9 +19,9 @@ DEFAULT_PRESET = "CVPR2018"
 PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
-
 _BEFORE_PINNED = {"training": {"precision": "float32"}}
 """Fields that are newer than some stored headers, with what searches did before there were such."""
+
 
 def resolve(
     spec: Mapping[str, Any],
@@ -50,9 +51,23 @@ def resolve(
         raise InvalidSearch(f"The spec {describe(error)}.") from None
     except InvalidSettings as error:
         raise InvalidSearch(str(error)) from None
-    if pinned is None:
-        _check_schedule(resolved)
+    try:
+        limits_of(resolved)
+        if pinned is None:
+            agent, trials = resolved.agent, resolved.budget.trials
+            check_schedule(agent.epsilon_schedule, trials, agent.batch_size)
+    except InvalidSettings as error:
+        raise InvalidSearch(f"spec.{error}") from None
     return resolved
+
+
+def limits_of(resolved: BlockSearchSpec) -> Limits:
+    """Return what the networks of a search may cost, and how often a block is stacked.
+
+    Raises:
+        InvalidSettings: when no block can be within the limits, or they cannot be counted.
+    """
+    return Limits(resolved.space, resolved.network, resolved.dataset.images)
 
 
 def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
@@ -101,19 +116,6 @@ def _check_durations(resolved: BlockSearchSpec) -> None:
     seconds(resolved.failure_policy.pending_timeout)
     if resolved.budget.duration is not None:
         seconds(resolved.budget.duration)
-
-
-def _check_schedule(resolved: BlockSearchSpec) -> None:
-    agent = resolved.agent
-    iterations = -(-resolved.budget.trials // agent.batch_size)
-    planned = sum(stage.iterations for stage in agent.epsilon_schedule)
-    if planned != iterations:
-        raise InvalidSearch(
-            f"spec.agent.epsilonSchedule has {planned} iterations, but the budget of "
-            f"{resolved.budget.trials} trials makes {iterations} iterations of "
-            f"{agent.batch_size}. Change one of them, or leave epsilonSchedule out: the preset's "
-            "is scaled to the budget."
-        )
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

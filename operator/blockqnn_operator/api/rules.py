@@ -35,6 +35,12 @@ def _duration(field: str) -> Rule:
     )
 
 
+_LIMITED = (
+    "has({0}) && has({0}.constraints) && "
+    "(has({0}.constraints.maxParameters) || has({0}.constraints.maxMacs))"
+)
+"""Whether a section, which may be absent, limits anything."""
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
@@ -56,17 +62,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("reward", optional=True),
         _fixed("network", optional=True),
         _fixed("training", optional=True),
+        Rule(
+            f"!({_LIMITED.format('self.space')}) || has(self.dataset.shape) || "
+            "!(self.dataset.name in ['npz', 'imagefolder'])",
+            "dataset.shape must say what the images of npz and imagefolder are where "
+            "space.constraints limits what networks for them cost",
+        ),
+    ),
+    "spec.space": (
+        Rule(
+            "!has(self.adaptiveRepeats) || !self.adaptiveRepeats || "
+            f"({_LIMITED.format('self').removeprefix('has(self) && ')})",
+            "adaptiveRepeats needs constraints to adapt to: give constraints.maxParameters or "
+            "constraints.maxMacs",
+        ),
     ),
     "spec.dataset": (
         _fixed("name", optional=False),
         _fixed("path", optional=False),
-        _fixed("validation", optional=True),
-    ),
-    "spec.budget.duration": (_duration("duration"),),
-    "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
-    "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
-}
-"""The rules by the path of the schema that they stand at; the empty path is the whole object."""
         _fixed("imageSize", optional=True),
         Rule(
             "!has(self.imageSize) || self.name == 'imagefolder'",
@@ -77,3 +90,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "!has(self.shape) || self.name in ['npz', 'imagefolder']",
             "shape is for npz and imagefolder; other datasets have theirs",
         ),
+        _fixed("validation", optional=True),
+    ),
+    "spec.budget.duration": (_duration("duration"),),
+    "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
+    "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
+}
+"""The rules by the path of the schema that they stand at; the empty path is the whole object."""

@@ -201,6 +201,6 @@ def _adopt(proposal: Proposal, job: TrialJob, state: SearchState) -> Proposal | 
         block = Block.parse(job.block)
     except InvalidBlock:
         return None
-    if len(block) > state.settings.space.max_layers:
+    if not state.agent.admits(block):
         return None
     return replace(proposal, block=block, hash=canonical_hash(block))

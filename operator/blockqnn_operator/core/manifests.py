@@ -9,6 +9,7 @@ from blockqnn.contract import SCHEMA_VERSION, THREADS_VARIABLE, TRIAL_VARIABLE, 
 from blockqnn.search import Proposal
 from blockqnn_operator.api import names
 from blockqnn_operator.api.durations import seconds
+from blockqnn_operator.api.resolve import limits_of
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core.history import owner_reference
 from blockqnn_operator.core.observation import SearchObject
@@ -135,7 +136,7 @@ def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
         "name": names.CONTAINER,
         "image": settings.trial.image,
         "command": ["blockqnn-train", "run"],
-        "env": [{"name": TRIAL_VARIABLE, "value": spec.model_dump_json()}, *_threads(settings)],
+        "env": [{"name": TRIAL_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}, *_threads(settings)],
         "resources": settings.trial.resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -179,7 +180,8 @@ def _trial_spec(
             "block": str(proposal.block),
             "seed": _derived_seed(settings.seed, f"trial:{proposal.trial}"),
             "splitSeed": _derived_seed(settings.seed, "split"),
-            "network": settings.network,
+            "network": limits_of(settings).network_for(proposal.block.body),
+            "constraints": settings.space.constraints or None,
             "dataset": dataset,
             "training": settings.training,
         }

@@ -107,6 +107,7 @@ def new_agent(settings: BlockSearchSpec, seed: int) -> Search:
             network=settings.network,
         ),
         seed=seed,
+        images=settings.dataset.images,
     )
 
 

@@ -1,0 +1,259 @@
+"""Limits to what the network of a block may cost (CVPR 2018, section 5.2 and appendix A).
+
+The limits count the whole network, stem and classifier included, for the images of the dataset
+(:func:`blockqnn.graph.body_cost`). An unfinished block may be extended only so that a completion
+within them is left. More layers may make a network cheaper: every loose end widens the output, and
+with it the projection of the output, or the next block; an add merges two of them. So whether a
+completion is left is searched for, among those that can help:
+
+* an add or a concat of two loose ends, and a 1x1 convolution of one that has not the stage's width;
+  any other layer leaves at least as many loose ends, of at least the same widths, for at least the
+  same cost;
+* which layers have which place in the code does not matter, only the widths of the loose ends and
+  what was paid: the answer for each such state is kept.
+
+Most unfinished blocks are so far below the limits that no single layer could exceed them, which is
+seen at once.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+
+from blockqnn.contract import ImageShape, NetworkSpec
+from blockqnn.errors import InvalidSettings, UnsatisfiableConstraints
+from blockqnn.graph import BlockCost, NetworkCost, body_cost, layers_cost, stacked_cost
+from blockqnn.nsc import KERNELS, Layer, LayerType, loose_ends
+from blockqnn.settings import SpaceSettings
+
+Body = tuple[Layer, ...]
+"""The layers of a block without its terminal, which need not be all of them."""
+
+Width = frozenset[tuple[int, int]]
+"""A number of channels as a function of the widths of the block's input and of its stage: the
+largest of some sums of so many times the one and so many times the other."""
+
+_INPUT: Width = frozenset({(1, 0)})
+_STAGE: Width = frozenset({(0, 1)})
+
+_LARGEST_KERNEL = max(KERNELS[LayerType.CONVOLUTION])
+_CONVOLUTIONS = frozenset({LayerType.CONVOLUTION, LayerType.BARE_CONVOLUTION})
+
+
+_PAID = _CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
+"""The types of layers that may cost something."""
+
+
+_MOST_JUDGED = 100_000
+"""How many states of unfinished blocks are remembered: some tens of megabytes."""
+
+
+class Limits:
+    """What the networks of a search may cost, and which blocks can be stacked within that.
+
+    Args:
+        space: the constraints, whether repeats are adaptive, and the longest block.
+        network: how blocks are stacked.
+        images: what the images of the dataset are; None when that is not known.
+
+    Raises:
+        InvalidSettings: when the images must be known and are not, or repeats are to adapt to
+            constraints that are not there.
+        UnsatisfiableConstraints: when no block of the space is within the constraints.
+    """
+
+    def __init__(
+        self, space: SpaceSettings, network: NetworkSpec, images: ImageShape | None
+    ) -> None:
+        _check(space, images)
+        self._constraints = space.constraints
+        self._adaptive = space.adaptive_repeats
+        self._network = network
+        self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
+        self._images = images
+        self._merging: LayerType = (
+            LayerType.CONVOLUTION if space.convolution == "PCC" else LayerType.BARE_CONVOLUTION
+        )
+        self._judged: dict[object, bool] = {}
+        self._check_satisfiable(space)
+
+    def __bool__(self) -> bool:
+        """Whether anything is limited."""
+        return bool(self._constraints)
+
+    def network_for(self, body: Sequence[Layer]) -> NetworkSpec:
+        """Return how a block is stacked: with adaptive repeats, as often as the limits allow."""
+        if not self._adaptive:
+            return self._network
+        for repeats in range(self._network.repeats, 1, -1):
+            network = self._network.model_copy(update={"repeats": repeats})
+            if self._allow(self._cost(body, network)):
+                return network
+        return self._smallest
+
+    def admit(self, body: Sequence[Layer]) -> bool:
+        """Whether the block of these layers is within the limits."""
+        return not self._constraints or self._allow(self._cost(body, self._smallest))
+
+    def admit_any_layer(self, body: Body) -> bool:
+        """Whether every block with one layer more than these is certainly within the limits."""
+
+        def cost(entering: int, stage: int) -> BlockCost:
+            return _most(body, entering, stage, self._network.output_projection)
+
+        return self._allow(self._stacked(cost))
+
+    def completable(self, body: Body, more: int) -> bool:
+        """Whether a block within the limits begins with these layers and has at most `more`."""
+        if self.admit(body):
+            return True
+        if not more or not self._allow(self._stacked(lambda *at: self._least(body, more, *at))):
+            return False
+        state = (more, _state(body))
+        known = self._judged.get(state)
+        if known is None:
+            if len(self._judged) >= _MOST_JUDGED:
+                self._judged.clear()
+            known = any(self.completable(merged, more - 1) for merged in self._mergers(body))
+            self._judged[state] = known
+        return known
+
+    def _mergers(self, body: Body) -> Iterator[Body]:
+        """Yield the layers with one more that may make the network cheaper."""
+        index = len(body) + 1
+        widths = widths_of(body)
+        by_width: dict[Width, list[int]] = {}
+        for end in loose_ends(body):
+            by_width.setdefault(widths[end], []).append(end)
+        kinds = list(by_width.values())
+        for place, ends in enumerate(kinds):
+            for others in kinds[place:]:
+                pair = sorted({ends[0], others[-1]})
+                if len(pair) == 2:
+                    for merging in (LayerType.ADD, LayerType.CONCAT):
+                        yield (*body, Layer(index, merging, 0, *pair))
+        for width, ends in by_width.items():
+            if width != _STAGE:
+                yield (*body, Layer(index, self._merging, 1, ends[0], 0))
+
+    def _least(self, body: Body, more: int, entering: int, stage: int) -> BlockCost:
+        """Return no more than any block costs that begins with these layers and has `more`."""
+        if self._network.output_projection:
+            cost = layers_cost(body, entering, stage)
+            ends = [cost.widths[end] for end in loose_ends(body)]
+            # A wide end stays as wide, and is projected in the end, unless it is convolved for no
+            # less; and each layer more leaves at most one loose end less.
+            narrowest = sorted([min(end, stage) for end in ends])[: max(len(ends) - more, 1)]
+            leaving = max(*ends, sum(narrowest), stage)
+            projected = leaving * stage if leaving > stage else 0
+            return BlockCost(stage, cost.weights + projected, cost.normalised)
+        # Some loose end follows a convolution, if there is one, and is no narrower than that.
+        convolved = any(layer.type in _CONVOLUTIONS for layer in body)
+        cost = layers_cost(body, entering, stage, "none")
+        leaving = stage if convolved else min(entering, stage)
+        return BlockCost(leaving, cost.weights, cost.normalised)
+
+    def _cost(self, body: Sequence[Layer], network: NetworkSpec) -> NetworkCost:
+        assert self._images is not None
+        return body_cost(body, network, self._images.size, self._images.classes)
+
+    def _stacked(self, cost: Callable[[int, int], BlockCost]) -> NetworkCost:
+        assert self._images is not None
+        return stacked_cost(cost, self._smallest, self._images.size, self._images.classes)
+
+    def _allow(self, cost: NetworkCost) -> bool:
+        return self._constraints.allow(cost.parameters, cost.macs)
+
+    def _check_satisfiable(self, space: SpaceSettings) -> None:
+        if not self._constraints:
+            return
+        start = (
+            (Layer(1, LayerType.IDENTITY, 0, 0, 0),)
+            if space.start_with_identity and space.max_layers > 1
+            else ()
+        )
+        if self.completable(start, space.max_layers - 1 - len(start)):
+            return
+        cost = self._cost(start, self._smallest)
+        limits = [
+            f"{name} {limit:,}"
+            for name, limit in (
+                ("maxParameters", self._constraints.max_parameters),
+                ("maxMacs", self._constraints.max_macs),
+            )
+            if limit is not None
+        ]
+        raise UnsatisfiableConstraints(
+            f"space.constraints, {' and '.join(limits)}, leaves no block: even around a block that "
+            f"computes nothing the network has {cost.parameters:,} parameters and takes "
+            f"{cost.macs:,} multiply-accumulates. Raise the limit, or give fewer or smaller "
+            "network.filters or fewer network.repeats."
+        )
+
+
+def widths_of(body: Sequence[Layer]) -> list[Width]:
+    """Return the widths of the input and of each layer, whatever those of input and stage are."""
+    widths = [_INPUT]
+    for layer in body:
+        width = widths[layer.pred1]
+        if layer.type in _CONVOLUTIONS:
+            width = _STAGE
+        elif layer.type is LayerType.ADD:
+            width = _largest(width | widths[layer.pred2])
+        elif layer.type is LayerType.CONCAT:
+            other = widths[layer.pred2]
+            width = _largest({(a + c, b + d) for a, b in width for c, d in other})
+        widths.append(width)
+    return widths
+
+
+def _largest(sums: AbstractSet[tuple[int, int]]) -> Width:
+    """Leave out the sums that another one is never smaller than."""
+    return frozenset(
+        [
+            one
+            for one in sums
+            if not any(one[0] <= a and one[1] <= b for a, b in sums if (a, b) != one)
+        ]
+    )
+
+
+def _state(body: Body) -> object:
+    """Return what the cost of all completions depends on: the loose ends, and what was paid."""
+    widths = widths_of(body)
+    ends = Counter([widths[end] for end in loose_ends(body)])
+    paid = Counter(
+        [
+            (layer.type, layer.kernel, frozenset(Counter(widths[one] for one in layer[3:]).items()))
+            for layer in body
+            if layer.type in _PAID
+        ]
+    )
+    return frozenset(ends.items()), frozenset(paid.items())
+
+
+def _most(body: Body, entering: int, stage: int, projection: bool) -> BlockCost:
+    """Return more than any block costs that has these layers and one more."""
+    widths, weights, normalised = layers_cost(body, entering, stage, "all")
+    widest = max(widths)
+    # One more convolution, an add or a batch norm, and what that adds to the output.
+    weights += _LARGEST_KERNEL * _LARGEST_KERNEL * widest * stage + widest * widest
+    normalised += stage + widest
+    leaving = sum([widths[end] for end in loose_ends(body)]) + 2 * widest
+    if not projection:
+        return BlockCost(leaving, weights, normalised)
+    return BlockCost(stage, weights + leaving * stage, normalised + stage)
+
+
+def _check(space: SpaceSettings, images: ImageShape | None) -> None:
+    if space.adaptive_repeats and not space.constraints:
+        raise InvalidSettings(
+            "space.adaptiveRepeats is true, but space.constraints limits nothing that the repeats "
+            "could adapt to; give maxParameters or maxMacs, or leave adaptiveRepeats out."
+        )
+    if space.constraints and images is None:
+        raise InvalidSettings(
+            "space.constraints limits what networks cost, which depends on the images, and those "
+            "of this dataset are not known before they are read; say in dataset.shape what "
+            "channels, height, width and classes they have."
+        )
