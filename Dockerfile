@@ -1,32 +1,53 @@
-# The operator's image. Build context: the root of the repository.
+# The operator's image. Build context: the root of the repository. `make images` builds it.
 #   docker build -t blockqnn-operator .
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+# What a build needs of its surroundings (certificates, a package index) comes in as two secrets,
+# both optional; docs/images.md says how.
+ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
-FROM ${BASE_IMAGE} AS build
+# What installs, and the list of what it installs: of the whole project only the operator's part.
+FROM ${BASE_IMAGE} AS tools
 WORKDIR /src
-RUN python3 -m venv /opt/blockqnn
-# uv verifies the hashes of constraints.txt for everything that it installs.
-COPY constraints.txt pyproject.toml README.md LICENSE ./
-RUN sed -n '/^uv==/,/[^\\]$/p' constraints.txt > uv.txt \
+COPY constraints.txt pyproject.toml ./
+RUN --mount=type=secret,id=certificates --mount=type=secret,id=environment \
+    set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a \
  && python3 -m venv /opt/uv \
- && /opt/uv/bin/pip install --no-cache-dir --quiet --require-hashes -r uv.txt
-# The dependencies change seldom: a layer of their own.
-RUN /opt/uv/bin/uv pip compile -q pyproject.toml --extra operator -c constraints.txt \
-      --generate-hashes --no-header -o operator.txt \
- && /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --python /opt/blockqnn/bin/python \
-      --require-hashes -r operator.txt
+ && python3 -m venv --without-pip /opt/blockqnn \
+ && sed -n '/^uv==/,/[^\\]$/p' constraints.txt > uv.txt \
+ && /opt/uv/bin/pip install --no-cache-dir --quiet --require-hashes -r uv.txt \
+ && /opt/uv/bin/uv pip compile -q pyproject.toml --extra operator -c constraints.txt \
+      --generate-hashes --no-header -o requirements.txt
+
+FROM tools AS application
+COPY README.md LICENSE ./
 COPY agent agent
 COPY operator operator
 COPY trainer_image/blockqnn_trainer trainer_image/blockqnn_trainer
 COPY cli cli
-RUN /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --python /opt/blockqnn/bin/python \
-      --no-deps --build-constraint constraints.txt .
+RUN --mount=type=secret,id=certificates --mount=type=secret,id=environment \
+    set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a \
+ && /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --no-deps \
+      --build-constraint constraints.txt --python /opt/blockqnn/bin/python \
+      --target /opt/application .
 
 FROM ${BASE_IMAGE}
+# A layer that changes with the dependencies and with nothing else, installed in place: it is too
+# large to be copied from another stage. Every hash is verified.
+COPY --from=tools /src/requirements.txt /opt/blockqnn/requirements.txt
+RUN --mount=type=bind,from=tools,source=/opt/uv,target=/opt/uv \
+    --mount=type=secret,id=certificates --mount=type=secret,id=environment \
+    set -a; if [ -f /run/secrets/environment ]; then . /run/secrets/environment; fi; set +a \
+ && python3 -m venv --without-pip /opt/blockqnn \
+ && /opt/uv/bin/uv pip install -q --no-cache --compile-bytecode --require-hashes \
+      --python /opt/blockqnn/bin/python -r /opt/blockqnn/requirements.txt
+COPY --from=application /opt/application /opt/application
+ENV PATH=/opt/application/bin:/opt/blockqnn/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/application PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 65532:65532
+CMD ["blockqnn-operator", "--probe-port=8080", "--metrics-port=9090"]
+ARG VERSION=unknown
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="blockqnn-operator" \
       org.opencontainers.image.description="Runs BlockSearches: finds convolutional blocks by Q-learning" \
-      org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /opt/blockqnn /opt/blockqnn
-ENV PATH=/opt/blockqnn/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-USER 65532:65532
-CMD ["blockqnn-operator", "--probe-port", "8080", "--metrics-port", "9090"]
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
