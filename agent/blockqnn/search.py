@@ -19,6 +19,7 @@ from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.reward import floor_reward, redefined_reward
 from blockqnn.schedule import scaled
+from blockqnn.search_space import Candidate
 from blockqnn.settings import SearchSettings
 from blockqnn.space import Space
 from blockqnn.strategies import STRATEGIES
@@ -125,13 +126,28 @@ class Search:
         known = self._proposals.get(iteration)
         if known is None:
             first = iteration * self._batch_size
-            blocks = [self._space.decode(one) for one in self._strategy.propose(iteration)]
+            candidates = self._strategy.propose(iteration, self._in_flight(iteration))
+            blocks = [self._space.decode(one) for one in candidates]
             known = tuple(
                 Proposal(trial, iteration, block, canonical_hash(block))
                 for trial, block in enumerate(blocks, first)
             )
             self._proposals[iteration] = known
         return known
+
+    def _in_flight(self, iteration: int) -> list[Candidate]:
+        """Return what is proposed before an iteration and not learned yet when it is proposed.
+
+        That is nothing without pipelining. What no pipelining reaches is drawn at random, and
+        avoids all that was drawn before it by itself.
+        """
+        if not self._learned < iteration <= self._learned + self._pipelining:
+            return []
+        return [
+            self._space.encode(proposal.block)
+            for earlier in range(self._learned, iteration)
+            for proposal in self.proposals(earlier)
+        ]
 
     def admits(self, block: Block) -> bool:
         """Whether a block belongs to the space, limits included, so that it can be learned from."""

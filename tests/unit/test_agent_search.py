@@ -264,6 +264,29 @@ def test_redrawing_proposes_no_network_twice(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@settings(max_examples=6)
+@given(seed=st.integers(0, 2**53), ahead=st.integers(1, 3))
+def test_redrawing_avoids_what_is_still_in_flight(algorithm: str, seed: int, ahead: int) -> None:
+    """With pipelining, the blocks of up to so many iterations are not learned yet."""
+    schedule = [{"epsilon": 1, "iterations": 1}, {"epsilon": 0.1, "iterations": 11}]
+    agent = {**FEW_TRIALS, "pipelining": ahead, "epsilonSchedule": schedule}
+    search = Search(settings_for(algorithm, **agent), seed)
+    history: list[Experience] = []
+    for iteration in range(12):
+        search.proposals(iteration + ahead)  # as the operator does, to keep all slots busy
+        batch = [
+            Experience(one.trial, one.block, outcome(search, one))
+            for one in search.proposals(iteration)
+        ]
+        search.learn(batch)
+        history += batch
+    hashes = [canonical_hash(one.block) for one in history]
+    assert len(set(hashes)) == len(hashes)
+    recovered = Search.recover(settings_for(algorithm, **agent), seed, history)
+    assert recovered.proposals(12 + ahead) == search.proposals(12 + ahead)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_where_nothing_is_new_a_duplicate_is_proposed(algorithm: str) -> None:
     chosen = settings_for(algorithm, batch=8, **FEW_TRIALS)
     chosen = chosen.model_copy(update={"space": space_settings(2)})

@@ -38,8 +38,14 @@ class Strategy(Protocol):
         """
         ...
 
-    def propose(self, iteration: int) -> tuple[Candidate, ...]:
-        """Return the candidates of an iteration that is proposable, in trial order."""
+    def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
+        """Return the candidates of an iteration that is proposable, in trial order.
+
+        Args:
+            iteration: its number.
+            in_flight: the candidates of the iterations before it that are not learned yet; where
+                nothing is to be proposed twice, these count too.
+        """
         ...
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:

@@ -40,11 +40,12 @@ class Evolution:
         """Whether the population is the one that the iteration is bred from, or does not matter."""
         return iteration == learned or self._is_random(iteration)
 
-    def propose(self, iteration: int) -> tuple[Candidate, ...]:
+    def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
         """Return the candidates of an iteration."""
         if self._is_random(iteration):
             return self._phase.propose(iteration)
         met = Met(self._space, self._met)
+        met.add(in_flight)
         first = iteration * self._settings.batch_size
         return tuple(
             [self._breed(trial, met) for trial in range(first, first + self._settings.batch_size)]

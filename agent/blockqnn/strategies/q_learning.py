@@ -90,12 +90,14 @@ class QLearning:
         """Whether the values are those that the iteration is proposed from, or do not matter."""
         return iteration == learned or self._is_random(iteration)
 
-    def propose(self, iteration: int) -> tuple[Candidate, ...]:
+    def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
         """Return the candidates of an iteration."""
         if self._is_random(iteration):
             return self._phase.propose(iteration)
         epsilon = self.epsilon(iteration)
         met = Met(self.space, self._met)
+        if self._settings.duplicates == "Redraw":
+            met.add(in_flight)
         first = iteration * self._settings.batch_size
         return tuple(
             [

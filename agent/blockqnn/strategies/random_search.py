@@ -25,8 +25,8 @@ class RandomSearch:
         """Return True: nothing is learned, so nothing need be waited for."""
         return True
 
-    def propose(self, iteration: int) -> tuple[Candidate, ...]:
-        """Return the candidates of an iteration."""
+    def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
+        """Return the candidates of an iteration, which avoid those of all before it."""
         return self._phase.propose(iteration)
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
