@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo test unit cluster chaos monitoring static lint format generate lock programs clean
+.PHONY: help environment demo images test unit cluster chart chaos monitoring static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -52,8 +52,14 @@ unit: $(INSTALLED) ## the unit tests, in seconds
 cluster: programs ## the tests against a real API server
 	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -n 2 -q
 
+images: ## build both images with docker, podman or buildah; BASE_IMAGE=..., TAG=...
+	devcluster/images/build.sh
+
 chaos: programs ## hundreds of trials while everything is killed, stopped and deleted
 	$(BIN)/python -m pytest tests/chaos -s -q
+
+chart: programs ## the chart, by Helm against a real API server
+	$(BIN)/python -m pytest tests/chart -n 0 -q
 
 monitoring: programs ## metrics, dashboards, alerts and the report, by a real Prometheus and browser
 	-$(BIN)/python -m monitoring.debian

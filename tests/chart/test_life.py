@@ -1,0 +1,184 @@
+"""Installing, upgrading and uninstalling in any order: nothing is left, nothing is stuck."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helm_command import CHART, Helm, HelmError
+from searching import search_manifest
+
+from blockqnn_devcluster import DevCluster
+
+Eventually = Callable[..., Any]
+CRD = "crd/blocksearches.blockqnn.dev"
+SEARCH = json.dumps(search_manifest())
+
+pytestmark = pytest.mark.usefixtures("untouched")
+
+
+def left(cluster: DevCluster, namespace: str) -> set[str]:
+    """What is there with the labels of a release, as kind/name; Helm's own records too."""
+    kinds = json.loads(cluster.kubectl("api-resources", "-o", "json").stdout)["resources"]
+    listable = ",".join(
+        f"{kind['name']}.{kind['group']}" if kind.get("group") else kind["name"]
+        for kind in kinds
+        if {"list", "delete"} <= set(kind["verbs"]) and kind["name"] != "events"
+    )
+    found: set[str] = set()
+    for selector in ("app.kubernetes.io/part-of=blockqnn", "owner=helm"):
+        options = ("-n", namespace, "-l", selector, "-o", "name")
+        found |= set(cluster.kubectl("get", listable, *options).stdout.split())
+    return found
+
+
+def exists(cluster: DevCluster, what: str, *options: str) -> bool:
+    return cluster.kubectl("get", what, *options, check=False).returncode == 0
+
+
+def apply_search(cluster: DevCluster, namespace: str) -> None:
+    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=SEARCH)
+
+
+def test_uninstalling_leaves_the_searches_and_their_definition_and_nothing_else(
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+) -> None:
+    helm.install(namespace, "--set", "networkPolicy.enabled=true,podDisruptionBudget.enabled=true")
+    apply_search(cluster, namespace)
+    helm.uninstall(namespace)
+    crd = "customresourcedefinition.apiextensions.k8s.io/blocksearches.blockqnn.dev"
+    eventually(lambda: left(cluster, namespace) == {crd})
+    assert exists(cluster, "blocksearch/search", "-n", namespace)
+
+
+def test_a_release_comes_back_to_the_searches_that_it_left(
+    cluster: DevCluster, helm: Helm, namespace: str
+) -> None:
+    helm.install(namespace)
+    apply_search(cluster, namespace)
+    helm.uninstall(namespace)
+    helm.install(namespace)
+    assert exists(cluster, "blocksearch/search", "-n", namespace)
+
+
+def test_without_keeping_the_definition_nothing_at_all_is_left(
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+) -> None:
+    helm.install(namespace, "--set", "crds.keep=false")
+    apply_search(cluster, namespace)
+    helm.uninstall(namespace)
+    eventually(lambda: left(cluster, namespace) == set())
+
+
+def test_the_definition_first_then_the_release(
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+) -> None:
+    helm.install(namespace)
+    apply_search(cluster, namespace)
+    cluster.kubectl("delete", CRD, "--timeout=30s")
+    helm.uninstall(namespace)
+    eventually(lambda: left(cluster, namespace) == set())
+
+
+def test_the_namespace_first_and_a_new_release_takes_up_what_is_left(
+    cluster: DevCluster, helm: Helm, namespace: str, make_namespace: Callable[[], str]
+) -> None:
+    """Helm's record goes with the namespace; what belongs to the whole cluster stays, and the next
+    release of that name in a namespace of that name adopts it."""
+    helm.install(namespace, "--set", "crds.keep=false")
+    apply_search(cluster, namespace)
+    cluster.kubectl("delete", "namespace", namespace, "--timeout=60s")
+    assert exists(cluster, "clusterrole/blockqnn")
+    helm.install(namespace, "--create-namespace", "--set", "crds.keep=false")
+    helm.uninstall(namespace)
+    assert left(cluster, namespace) == set()
+
+
+def test_the_searchs_namespace_goes_while_no_operator_is_there(
+    cluster: DevCluster, helm: Helm, namespace: str, make_namespace: Callable[[], str]
+) -> None:
+    helm.install(namespace)
+    searched = make_namespace()
+    apply_search(cluster, searched)
+    helm.uninstall(namespace)
+    cluster.kubectl("delete", "namespace", searched, "--timeout=60s")
+    assert not exists(cluster, f"namespace/{searched}")
+
+
+def older_chart(folder: Path) -> Path:
+    """The chart as it might have been before a field was added to the definition."""
+    shutil.copytree(CHART, folder)
+    definition = folder / "files" / "blockqnn.dev_blocksearches.yaml"
+    body = yaml.safe_load(definition.read_text())
+    schema = body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    del schema["properties"]["spec"]["properties"]["suspendPolicy"]
+    schema["properties"]["spec"].pop("x-kubernetes-validations", None)
+    definition.write_text("# Older.\n" + yaml.safe_dump(body, sort_keys=False))
+    about = folder / "Chart.yaml"
+    about.write_text(about.read_text().replace("version: 0.1.0", "version: 0.0.9", 1))
+    return folder
+
+
+def test_an_upgrade_brings_a_newer_definition_and_keeps_the_searches(
+    cluster: DevCluster, helm: Helm, namespace: str, tmp_path: Path
+) -> None:
+    helm.install(namespace, chart=older_chart(tmp_path / "older"))
+    apply_search(cluster, namespace)
+    field = "jsonpath={.spec.versions[0].schema..properties.spec.properties.suspendPolicy.type}"
+    assert cluster.kubectl("get", CRD, "-o", field).stdout == ""
+    helm.install(namespace)
+    assert cluster.kubectl("get", CRD, "-o", field).stdout == "string"
+    assert exists(cluster, "blocksearch/search", "-n", namespace)
+    helm("rollback", "blockqnn", "1", "-n", namespace)
+    assert exists(cluster, "blocksearch/search", "-n", namespace)
+
+
+def test_an_upgrade_to_one_namespace_takes_back_the_rights_in_all(
+    cluster: DevCluster, helm: Helm, namespace: str
+) -> None:
+    helm.install(namespace)
+    assert exists(cluster, "clusterrolebinding/blockqnn")
+    helm.install(namespace, "--set", "clusterWide=false")
+    assert not exists(cluster, "clusterrolebinding/blockqnn")
+    assert not exists(cluster, "clusterrole/blockqnn")
+    assert exists(cluster, f"role/blockqnn-{namespace}", "-n", namespace)
+
+
+def test_two_teams_have_a_release_each(
+    cluster: DevCluster, helm: Helm, make_namespace: Callable[[], str]
+) -> None:
+    first, second = make_namespace(), make_namespace()
+    helm.install(first, "--set", "clusterWide=false")
+    helm.install(second, "--set", "clusterWide=false,crds.install=false")
+    helm.uninstall(first)
+    assert exists(cluster, "deployment/blockqnn", "-n", second)
+    assert exists(cluster, f"clusterrole/blockqnn-{second}-edit")
+    assert exists(cluster, CRD)
+
+
+def test_a_definition_that_was_applied_by_hand_is_taken_over_when_told_to(
+    cluster: DevCluster, helm: Helm, namespace: str
+) -> None:
+    definition = CHART / "files" / "blockqnn.dev_blocksearches.yaml"
+    cluster.kubectl("apply", "--server-side", "-f", str(definition))
+    with pytest.raises(HelmError, match="invalid ownership metadata"):
+        helm.install(namespace)
+    helm.install(namespace, "--take-ownership")
+    assert exists(cluster, "deployment/blockqnn", "-n", namespace)
+
+
+def test_a_package_installs_without_a_repository(
+    cluster: DevCluster, helm: Helm, namespace: str, tmp_path: Path
+) -> None:
+    helm("package", str(CHART), "-d", str(tmp_path))
+    (package,) = tmp_path.glob("*.tgz")
+    helm.install(namespace, "--set", "registry=", chart=package)
+    image = "jsonpath={.spec.template.spec.containers[0].image}"
+    found = cluster.kubectl("get", "deployment", "blockqnn", "-n", namespace, "-o", image)
+    assert found.stdout == "blockqnn-operator:0.1.0"
