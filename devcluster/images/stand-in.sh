@@ -18,7 +18,7 @@ if ! debootstrap --variant=minbase --include=python3,python3-venv,ca-certificate
   tail -n 15 "$work/log" >&2
   exit 1
 fi
-rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
+rm -rf "$work/root/var/cache/apt/archives"/*.deb "$work/root/var/lib/apt/lists"/*
 # The name resolution of this machine, which debootstrap copied, is not the image's.
 rm -f "$work/root/etc/resolv.conf"
 case $builder in
