@@ -118,8 +118,11 @@ def _times(search: SearchView, now: datetime) -> Text:
     if estimate and not status.get("completionTime"):
         left = (moment(estimate) - now).total_seconds()
         parts.append(f"about {duration(left)} left" if left > 0 else "done any moment")
+    trained = sum(record.seconds.total for record in search.records if record.seconds)
     if status.get("gpuSeconds"):
         parts.append(f"GPU time {duration(status['gpuSeconds'])}")
+    elif trained:
+        parts.append(f"time of all trainers {duration(trained)}")
     return Text("   ".join(parts) or "The operator has not looked at this search yet.")
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_only_true_conditions_that_matter_need_attention() -> None:
     assert text is not None
     assert text.plain == "Degraded (JobRefused): No [quota]."
     assert pictures.attention(empty()) is None
+
+
+def test_a_search_without_gpus_costs_the_time_of_its_trainers() -> None:
+    search = simulated(done=56)
+    status = {**search.status, "gpuSeconds": 0}
+    trained = sum(r.seconds.total for r in search.records if r.seconds)
+    text = drawn(pictures.whole(replace(search, status=status), (), NOW))
+    assert f"time of all trainers {duration(trained)}" in text
+    assert "GPU time" not in text
 
 
 def test_a_finished_search_says_how_long_it_took() -> None:
