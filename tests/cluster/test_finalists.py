@@ -247,3 +247,37 @@ def measured_again(folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def on_small_volume(volume: Path, options: str, **changes: Any) -> tuple[int, FinalistResult]:
+    """Train on a volume of its own kind, which only this process sees."""
+    volume.mkdir()
+    script = 'mount -t tmpfs -o "$0" none "$1" && shift && exec "$@"'
+    message = volume.parent / "message"
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, options, str(volume), COMMAND, "finalist"],
+        env=os.environ
+        | {
+            "BLOCKQNN_FINALIST": json.dumps(fields(volume) | changes),
+            "TERMINATION_MESSAGE_PATH": str(message),
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    if "Operation not permitted" in done.stderr or "permission denied" in done.stderr:
+        pytest.skip("this user may not mount anything")
+    assert "Traceback" not in done.stderr
+    return done.returncode, FinalistResult.read(message.read_text())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [("size=32k", "has no room left; give it more"), ("ro", "is mounted read-only")],
+)
+def test_a_volume_that_is_full_or_read_only_is_told(tmp_path, options, sentence):
+    status, told = on_small_volume(tmp_path / "volume", options)
+    assert (status, told.outcome, told.reason) == (2, Outcome.FAILED, "VolumeUnusable")
+    assert sentence in told.message

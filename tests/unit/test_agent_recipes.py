@@ -10,9 +10,11 @@ from finalist_specs import finalist_fields, finalist_spec
 from blockqnn.contract import RESULT_LIMIT, Outcome
 from blockqnn.errors import InvalidMessage, InvalidSettings
 from blockqnn.finalist_contract import FinalistResult, FinalistSpec
+from blockqnn.nsc import Block
 from blockqnn.recipes import fill_in
 
 VOLUME = Path("/finalists")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def bare(recipe: str, **network: Any) -> FinalistSpec:
@@ -141,3 +143,17 @@ def test_a_result_is_read_as_it_was_written() -> None:
 def test_a_wrong_result_is_refused(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InvalidMessage, match=sentence):
         FinalistResult.read(json.dumps(RESULT | change))
+
+
+def test_the_examples_are_complete_specifications() -> None:
+    examples = sorted((ROOT / "examples" / "finalists").glob("*.json"))
+    assert len(examples) == 4
+    for example in examples:
+        spec = FinalistSpec.read(example.read_text())
+        assert str(Block.parse(spec.block)) == spec.block
+
+
+def test_the_documentations_example_is_a_specification() -> None:
+    text = (ROOT / "docs" / "finalists.md").read_text()
+    spec = FinalistSpec.read(text.partition("```json\n")[2].partition("```")[0])
+    assert (spec.training.epochs, spec.training.batch_size) == (100, 128)

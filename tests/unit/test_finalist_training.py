@@ -250,3 +250,16 @@ def test_the_volume_must_be_there_and_writable(
     monkeypatch.setattr(volume, "write_whole", refuse(errno.EACCES))
     with pytest.raises(VolumeUnusable, match=r"may not be written .* securityContext.fsGroup"):
         volume.open_folder(finalist_spec(tmp_path))
+
+
+def test_what_a_killed_process_left_half_written_is_deleted(tmp_path: Path) -> None:
+    store, _ = store_in(tmp_path)
+    store.write(small_checkpoint(1))
+    half = tmp_path / "checkpoints" / "00002-0000000.checkpoint.unfinished"
+    half.write_bytes(b"half")
+    assert store.newest("mine") is not None
+    store.write(small_checkpoint(2))
+    assert not half.exists()
+    half.write_bytes(b"half")
+    store.clear()
+    assert not half.parent.exists()

@@ -21,7 +21,7 @@ from blockqnn.contract import Accuracy
 from blockqnn.finalist_contract import FinalistSpec
 from blockqnn.model import Model
 from blockqnn_trainer.errors import FolderTaken
-from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole
+from blockqnn_trainer.finalists.volume import UNFINISHED, volume_errors_named, write_whole
 
 FOLDER = "checkpoints"
 _SUFFIX = ".checkpoint"
@@ -117,6 +117,7 @@ class CheckpointStore:
         digest = hashlib.sha256(payload).hexdigest().encode()
         with volume_errors_named(self._folder):
             self._folder.mkdir(exist_ok=True)
+            self._delete_unfinished()
             write_whole(path, b"\n".join([_FORMAT, digest, payload]))
             for old in self._files()[: -self._keep]:
                 old.unlink(missing_ok=True)
@@ -125,10 +126,16 @@ class CheckpointStore:
     def clear(self) -> None:
         """Delete all checkpoints."""
         with volume_errors_named(self._folder):
+            self._delete_unfinished()
             for path in self._files():
                 path.unlink(missing_ok=True)
             if self._folder.is_dir() and not any(self._folder.iterdir()):
                 self._folder.rmdir()
+
+    def _delete_unfinished(self) -> None:
+        """Delete what a process that was killed has left half written."""
+        for path in self._folder.glob(f"*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))

@@ -125,7 +125,7 @@ class FinalistProcess:
         folder = open_folder(spec)
         threads = machine.thread_count(self._environment)
         # Read by OpenMP when torch loads it; without it, one thread for each processor of the node.
-        os.environ["OMP_NUM_THREADS"] = str(max(1, threads // (spec.processes or 1)))
+        os.environ["OMP_NUM_THREADS"] = str(threads)
         from blockqnn_trainer import trial
         from blockqnn_trainer.finalists import finish, training, work
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from blockqnn.finalist_contract import FinalistSpec
 from blockqnn_trainer.errors import VolumeMissing, VolumeUnusable
 
+UNFINISHED = ".unfinished"
+"""What the name of a file ends with until it is complete."""
+
 _SENTENCES = {
     errno.EROFS: "The volume at {place} is mounted read-only; mount it writable.",
     errno.EACCES: (
@@ -63,7 +66,7 @@ def open_folder(spec: FinalistSpec) -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that appears under its name when it is complete, and on the disk."""
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(path.name + UNFINISHED)
     try:
         with unfinished.open("wb") as file:
             file.write(content)

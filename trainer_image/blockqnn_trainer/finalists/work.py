@@ -1,5 +1,6 @@
 """One finalist from its specification to its result. Importing this imports torch."""
 
+import os
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from blockqnn.contract import Outcome
 from blockqnn.finalist_contract import FinalistResult, FinalistSpec
 from blockqnn.nsc import Block
-from blockqnn_trainer.errors import Infeasible, InvalidTrial
+from blockqnn_trainer.errors import Infeasible, InvalidTrial, VolumeUnusable
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
 from blockqnn_trainer.finalists.evaluation import evaluate
 from blockqnn_trainer.finalists.feed import Feed, open_feed
@@ -20,6 +21,7 @@ from blockqnn_trainer.finalists.group import Group, Others, free_port, join
 from blockqnn_trainer.finalists.network import build_finalist
 from blockqnn_trainer.finalists.progress import Progress
 from blockqnn_trainer.finalists.training import Stopped, Training
+from blockqnn_trainer.machine import thread_count
 from blockqnn_trainer.memory import memory_errors_named
 from blockqnn_trainer.network import Network, check_batch_size, count_macs, count_parameters
 
@@ -62,7 +64,7 @@ def lead(
         folder: its directory.
         progress: kept up to date, so that it can be reported at any moment.
         surroundings: the process.
-        threads: how many each process may use.
+        threads: how many all processes together may use.
 
     Returns:
         A verdict: Succeeded or Infeasible.
@@ -75,13 +77,14 @@ def lead(
     port = free_port() if size > 1 else 0
     Others(spec, size, port, follow, surroundings.other_ended)
     group = join(0, size, port)
+    share = _share_threads(threads, size)
     progress.processes = size
     progress.device = _name(group.device)
     store = CheckpointStore(folder, spec.checkpoints.keep, lambda text: print(text, flush=True))
     observer = _Observer(spec, progress, surroundings, store)
     try:
         with memory_errors_named():
-            training, network, feed = _prepare(spec, group, store, threads, progress)
+            training, network, feed = _prepare(spec, group, store, share, progress)
             progress.curve, progress.resumed = training.state.curve, training.state.resumed
             _announce(spec, feed, progress, training.state)
             training.run(spec.checkpoints.every, observer)
@@ -93,7 +96,10 @@ def lead(
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
     result = finish(spec, network, feed, measured, folder, progress)
-    store.clear()
+    try:
+        store.clear()
+    except VolumeUnusable as error:  # they only take room, and the model is complete
+        print(error, flush=True)
     return result
 
 
@@ -103,9 +109,17 @@ def follow(spec: FinalistSpec, group: Group) -> None:
     store = CheckpointStore(folder, spec.checkpoints.keep, lambda _text: None)
     progress = Progress(spec, "0" * 16)
     with memory_errors_named():
-        training, network, feed = _prepare(spec, group, store, 1, progress)
+        share = _share_threads(thread_count(os.environ), group.size)
+        training, network, feed = _prepare(spec, group, store, share, progress)
         training.run(spec.checkpoints.every, _Silent(progress))
         evaluate(network, feed, spec.training.batch_size, torch.float32, group)
+
+
+def _share_threads(threads: int, size: int) -> int:
+    """Let torch, and what decodes images, use this process's share of the threads."""
+    share = max(1, threads // size)
+    torch.set_num_threads(share)
+    return share
 
 
 def _prepare(
