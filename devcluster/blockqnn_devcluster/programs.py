@@ -11,6 +11,9 @@ KUBERNETES_VERSION = "1.34.4"
 HELM_VERSION = "3.22.0"
 """The Helm that `programs/helm/go.mod` pins; a unit test holds the two together."""
 
+KWOK_VERSION = "0.8.0"
+"""The KWOK that `programs/kwok/go.mod` pins; a unit test holds the two together."""
+
 Stamps = tuple[tuple[str, str], ...]
 """Go variables and the values that the linker gives them."""
 
@@ -92,10 +95,25 @@ HELM = ProgramSet(
 )
 """What the tests of the chart need."""
 
+KWOK = ProgramSet(
+    "KWOK",
+    "kwok",
+    (
+        Program(
+            "kwok",
+            "sigs.k8s.io/kwok/cmd/kwok",
+            (("sigs.k8s.io/kwok/pkg/consts.Version", f"v{KWOK_VERSION}"),),
+        ),
+    ),
+    "two minutes",
+)
+"""What simulated nodes need."""
+
 PROGRAM_SETS = {
     "cluster": CLUSTER_PROGRAMS,
     "container-node": CONTAINER_NODE_PROGRAMS,
     "helm": HELM,
+    "kwok": KWOK,
 }
 """By the name under which `build --only` takes them. A set of a module of its own goes here."""
 

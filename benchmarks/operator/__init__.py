@@ -1,0 +1,1 @@
+"""The operator at scale, beside a bare loop that creates Jobs and waits for them."""

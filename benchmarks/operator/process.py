@@ -1,0 +1,106 @@
+"""The operator as a process, under its own restricted account, and what it uses."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def used_by(pid: int) -> float:
+    """Return the processor seconds of a process, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def used_by_cluster(directory: Path) -> dict[str, float]:
+    """Return the processor seconds of a cluster's parts, by program, and of this process."""
+    used = {"benchmark": time.process_time()}
+    for entry in Path("/proc").iterdir():
+        # A process may end between two looks at it; nothing of the cluster does.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if entry.name.isdigit():
+                command = (entry / "cmdline").read_bytes()
+                if os.fsencode(directory) in command:
+                    program = Path(os.fsdecode(command.split(b"\0")[0])).name
+                    used[program] = used_by(int(entry.name))
+    return used
+
+
+class OperatorProcess:
+    """An operator of one namespace; what it uses is added up over restarts.
+
+    Args:
+        kubeconfig: of its account.
+        namespace: the one that it serves.
+        log: where its output goes.
+    """
+
+    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
+        self._kubeconfig, self._namespace, self._log = kubeconfig, namespace, log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seconds, self._peak = 0.0, 0
+        self._requests: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Start it, as a user would."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = int(free.getsockname()[1])
+        options = ["-n", self._namespace, "--metrics-port", str(self._port)]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
+                env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self) -> None:
+        """End it as a power failure would; what it has used until then is kept."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._seconds, self._peak = self.processor_seconds, self.peak_bytes
+            self._requests = self.requests()
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    @property
+    def processor_seconds(self) -> float:
+        """Processor time, user and system, over all starts."""
+        return self._seconds + (used_by(self._process.pid) if self._process else 0.0)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most resident memory of any start."""
+        if self._process is None:
+            return self._peak
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return max(self._peak, int(line.split()[1]) * 1024)
+
+    def requests(self) -> Counter[str]:
+        """Its requests to the API server by verb, Kopf's lists and watches left out."""
+        if self._process is None:
+            return self._requests
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        counts = self._requests.copy()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == "blockqnn_api_requests_total":
+                    counts[sample.labels["verb"]] += int(sample.value)
+        return counts

@@ -1,0 +1,189 @@
+"""The measurements: each with a cluster of its own, whose only nodes are simulated."""
+
+import asyncio
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from benchmarks.operator import bare
+from benchmarks.operator.api import Api
+from benchmarks.operator.measure import follow
+from benchmarks.operator.process import OperatorProcess, used_by_cluster
+from benchmarks.operator.report import Scale, Slots
+from benchmarks.operator.scenery import NODES, complete_stage, random_search, search
+from blockqnn_devcluster import DevCluster
+from blockqnn_devcluster.simulated import SimulatedNodes
+from blockqnn_operator.shell.cluster import jobs_path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+USER = "blockqnn-operator"
+"""Whom the operator runs as, with the rights of operator/role.yaml and no others."""
+
+SLOTS = 32
+"""Trials at a time where the use of slots is measured, and half an iteration."""
+
+SHORTEST, LONGEST = 2.0, 8.0
+"""Seconds of a trial where the use of slots is measured: the slowest of an iteration takes four
+times as long as the quickest."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all sizes have in common."""
+
+    parallelism: int
+    bare_trials: int
+    log: Path | None
+    """Where the operator's log is kept."""
+
+
+async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:
+    """Run a search of each size, and the bare loop before and after each, on one control plane."""
+    scales = []
+    with _cluster(0.0, 0.0) as cluster:
+        async with Api(cluster.kubeconfig) as api:
+            before = await _bare(api, cluster, 0, setting)
+            for number, size in enumerate(sizes, 1):
+                restart = size // 2 if number == len(sizes) else None
+                scale = await _search(api, cluster, size, setting, restart)
+                after = await _bare(api, cluster, number, setting)
+                scale.bare = (before, after)
+                scales.append(scale)
+                before = after
+    return scales
+
+
+async def measure_slots(iterations: int) -> list[Slots]:
+    """Run searches whose trials take their time, side by side, and see how full their slots are."""
+    size = 2 * SLOTS
+    trials = size * iterations
+    learned = {"epsilonSchedule": [{"epsilon": 0.5, "iterations": iterations}], "batchSize": size}
+    searches = {
+        "random phase (epsilon 1)": random_search("random", trials, SLOTS),
+        "learned phase, pipelining 0": search("piped-0", trials, SLOTS, **learned),
+        "learned phase, pipelining 1": search("piped-1", trials, SLOTS, pipelining=1, **learned),
+    }
+    with _cluster(SHORTEST, LONGEST) as cluster:
+        async with Api(cluster.kubeconfig) as api:
+            operator = _operator(cluster, "slots", None)
+            _progress(f"use of slots: {len(searches)} searches of {trials} trials side by side")
+            operator.start()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = {
+                        name: group.create_task(follow(api, "slots", manifest, operator))
+                        for name, manifest in searches.items()
+                    }
+            finally:
+                operator.kill()
+    lines = {name: task.result()[0] for name, task in tasks.items()}
+    return [
+        Slots(name, trials, SLOTS, line.utilisation(SLOTS), line.seconds)
+        for name, line in lines.items()
+    ]
+
+
+async def _bare(api: Api, cluster: DevCluster, number: int, setting: Setting) -> bare.Bare:
+    namespace = f"bare-{number}"
+    _create_namespace(cluster, namespace)
+    before = used_by_cluster(cluster.directory)
+    found = await bare.run(api, namespace, setting.bare_trials, setting.parallelism)
+    found.milliseconds = _milliseconds(before, cluster, found.trials)
+    _progress(
+        f"bare loop: {found.trials} trials, {found.rate:.1f} a second; processor ms each: "
+        f"{_told(found.milliseconds)}"
+    )
+    jobs = jobs_path(namespace)
+    await api.request("DELETE", jobs, propagationPolicy="Background")
+    await _until_empty(api, namespace)
+    return found
+
+
+async def _search(
+    api: Api, cluster: DevCluster, size: int, setting: Setting, restart: int | None
+) -> Scale:
+    namespace = f"search-{size}"
+    operator = _operator(cluster, namespace, setting.log)
+    before = used_by_cluster(cluster.directory)
+    operator.start()
+    try:
+        manifest = random_search("search", size, setting.parallelism)
+        line, sizes = await follow(api, namespace, manifest, operator, restart_after=restart)
+        scale = Scale.of(size, setting.parallelism, line, sizes, operator)
+        own = {"operator": operator.processor_seconds / size * 1000}
+        scale.milliseconds = _milliseconds(before, cluster, size) | own
+    finally:
+        operator.kill()
+    _progress(
+        f"search: {size} trials, {scale.rate:.1f} a second, {sum(scale.writes.values()):.2f} "
+        f"writes each; processor ms each: {_told(scale.milliseconds)}"
+    )
+    await _until_empty(api, namespace)
+    return scale
+
+
+def _milliseconds(
+    before: Mapping[str, float], cluster: DevCluster, trials: int
+) -> dict[str, float]:
+    after = used_by_cluster(cluster.directory)
+    return {name: (after[name] - before[name]) / trials * 1000 for name in sorted(before)}
+
+
+def _told(milliseconds: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in milliseconds.items())
+    return f"{sum(milliseconds.values()):.1f} ({parts})"
+
+
+def _operator(cluster: DevCluster, namespace: str, log: Path | None) -> OperatorProcess:
+    _create_namespace(cluster, namespace)
+    kubeconfig = cluster.kubeconfig_for(USER)
+    return OperatorProcess(kubeconfig, namespace, log or cluster.logs / "operator.log")
+
+
+@contextmanager
+def _cluster(shortest: float, longest: float) -> Iterator[DevCluster]:
+    stages = [complete_stage(shortest, longest)]
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    with DevCluster.start(name, node=False) as cluster, SimulatedNodes(cluster, NODES, stages):
+        _install(cluster)
+        yield cluster
+
+
+def _install(cluster: DevCluster) -> None:
+    files = (str(ROOT / "crds"), str(ROOT / "operator" / "role.yaml"))
+    cluster.kubectl("apply", "--server-side", "-f", files[0], "-f", files[1])
+    binding = ("create", "clusterrolebinding", USER, f"--clusterrole={USER}", f"--user={USER}")
+    cluster.kubectl(*binding)
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def _create_namespace(cluster: DevCluster, name: str) -> None:
+    """Create a namespace with the account that Pods need, which a controller makes too late."""
+    metadata = {"name": "default", "namespace": name}
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+    ]
+    apply = ("apply", "--server-side", "--force-conflicts")
+    cluster.kubectl(*apply, "-f", "-", input=yaml.safe_dump_all(objects))
+
+
+async def _until_empty(api: Api, namespace: str) -> None:
+    """Wait until the garbage collector is done, so that it does not disturb what comes next."""
+    deadline = time.monotonic() + 600
+    for path in (jobs_path(namespace), f"/api/v1/namespaces/{namespace}/pods"):
+        while (await api.request("GET", path, limit="1"))["items"]:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{path} is not empty ten minutes after its search")
+            await asyncio.sleep(0.5)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
