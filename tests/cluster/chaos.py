@@ -54,7 +54,7 @@ def undisturbed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     while len(state.archive) < settings.budget.trials:
         decided = plan(Observed(search, tuple(jobs.values()), (), search.created_at), state)
         state.extend(decided.archive)
-        for trial in decided.create:
+        for (trial,) in decided.create:
             body = trial_job(search, settings, trial.proposal)
             (container,) = body["spec"]["template"]["spec"]["containers"]
             (told,) = [v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE]

@@ -181,6 +181,7 @@ def make_job(
         "finished_at": NOW if changes.get("condition") else None,
         "failed_pods": 0,
         "gpus": 1,
+        "failures": changes.get("attempt", 0),
     }
     return TrialJob(**(fields | changes))
 

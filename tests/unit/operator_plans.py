@@ -46,7 +46,7 @@ def planned(
 
 
 def created(decided: Plan) -> list[int]:
-    return [trial.number for trial in decided.create]
+    return [trial.number for trials in decided.create for trial in trials]
 
 
 def archived(decided: Plan) -> list[int]:

@@ -22,14 +22,14 @@ from blockqnn.contract import (
     TrialSpec,
 )
 from blockqnn.graph import canonical_hash
+from blockqnn.group_contract import TRIALS_VARIABLE, read_trials
 from blockqnn.nsc import Block
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core import history
+from blockqnn_operator.core.group_job import job_of
 from blockqnn_operator.core.history import Shard, ShardWrite
-from blockqnn_operator.core.ledger import OpenTrial
-from blockqnn_operator.core.manifests import trial_job
 from blockqnn_operator.core.observation import (
     Observed,
     PreparationJob,
@@ -121,7 +121,9 @@ def reached(pod: Json) -> bool:
     """Whether a Pod has ended in a way after which there is no other."""
     state = pod["status"]["containerStatuses"][0]["state"]
     return "terminated" in state and (
-        state["terminated"]["exitCode"] in (0, 2) or pod["metadata"]["name"].endswith("-2")
+        state["terminated"]["exitCode"] in (0, 2)
+        or pod["metadata"]["name"].endswith("-2")
+        or pod["metadata"]["labels"]["shared"] == "true"
     )
 
 
@@ -146,7 +148,10 @@ def _start_pod(world: World, job: str, attempt: int) -> World:
         "metadata": {
             "name": name,
             "creationTimestamp": at(world.steps * TICK).isoformat(),
-            "labels": {names.JOB_NAME_LABEL: job},
+            "labels": {
+                names.JOB_NAME_LABEL: job,
+                "shared": str(is_shared(world.jobs[job])).lower(),
+            },
         },
         "status": _container({"running": {}}),
     }
@@ -155,7 +160,9 @@ def _start_pod(world: World, job: str, attempt: int) -> World:
 
 def _end_pod(world: World, job: Json, name: str) -> World:
     first = name.endswith("-0")
-    if is_preparation(job):
+    if is_shared(job):
+        exit_code, message = _words_of_group(job)
+    elif is_preparation(job):
         exit_code, message = _words_of_preparation(broken=world.broken, first=first)
     else:
         exit_code, message = _last_words(job, first=first)
@@ -172,6 +179,44 @@ def _end_pod(world: World, job: Json, name: str) -> World:
 
 def _container(state: Json) -> Json:
     return {"containerStatuses": [{"name": names.CONTAINER, "state": state}]}
+
+
+def is_shared(job: Json) -> bool:
+    """Whether a Job trains several blocks."""
+    return names.BLOCKS_ANNOTATION in job["metadata"]["annotations"]
+
+
+def drained(world: World, number: int, done: int) -> World:
+    """End the Pod of a Job of several trials when some of them, at most, have their results."""
+    shared = [name for name in world.running if is_shared(world.jobs[name])]
+    pods = [pod for name in shared for pod in pods_of(world, name) if not reached(world.pods[pod])]
+    if not pods:
+        return world
+    name = pods[number % len(pods)]
+    pod, job = world.pods[name], world.jobs[name.rpartition("-")[0]]
+    _, message = _words_of_group(job, done)
+    body = {
+        "metadata": {**pod["metadata"], "deletionTimestamp": at(world.steps * TICK).isoformat()},
+        "status": _container({"terminated": {"exitCode": 143, "message": message}}),
+    }
+    world = replace(world, pods={**world.pods, name: body}, steps=world.steps + 1)
+    return _with_job(world, {**job, "status": {**job["status"], "failed": 1}})
+
+
+def _words_of_group(job: Json, most: int = 99) -> tuple[int, str]:
+    """Exit status and message of a trainer of several blocks, which stops at the first failure."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    text = next(v["value"] for v in container["env"] if v["name"] == TRIALS_VARIABLE)
+    blocks = json.loads(job["metadata"]["annotations"][names.BLOCKS_ANNOTATION])
+    exit_code, said = 0, []
+    for spec, block in list(zip(read_trials(text), blocks, strict=True))[:most]:
+        exit_code, words = _words_of(spec, first=block["failures"] == 0)
+        if words:
+            valid = words.startswith("{")
+            said.append(json.loads(words) if valid else {"trial": spec.trial, "outcome": words})
+        if exit_code:
+            break
+    return exit_code, json.dumps({"version": 1, "results": said}) if said else ""
 
 
 def is_preparation(job: Json) -> bool:
@@ -192,6 +237,10 @@ def _last_words(job: Json, *, first: bool) -> tuple[int, str]:
     """Exit status and message of a trainer: a function of the block, and of which Pod it is."""
     container = job["spec"]["template"]["spec"]["containers"][0]
     spec = TrialSpec.read(next(v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE))
+    return _words_of(spec, first=first)
+
+
+def _words_of(spec: TrialSpec, *, first: bool) -> tuple[int, str]:
     block_hash = canonical_hash(Block.parse(spec.block))
     result = partial(
         TrialResult,
@@ -323,7 +372,7 @@ def _carried_out(
     for trial in decided.annotate:
         assert trial.job is not None
         assert trial.to_annotate is not None
-        world = _annotated(world, trial.job.name, trial.to_annotate.write())
+        world = _annotated(world, trial.job, trial.to_annotate.write())
         yield world
     writes = history.append(state.shards[-1], decided.archive, SHARD_LIMIT)
     shards = list(state.shards)
@@ -346,20 +395,16 @@ def _carried_out(
     if decided.preparation.create is not None:
         world = _created(world, decided.preparation.create)
         yield world
-    for trial in decided.create:
-        world = _created(world, _manifest(operator, state, trial))
+    for trials in decided.create:
+        world = _created(world, job_of(operator.search, state.settings, trials))
         yield world
 
 
-def _manifest(operator: Operator, state: SearchState, trial: OpenTrial) -> Json:
-    return trial_job(operator.search, state.settings, trial.proposal, trial.attempt)
-
-
-def _annotated(world: World, name: str, text: str) -> World:
-    body = world.jobs.get(name)
+def _annotated(world: World, job: TrialJob, text: str) -> World:
+    body = world.jobs.get(job.name)
     if body is None:
         return world
-    annotations = {**body["metadata"]["annotations"], names.RESULT_ANNOTATION: text}
+    annotations = {**body["metadata"]["annotations"], job.result_annotation: text}
     return _with_job(world, {**body, "metadata": {**body["metadata"], "annotations": annotations}})
 
 

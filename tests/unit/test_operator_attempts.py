@@ -25,7 +25,9 @@ class TestFurtherAttempts:
 
     def test_a_trial_without_a_result_is_tried_again_in_a_job_of_its_own(self) -> None:
         decided = self.again(self.SILENT)
-        assert [(t.number, t.attempt, t.stage) for t in decided.create] == [(0, 1, Stage.UNSTARTED)]
+        assert [(t.number, t.attempt, t.stage) for (t,) in decided.create] == [
+            (0, 1, Stage.UNSTARTED)
+        ]
         (event,) = decided.events
         assert (event.type, event.reason) == ("Warning", "TrialRetried")
         assert event.message == (
@@ -38,7 +40,7 @@ class TestFurtherAttempts:
         assert created(self.again(self.SILENT, suspend=True)) == []
 
     def test_the_same_block_is_tried_although_another_would_be_proposed_now(self) -> None:
-        (trial,) = self.again(self.SILENT, script=[B, C, D, A]).create
+        ((trial,),) = self.again(self.SILENT, script=[B, C, D, A]).create
         assert trial.proposal.block == A
 
     def test_the_second_attempt_runs_in_place_of_the_first(self) -> None:

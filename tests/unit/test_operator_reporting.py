@@ -307,6 +307,7 @@ class TestBest:
             "block": str(B),
             "accuracy": 0.654322,
             "reward": 60.0,
+            "converged_accuracy": None,
             "parameters": 7466,
             "macs": 481_280,
         }

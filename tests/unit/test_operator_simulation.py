@@ -20,6 +20,7 @@ from operator_world import (
     Operator,
     World,
     advance,
+    drained,
     fate_of,
     is_preparation,
     new_world,
@@ -314,6 +315,62 @@ def test_a_suspended_search_does_not_begin_to_prepare(seed: int, steps: list[Ste
     for step in steps:
         run.step(step)
     assert run.world.created == ()
+
+
+class Drain(NamedTuple):
+    """A Pod of several trials is deleted."""
+
+    pod: int
+    done: int
+    """How many of its trials have their results, at most."""
+
+
+class GroupedRun(Run):
+    """A search whose Jobs train several blocks each."""
+
+    def step(self, step: Step | Drain) -> None:
+        if isinstance(step, Drain):
+            self.world = drained(self.world, step.pod, step.done)
+            self.past.append(self.world)
+        else:
+            super().step(step)
+
+
+drains = st.builds(Drain, st.integers(0, 9), st.integers(0, 3))
+
+
+def but_for_attempts(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The records without how often a trial was tried, and how nonsense was called."""
+    return [
+        record.model_copy(
+            update={
+                "attempt": 0,
+                "message": "" if record.reason == "ResultInvalid" else record.message,
+            }
+        )
+        for record in records
+    ]
+
+
+@given(seeds, parallelisms, st.lists(looks | drains | st.integers(0, 9), max_size=60))
+@settings(max_examples=100)
+def test_several_blocks_in_a_job_give_the_history_of_one_in_each(
+    seed: int, parallelism: int, steps: list[Step | Drain]
+) -> None:
+    for blocks in (2, 4):
+        spec = spec_of(seed=seed, parallelism=parallelism, trial={"blocksPerJob": blocks})
+        run = GroupedRun(spec)
+        for step in steps:
+            run.step(step)
+        run.finish()
+        assert but_for_attempts(run.world.records) == but_for_attempts(serial(seed))
+
+
+def test_without_trouble_there_is_one_job_for_each_group() -> None:
+    run = GroupedRun(spec_of(seed=1, parallelism=2, trial={"blocksPerJob": 4}))
+    run.finish()
+    firsts = [name for name in run.world.created if name.endswith("-a0")]
+    assert len(firsts) <= len(serial(1)) // 2
 
 
 def piped(seed: int, pipelining: int, parallelism: int) -> Run:

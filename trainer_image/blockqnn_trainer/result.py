@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from blockqnn.contract import (
     TrialResult,
 )
 from blockqnn.errors import InvalidMessage
+from blockqnn.group_contract import write_results
 from blockqnn_trainer.machine import process_age
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
@@ -35,7 +36,16 @@ class Progress:
     Written by the training thread, read by the one that waits for a signal.
     """
 
-    def __init__(self, trial: int, attempt: int, block_hash: str) -> None:
+    def __init__(self, trial: int, attempt: int, block_hash: str, began: float = 0.0) -> None:
+        """Begin a trial.
+
+        Args:
+            trial: its number.
+            attempt: which attempt at it this is.
+            block_hash: the canonical hash of its block.
+            began: how old the process was, in seconds: above 0 where it ran other trials before.
+        """
+        self._began = began
         self.trial = trial
         self.attempt = attempt
         self.block_hash = block_hash
@@ -44,7 +54,7 @@ class Progress:
         self.macs: int | None = None
         self.restarts = 0
         self.curve: tuple[float, ...] = ()
-        self.start = 0.0
+        self.start: float | None = None
         self._spent: dict[Stage, float] = {}
         self._running: tuple[Stage, float] | None = None
 
@@ -65,10 +75,14 @@ class Progress:
         running = self._running
         if running is not None:
             spent[running[0]] = spent.get(running[0], 0.0) + time.monotonic() - running[1]
-        total = process_age()
+        total = process_age() - self._began
         stages = {stage: round(value, 3) for stage, value in spent.items()}
         # Before its imports end, a process has spent all its time on them.
-        return Seconds(start=round(self.start or total, 3), total=round(total, 3), **stages)
+        return Seconds(
+            start=round(total if self.start is None else self.start, 3),
+            total=round(total, 3),
+            **stages,
+        )
 
     def result(
         self, outcome: Ending, reason: str, message: str = "", accuracy: float | None = None
@@ -110,6 +124,21 @@ def encode(result: TrialResult) -> str:
             result = _halve(result)
 
 
+def encode_all(results: Sequence[TrialResult]) -> str:
+    """Write the results of several trials as JSON that fits into one termination message.
+
+    What takes the most room is halved, as :func:`encode` does, until all of it fits.
+    """
+    fitting = list(results)
+    while True:
+        try:
+            return write_results(fitting)
+        except InvalidMessage:
+            sizes = [len(result.model_dump_json(exclude_defaults=True)) for result in fitting]
+            longest = sizes.index(max(sizes))
+            fitting[longest] = _halve(fitting[longest])
+
+
 def _halve(result: TrialResult) -> TrialResult:
     if len(result.curve) > 1:
         return result.model_copy(update={"curve": thin(result.curve, len(result.curve) // 2)})
@@ -127,7 +156,17 @@ class Reporter:
     The training thread and the one that waits for a signal may both come to an end.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], finished: Sequence[TrialResult] | None = None
+    ) -> None:
+        """Find the file of the message.
+
+        Args:
+            environment: names it.
+            finished: for a process that runs several trials, the results that there are already;
+                None for one that runs a single trial, whose message is its result alone.
+        """
+        self.finished = None if finished is None else list(finished)
         self._path = environment.get(TERMINATION_VARIABLE)
         self._lock = threading.Lock()
         self._written = False
@@ -136,7 +175,15 @@ class Reporter:
         """Write what is to be read if the process dies without another word."""
         with self._lock:
             if not self._written:
-                self._write(encode(result) if isinstance(result, TrialResult) else result)
+                self._write(self._encode(result))
+
+    def settle(self, result: TrialResult) -> None:
+        """Write the result of one of several trials, and keep it in all messages that follow."""
+        with self._lock:
+            if not self._written and self.finished is not None:
+                self.finished.append(result)
+                self._write(encode_all(self.finished))
+                print(encode(result), flush=True)
 
     def report(self, message: TrialResult | str) -> bool:
         """Write a result, or a sentence where no result can be made.
@@ -150,10 +197,15 @@ class Reporter:
             if self._written:
                 return False
             self._written = True
-            text = encode(message) if isinstance(message, TrialResult) else _cut(message)
-            self._write(text)
-            print(text, flush=True)
+            self._write(self._encode(message))
+            print(encode(message) if isinstance(message, TrialResult) else message, flush=True)
             return True
+
+    def _encode(self, message: TrialResult | str) -> str:
+        last = [message] if isinstance(message, TrialResult) else []
+        if self.finished is not None and (last or self.finished):
+            return encode_all([*self.finished, *last])
+        return encode(message) if isinstance(message, TrialResult) else _cut(message)
 
     def _write(self, text: str) -> None:
         # The default file is only there in a container: elsewhere it must not be made in /dev.

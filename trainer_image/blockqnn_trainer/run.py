@@ -9,17 +9,19 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from blockqnn.contract import TRIAL_VARIABLE, Outcome, TrialResult, TrialSpec
 from blockqnn.errors import BlockQNNError
 from blockqnn.graph import canonical_hash
+from blockqnn.group_contract import TRIALS_VARIABLE, read_trials, result_texts, write_trials
 from blockqnn.nsc import Block
 from blockqnn_trainer.errors import InvalidTrial
 from blockqnn_trainer.machine import process_age, thread_count
-from blockqnn_trainer.result import Progress, Reporter
+from blockqnn_trainer.result import Progress, Reporter, encode_all
 
 EXIT_VERDICT = 0
 """Succeeded or Infeasible: the block has its answer."""
@@ -37,8 +39,12 @@ _KILLED = (
 )
 
 
+FINISHED_VARIABLE = "BLOCKQNN_FINISHED"
+"""Carries the results of earlier trials to the program that takes this process over."""
+
+
 class TrialProcess:
-    """A trial, from its environment to its termination message.
+    """A trial, or several one after another, from the environment to the termination message.
 
     Attributes:
         progress: None until the specification is read; without it there is no result, only text.
@@ -53,7 +59,9 @@ class TrialProcess:
         """
         self._environment = environment
         self._trial_file = trial_file
-        self._reporter = Reporter(environment)
+        finished = _finished(environment)
+        self._reporter = Reporter(environment, finished)
+        self._inherited = process_age() if finished else 0.0
         self._owns_process = False
         self.progress: Progress | None = None
 
@@ -96,15 +104,50 @@ class TrialProcess:
             os._exit(EXIT_SIGNAL + number)
 
     def _verdict(self) -> TrialResult:
-        spec = TrialSpec.read(self._specification())
+        """Run the trials; return the result of the last, the others being settled."""
+        *earlier, last = specs = self._specifications()
+        for number, spec in enumerate(earlier):
+            self._reporter.settle(self._run(spec, specs[number:], is_first=number == 0))
+        return self._run(last, (last,), is_first=not earlier)
+
+    def _run(self, spec: TrialSpec, left: Sequence[TrialSpec], *, is_first: bool) -> TrialResult:
+        result = self._first(spec) if is_first else self._next(spec)
+        if result.reason == "OutOfMemory" and not is_first and self._owns_process:
+            # What the trials before have left in the memory must not be this block's fault.
+            self._start_afresh(left)
+        return result
+
+    def _begin(self, spec: TrialSpec, began: float) -> Block:
         block = Block.parse(spec.block)
-        self.progress = Progress(spec.trial, spec.attempt, canonical_hash(block))
+        self.progress = Progress(spec.trial, spec.attempt, canonical_hash(block), began)
         self._note()
+        return block
+
+    def _start_afresh(self, specs: Sequence[TrialSpec]) -> NoReturn:
+        """Run what is left in a new program, in the place of this one."""
+        finished = {FINISHED_VARIABLE: encode_all(self._reporter.finished or ())}
+        environment = {**os.environ, TRIALS_VARIABLE: write_trials(specs), **finished}
+        print(f"trial {specs[0].trial} is run again, with the memory to itself", flush=True)
+        sys.stderr.flush()
+        os.execve(sys.executable, [sys.executable, "-m", "blockqnn_trainer", "run"], environment)
+
+    def _next(self, spec: TrialSpec) -> TrialResult:
+        from blockqnn_trainer import trial
+
+        block = self._begin(spec, process_age())
+        assert self.progress is not None
+        self.progress.start = 0.0
+        trial.forget_the_last()
+        return trial.run_trial(spec, block, self.progress, self._note)
+
+    def _first(self, spec: TrialSpec) -> TrialResult:
+        block = self._begin(spec, self._inherited)
+        assert self.progress is not None
         # Read by OpenMP when torch loads it; without it, one thread for each processor of the node.
         os.environ["OMP_NUM_THREADS"] = str(thread_count(self._environment))
         with _uncollected():
             from blockqnn_trainer import trial
-        self.progress.start = process_age()
+        self.progress.start = process_age() - self._inherited
         if self._owns_process:
             trial.limit_memory()
         return trial.run_trial(spec, block, self.progress, self._note)
@@ -113,6 +156,12 @@ class TrialProcess:
         """Leave a message for the case that the kernel kills the process, which asks nobody."""
         assert self.progress is not None
         self._reporter.note(self.progress.result(Outcome.FAILED, "Killed", _KILLED))
+
+    def _specifications(self) -> tuple[TrialSpec, ...]:
+        several = self._environment.get(TRIALS_VARIABLE)
+        if several is None or self._trial_file is not None:
+            return (TrialSpec.read(self._specification()),)
+        return read_trials(_valid_text(several))
 
     def _specification(self) -> str:
         if self._trial_file is not None:
@@ -126,13 +175,26 @@ class TrialProcess:
                 f"There is no trial to run: set the environment variable {TRIAL_VARIABLE} to its "
                 "specification, or name a file with it by --trial."
             )
-        # Bytes that are no UTF-8 reach Python as lone surrogates, which no JSON reader takes.
-        return text.encode(errors="replace").decode()
+        return _valid_text(text)
 
     def _failure(self, reason: str, text: str) -> TrialResult | str:
         if self.progress is None:
             return text
         return self.progress.result(Outcome.FAILED, reason, text)
+
+
+def _finished(environment: Mapping[str, str]) -> tuple[TrialResult, ...] | None:
+    """Return the results that the program before has left; None for a process of one trial."""
+    if TRIALS_VARIABLE not in environment:
+        return None
+    left = environment.get(FINISHED_VARIABLE)
+    texts = () if left is None else result_texts(left).values()
+    return tuple(map(TrialResult.read, texts))
+
+
+def _valid_text(text: str) -> str:
+    # Bytes that are no UTF-8 reach Python as lone surrogates, which no JSON reader takes.
+    return text.encode(errors="replace").decode()
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """One trial from its specification to its result. Importing this imports torch."""
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -48,7 +50,7 @@ def run_trial(
     device = _choose_device()
     progress.device = _describe(device)
     with progress.timed("data"):
-        split = load(spec.dataset, spec.split_seed, device)
+        split = _load_once(spec.dataset, spec.split_seed, device)
     check_image_size(spec.network, split.input_shape)
     check_batch_size(spec.network, split.input_shape, spec.training.batch_size)
     check_shape(spec.dataset, split)
@@ -63,6 +65,17 @@ def run_trial(
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
     return progress.result(Outcome.SUCCEEDED, "Completed", accuracy=accuracy)
+
+
+def forget_the_last() -> None:
+    """Give back the memory that the trial before has left behind in this process."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+_load_once = lru_cache(maxsize=1)(load)
+"""All trials of a process read the same images."""
 
 
 def limit_memory() -> None:

@@ -21,14 +21,26 @@ ARCHIVED_LABEL = f"{GROUP}/archived"
 """On Jobs that are kept for their logs after their result is in the history: ``true``."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""``trial`` or ``preparation`` on Jobs and their Pods, ``history`` on the ConfigMaps of the
-history."""
+"""``trial``, ``preparation`` or ``finalist`` on Jobs and their Pods, ``history`` or ``finalists``
+on the ConfigMaps of the histories."""
 
 TRIAL_COMPONENT = "trial"
 """What trains."""
 
 PREPARATION_COMPONENT = "preparation"
 """What makes the dataset ready before the first trial."""
+
+FINALIST_COMPONENT = "finalist"
+"""What trains one of the best blocks to convergence."""
+
+FINALIST_LABEL = f"{GROUP}/finalist"
+"""On finalists' Jobs and their Pods: the trial that found the block, zero-padded to five digits."""
+
+TARGET_LABEL = f"{GROUP}/target"
+"""On finalists' Jobs and their Pods: the name of the target; empty for the search's own dataset."""
+
+SEED_LABEL = f"{GROUP}/seed"
+"""On finalists' Jobs and their Pods: which of the seeds, from 0."""
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 """Set on Pods by Kubernetes: the Job that made them."""
@@ -40,11 +52,18 @@ BLOCK_HASH_ANNOTATION = f"{GROUP}/block-hash"
 """On trial Jobs and their Pods: the canonical hash of the block; a result must name it, and a
 trainer of somebody else's finds it by the downward API."""
 
+BLOCKS_ANNOTATION = f"{GROUP}/blocks"
+"""On Jobs of several trials, in place of the block: a JSON list of what each trains."""
+
+FAILURES_ANNOTATION = f"{GROUP}/failures"
+"""On Jobs of one trial: how many attempts at it have failed before."""
+
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
 """On trial Jobs: which attempt at the trial this Job is, from 0."""
 
 RESULT_ANNOTATION = f"{GROUP}/result"
-"""On trial Jobs: the trial's result, the durable record and the public contract."""
+"""On trial Jobs: the trial's result, the durable record and the public contract. On Jobs of several
+trials there is one for each, with a dash and the five digits of its number behind the name."""
 
 DATASET_ANNOTATION = f"{GROUP}/dataset"
 """On a preparation's Job: a hash of the dataset and the volume that it makes ready."""

@@ -12,6 +12,7 @@ from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, check_schedule, scaled
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
+from blockqnn_operator.api.targets import check_finalists
 from blockqnn_operator.errors import InvalidSearch
 
 DEFAULT_PRESET = "CVPR2018"
@@ -52,6 +53,7 @@ def resolve(
     except InvalidSettings as error:
         raise InvalidSearch(str(error)) from None
     try:
+        check_finalists(resolved)
         limits_of(resolved)
         if pinned is None:
             agent, trials = resolved.agent, resolved.budget.trials

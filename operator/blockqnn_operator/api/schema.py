@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.model import Model
+from blockqnn_operator.api.finalists import PARTIAL_SECTIONS
 from blockqnn_operator.api.rules import RULES, Rule
 
 Schema = dict[str, Any]
@@ -23,6 +24,9 @@ and the preset could never win."""
 
 OPERATOR_FIELDS = frozenset({"spec.trial.image"})
 """What the operator fills in, as it was installed: no default stands here either."""
+
+NOT_YET = frozenset({"spec.finalists"})
+"""What the operator cannot carry out yet: the API server does not take it either."""
 
 _COPIED = (
     "description", "type", "format", "enum", "default", "minimum", "maximum", "pattern",
@@ -61,8 +65,10 @@ class _Translation:
         for bound, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if flag in node:
                 schema |= {bound: node[flag], flag: True}
-        if "items" in node:
-            schema["items"] = self.translate(node["items"], f"{path}[]")
+        # Of a pair OpenAPI has one schema for all items, and both are of the same.
+        items = node.get("items") or next(iter(node.get("prefixItems", ())), None)
+        if items is not None:
+            schema["items"] = self.translate(items, f"{path}[]")
         if node.get("type") == "object":
             schema |= self._object(node, path)
         rules = RULES.get(path)
@@ -92,6 +98,7 @@ class _Translation:
         properties = {
             name: self.translate(child, f"{path}.{name}")
             for name, child in node["properties"].items()
+            if f"{path}.{name}" not in NOT_YET
         }
         required = _required(node, path)
         return {"properties": properties, **({"required": required} if required else {})}
@@ -102,20 +109,21 @@ def _required(node: Mapping[str, Any], path: str) -> list[str]:
         return ["dataset"]
     if path == "spec.dataset":
         return ["name"]
-    if path == "status" or (_in_preset_section(path) and not path.endswith("[]")):
+    if path == "status" or (_is_filled_in(path) and not path.endswith("[]")):
         return []
     return list(node.get("required", []))
 
 
-def _in_preset_section(path: str) -> bool:
+def _is_filled_in(path: str) -> bool:
     inside = path.removeprefix("spec.")
-    return any(inside == section or inside.startswith(f"{section}.") for section in PRESET_SECTIONS)
+    sections = PRESET_SECTIONS | PARTIAL_SECTIONS
+    return any(inside == section or inside.startswith(f"{section}.") for section in sections)
 
 
 def _has_defaults(path: str) -> bool:
     if path in OPERATOR_FIELDS:
         return False
-    return path.startswith("spec") and not _in_preset_section(path)
+    return path.startswith("spec") and not _is_filled_in(path)
 
 
 def _without_operator_fields(default: Mapping[str, Any], path: str) -> Schema:

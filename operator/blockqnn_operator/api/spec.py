@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from blockqnn.contract import DatasetSpec, NetworkSpec, TrainingSpec
+from blockqnn.group_contract import MOST_BLOCKS_PER_JOB
 from blockqnn.model import Model
 from blockqnn.settings import AgentSettings, RewardSettings, SpaceSettings
+from blockqnn_operator.api.finalists import Finalists
 
 LONGEST_NAME = 40
 """The longest name of a BlockSearch: its Jobs' names, and their Pods', must fit 63 characters."""
@@ -58,6 +60,7 @@ class FailurePolicy(Model):
 
     trial_timeout: Annotated[str, DURATION] = "2h"
     """How long a trial's Pod may run, such as `90s`, `45m` or `1h30m`; then the trial has failed.
+    Pods that train several blocks may take so long for each.
     The time in which the Pod waits for a node does not count."""
 
     pending_timeout: Annotated[str, DURATION] = "15m"
@@ -132,6 +135,11 @@ class Trial(Model):
     )
     """The resources of the trainer's container, as in a Pod; one GPU unless something is given."""
 
+    blocks_per_job: Annotated[int, Field(ge=1, le=MOST_BLOCKS_PER_JOB)] = 1
+    """How many blocks of an iteration one Job trains, one after another in one process. Trials that
+    are short gain by it, since the start of a process is shared; a Pod that is lost takes the
+    results of all its trials with it. The history is the same whatever the number."""
+
     pod_template: PodTemplate = PodTemplate()
     """What to add to the trials' Pods: nodeSelector, tolerations, volumes, labels, env, ..."""
 
@@ -161,7 +169,7 @@ class BlockSearchSpec(Model):
     their Jobs. A stopped trial is tried anew if the search goes on."""
 
     parallelism: Annotated[int, Field(ge=1, le=10_000)] = 32
-    """How many trials run at the same time."""
+    """How many trials run at the same time, each in a Pod of its own."""
 
     budget: Budget
     failure_policy: FailurePolicy = FailurePolicy()
@@ -172,3 +180,4 @@ class BlockSearchSpec(Model):
     dataset: Dataset
     training: TrainingSpec
     trial: Trial = Trial()
+    finalists: Finalists | None = None

@@ -22,6 +22,7 @@ class Phase(StrEnum):
     """The state of a search in one word; the conditions say why."""
 
     RUNNING = "Running"
+    TRAINING_FINALISTS = "TrainingFinalists"
     SUSPENDED = "Suspended"
     COMPLETE = "Complete"
     FAILED = "Failed"
@@ -40,6 +41,8 @@ class ConditionType(StrEnum):
     """True while ``spec.suspend`` keeps new trials from starting."""
     DATASET_READY = "DatasetReady"
     """True when trials can read the images."""
+    FINALISTS_READY = "FinalistsReady"
+    """True when every finalist has a result; there where ``spec.finalists`` is."""
     DEGRADED = "Degraded"
     """True when something needs a person's attention although the search may go on."""
 
@@ -73,6 +76,14 @@ class Reason(StrEnum):
     DOWNLOAD_FAILED = "DownloadFailed"
     PREPARATION_FAILED = "PreparationFailed"
     DATASET_NOT_READY = "DatasetNotReady"
+    TRAINED = "Trained"
+    FINALISTS_RUNNING = "FinalistsRunning"
+    FINALISTS_FAILED = "FinalistsFailed"
+    FINALISTS_NOT_READY = "FinalistsNotReady"
+    VOLUME_MISSING = "VolumeMissing"
+    FOLDER_TAKEN = "FolderTaken"
+    NETWORK_INVALID = "NetworkInvalid"
+    MODEL_INVALID = "ModelInvalid"
     AS_EXPECTED = "AsExpected"
 
 
@@ -121,10 +132,66 @@ class BestBlock(Model):
     """Validation accuracy, from 0 to 1."""
     reward: float
     """The redefined reward, in percent (CVPR 2018, section 3.3)."""
+    converged_accuracy: float | None = None
+    """The accuracy after the complete training, from 0 to 1, the mean over its seeds; only once all
+    finalists are over."""
     parameters: int | None = None
     """Trainable parameters of the whole network."""
     macs: int | None = None
     """Multiply-accumulates of one image's forward pass."""
+
+
+class BestFinalist(Model):
+    """A block and what its complete training reached."""
+
+    trial: int
+    """The number of the trial that found it, from 0."""
+    block: str
+    """Its Network Structure Code."""
+    accuracy: float
+    """The mean accuracy over the seeds, from 0 to 1."""
+    deviation: float | None = None
+    """The standard deviation of a seed's accuracy; only with two seeds or more."""
+    seeds: int
+    """How many seeds the mean is over."""
+    folder: str = ""
+    """The directory of the best seed's model on the volume of the finalists."""
+    parameters: int | None = None
+    """Trainable parameters of the whole network."""
+    macs: int | None = None
+    """Multiply-accumulates of one image's forward pass."""
+
+
+class TargetStatus(Model):
+    """What blocks have reached on a target."""
+
+    name: str
+    """The name of the target."""
+    best: BestFinalist
+    """The block with the highest accuracy there."""
+
+
+class FinalistsStatus(Model):
+    """How far the finalists are; a block counts once for each target and seed."""
+
+    total: int
+    """Finalists that are wanted, as far as that is known yet: targets come last."""
+    running: int
+    """Finalists whose Job exists and has no result yet."""
+    succeeded: int
+    """Finalists that were trained and have an accuracy."""
+    infeasible: int
+    """Finalists whose network cannot be trained: out of memory, not finite."""
+    failed: int
+    """Finalists that failed for other reasons; `FinalistsReady` says what to do."""
+    records: int
+    """Results in the history of the finalists: ConfigMaps named ``NAME-finalists-NNNN``."""
+    best: BestFinalist | None = None
+    """The block with the highest accuracy on the search's own dataset so far."""
+    top: Annotated[tuple[BestFinalist, ...], Field(max_length=MOST_TOP)] = ()
+    """The best blocks on the search's own dataset, by accuracy."""
+    targets: Annotated[tuple[TargetStatus, ...], Field(max_length=16)] = ()
+    """The best block on each target that has a result."""
 
 
 class History(Model):
@@ -154,7 +221,7 @@ class BlockSearchStatus(Model):
         ),
     ] = ()
     """The aspects of the search: Progressing, Complete, Failed, Suspended, DatasetReady,
-    Degraded."""
+    FinalistsReady, Degraded."""
     start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
     """When the operator first saw the search."""
     completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
@@ -173,7 +240,9 @@ class BlockSearchStatus(Model):
     gpu_seconds: float = 0.0
     """Seconds of GPU that the trials in the history took."""
     best: BestBlock | None = None
-    """The block with the highest reward; of equals the earliest."""
+    """The block with the highest reward, of equals the earliest; once all finalists are over, the
+    one with the highest accuracy among them."""
     top: Annotated[tuple[BestBlock, ...], Field(max_length=MOST_TOP)] = ()
     """The best blocks by reward, duplicates left out."""
+    finalists: FinalistsStatus | None = None
     history: History | None = None

@@ -72,30 +72,30 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             f"{pod}/TrialInterrupted",
             "Normal",
             "TrialInterrupted",
-            f"{who}: Pod {pod} is ended before its time: {why} Its Job starts another.",
+            f"{who}: Pod {pod} is ended before its time: {why} Another is started.",
         )
         for pod, why in trial.judgement.interruptions
     ]
     verdict = trial.judgement.verdict
-    if trial.attempt > job.attempt and verdict:
+    if trial.attempt > job.attempt and verdict and not verdict.blameless:
         text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
         found.append(Event(f"{job.name}/TrialRetried", "Warning", "TrialRetried", text))
     return found
 
 
 def deleted_jobs(
-    search: SearchObject, created: Sequence[OpenTrial], known: Set[str], now: datetime
+    search: SearchObject, created: Sequence[Sequence[OpenTrial]], known: Set[str], now: datetime
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that somebody has deleted although their trials are not over.
 
     Args:
         search: the search.
-        created: the trials whose Jobs were created just now.
+        created: the trials of each Job that was created just now.
         known: the names of Jobs that were there.
         now: the time, by which an event differs from that of an earlier deletion.
     """
     names = (
-        (trial.number, job_name(search.name, trial.number, trial.attempt)) for trial in created
+        (trial.number, job_name(search.name, trial.number, trial.attempt)) for trial, *_ in created
     )
     return tuple(
         Event(

@@ -1,4 +1,4 @@
-"""The history of a search, cut into shards that fit a ConfigMap.
+"""The histories of a search, of its trials and of its finalists, cut into shards for ConfigMaps.
 
 A shard holds complete lines and is at most :data:`SHARD_LIMIT` bytes long: a ConfigMap may hold
 1 MiB, and half of that leaves room for its metadata and keeps each append small. Shards are only
@@ -7,17 +7,30 @@ ever appended to, in order; all but the last are final.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from blockqnn_operator.api import names
 from blockqnn_operator.core.observation import SearchObject
-from blockqnn_operator.core.records import Header, TrialRecord, write_header
+from blockqnn_operator.core.records import Header, write_header
 from blockqnn_operator.errors import HistoryUnreadable
 
 SHARD_LIMIT = 512 * 1024
 """The longest text of a shard, in bytes."""
 
 DATA_KEY = "records.jsonl"
+
+TRIALS = "history"
+"""The history of the trials: in the names of its ConfigMaps, and the value of their label."""
+
+FINALISTS = "finalists"
+"""That of the finalists."""
+
+
+class Record(Protocol):
+    """What a history is made of."""
+
+    def write(self) -> str:
+        """Write the record as one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +52,9 @@ class ShardWrite:
     """The resource version that must still be the current one; None creates the shard."""
 
 
-def shard_name(search: str, number: int) -> str:
+def shard_name(search: str, number: int, kind: str = TRIALS) -> str:
     """Return the name of a shard's ConfigMap."""
-    return f"{search}-history-{number:04d}"
+    return f"{search}-{kind}-{number:04d}"
 
 
 def start(header: Header) -> ShardWrite:
@@ -50,16 +63,20 @@ def start(header: Header) -> ShardWrite:
 
 
 def append(
-    last: Shard, records: Sequence[TrialRecord], limit: int = SHARD_LIMIT
+    last: Shard | None, records: Sequence[Record], limit: int = SHARD_LIMIT
 ) -> list[ShardWrite]:
     """Return the writes that append records after the last shard, in the order to do them.
+
+    Without a shard the first is created.
 
     Each write leaves a history that ends with a whole record, so a crash between two of them
     loses nothing: what was not written yet is still on the Jobs.
     """
     writes: list[ShardWrite] = []
-    number, text = last.number, last.text
-    replaces: str | None = last.resource_version
+    number, text = 0, ""
+    replaces: str | None = None
+    if last is not None:
+        number, text, replaces = last.number, last.text, last.resource_version
     changed = False
     for record in records:
         line = record.write() + "\n"
@@ -89,15 +106,15 @@ def lines(shards: Sequence[Shard]) -> list[str]:
     return [line for shard in shards for line in shard.text.split("\n") if line]
 
 
-def config_map(search: SearchObject, write: ShardWrite) -> dict[str, Any]:
+def config_map(search: SearchObject, write: ShardWrite, kind: str = TRIALS) -> dict[str, Any]:
     """Return the ConfigMap that stores a shard."""
     metadata: dict[str, Any] = {
-        "name": shard_name(search.name, write.number),
+        "name": shard_name(search.name, write.number, kind),
         "namespace": search.namespace,
         "labels": {
             "app.kubernetes.io/name": "blockqnn",
             "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
-            names.COMPONENT_LABEL: "history",
+            names.COMPONENT_LABEL: kind,
             names.SEARCH_LABEL: search.name,
         },
         "ownerReferences": [owner_reference(search)],

@@ -48,6 +48,8 @@ class OpenTrial:
     """The trial whose result this one shares, once that is known."""
     attempt: int = 0
     """The attempt at the trial that runs, has ended, or is to be started."""
+    failures: int = 0
+    """How many attempts before that have failed."""
 
     @property
     def number(self) -> int:
@@ -73,7 +75,12 @@ class Ledger:
 
     trials: tuple[OpenTrial, ...]
     leftovers: tuple[TrialJob, ...]
-    """Jobs whose trials are in the history, by trial."""
+    """Jobs whose trials are all in the history, by trial."""
+
+    @property
+    def running_jobs(self) -> int:
+        """How many Jobs have a trial whose outcome is not known."""
+        return len({trial.job.name for trial in self.at(Stage.RUNNING) if trial.job})
 
     def at(self, stage: Stage) -> list[OpenTrial]:
         """Return the open trials at a stage, in order."""
@@ -99,8 +106,10 @@ def survey(observed: Observed, state: SearchState) -> Ledger:
     originals = _Originals(state)
     trials: list[OpenTrial] = []
     startable = 0
+    together = state.settings.trial.blocks_per_job
     for proposal in _proposals(state, archived):
-        if startable >= state.settings.parallelism and proposal.trial > last_job:
+        enough = startable >= state.settings.parallelism * together
+        if enough and proposal.trial > last_job and group_of(proposal, state)[1] == 0:
             break
         job = jobs.get(proposal.trial)
         trial = (
@@ -112,7 +121,11 @@ def survey(observed: Observed, state: SearchState) -> Ledger:
         startable += trial.stage in (Stage.UNSTARTED, Stage.RUNNING)
         trials.append(trial)
     leftovers = sorted(
-        (job for job in observed.jobs if job.trial < archived and not job.deleting),
+        (
+            job
+            for job in observed.jobs
+            if not job.deleting and all(part.trial < archived for part in job.parts)
+        ),
         key=lambda job: (job.trial, job.attempt),
     )
     return Ledger(tuple(trials), tuple(leftovers))
@@ -121,13 +134,21 @@ def survey(observed: Observed, state: SearchState) -> Ledger:
 def _latest_jobs(observed: Observed) -> dict[int, TrialJob]:
     """Return each trial's Job of the latest attempt; strangers of the same name do not count."""
     jobs: dict[int, TrialJob] = {}
-    for job in observed.jobs:
-        if job.owner_uid != observed.search.uid or job.deleting:
+    for whole in observed.jobs:
+        if whole.owner_uid != observed.search.uid or whole.deleting:
             continue
-        known = jobs.get(job.trial)
-        if known is None or known.attempt < job.attempt:
-            jobs[job.trial] = job
+        for job in whole.parts:
+            known = jobs.get(job.trial)
+            # Two Jobs may have the same attempt at a trial when they were made from old views.
+            if known is None or (known.attempt, job.name) < (job.attempt, known.name):
+                jobs[job.trial] = job
     return jobs
+
+
+def group_of(proposal: Proposal, state: SearchState) -> tuple[int, int]:
+    """Return which of its iteration's groups of `trial.blocksPerJob` a trial is in, and where."""
+    place = proposal.trial % state.settings.agent.batch_size
+    return divmod(place, state.settings.trial.blocks_per_job)
 
 
 def _proposals(state: SearchState, first: int) -> Iterator[Proposal]:
@@ -169,11 +190,19 @@ def _started(
         wrong = Verdict(Outcome.FAILED, "BlockInvalid", message)
         return OpenTrial(proposal, Stage.OVER, job, wrong, attempt=job.attempt)
     policy = state.settings.failure_policy
-    judgement = judge(job, pods, now, timedelta(seconds=seconds(policy.pending_timeout)))
+    timeout = timedelta(seconds=seconds(policy.pending_timeout))
+    judgement = judge(job, pods, now, timeout, policy.retries)
     verdict = judgement.verdict
-    if verdict and verdict.retry and job.attempt < policy.retries:
-        attempt = job.attempt + 1
-        return OpenTrial(adopted, Stage.UNSTARTED, job, None, judgement, attempt=attempt)
+    if verdict and verdict.retry and (verdict.blameless or job.failures < policy.retries):
+        return OpenTrial(
+            adopted,
+            Stage.UNSTARTED,
+            job,
+            None,
+            judgement,
+            attempt=job.attempt + 1,
+            failures=job.failures + (not verdict.blameless),
+        )
     stage = Stage.OVER if verdict else Stage.RUNNING
     return OpenTrial(adopted, stage, job, verdict, judgement, attempt=job.attempt)
 

@@ -41,38 +41,69 @@ def job_name(search: str, trial: int, attempt: int) -> str:
 
 
 def trial_job(
-    search: SearchObject, settings: BlockSearchSpec, proposal: Proposal, attempt: int = 0
+    search: SearchObject,
+    settings: BlockSearchSpec,
+    proposal: Proposal,
+    attempt: int = 0,
+    failures: int | None = None,
 ) -> Manifest:
     """Return the Job that trains a proposed block.
 
     A further attempt gets one retry less: that some Pods failed before is likely to repeat itself.
+
+    Args:
+        search: the search.
+        settings: its settings.
+        proposal: the block.
+        attempt: which attempt at the trial it is.
+        failures: how many attempts before have failed; by default all of them.
     """
-    labels = _labels(search, proposal)
+    failures = attempt if failures is None else failures
     block = {
         names.BLOCK_ANNOTATION: str(proposal.block),
         names.BLOCK_HASH_ANNOTATION: proposal.hash,
     }
+    spec = trial_spec(search, settings, proposal, attempt)
+    told = {"name": TRIAL_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}
+    labels = trial_labels(search, proposal)
+    counted = {names.FAILURES_ANNOTATION: str(failures)} if failures != attempt else {}
+    return job(
+        search,
+        settings,
+        job_name(search.name, proposal.trial, attempt),
+        labels,
+        {**block, names.ATTEMPT_ANNOTATION: str(attempt), **counted},
+        {
+            "backoffLimit": max(settings.failure_policy.retries - failures, 0),
+            "podFailurePolicy": pod_failure_policy(),
+            "template": pod_template(settings, labels, block, told),
+        },
+    )
+
+
+def job(
+    search: SearchObject,
+    settings: BlockSearchSpec,
+    name: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    spec: Manifest,
+) -> Manifest:
+    """Return a Job of the operator's."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(search.name, proposal.trial, attempt),
+            "name": name,
             "namespace": search.namespace,
             "labels": {**queue_labels(settings), **labels},
             "annotations": {
-                **block,
-                names.ATTEMPT_ANNOTATION: str(attempt),
+                **annotations,
                 names.SCHEMA_VERSION_ANNOTATION: str(SCHEMA_VERSION),
             },
             "ownerReferences": [owner_reference(search)],
         },
-        "spec": {
-            "backoffLimit": max(settings.failure_policy.retries - attempt, 0),
-            "podFailurePolicy": pod_failure_policy(),
-            "template": pod_template(
-                settings, labels, block, _trial_spec(search, settings, proposal, attempt)
-            ),
-        },
+        "spec": spec,
     }
 
 
@@ -87,13 +118,14 @@ def pod_failure_policy() -> Manifest:
     return {
         "rules": [
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
-            _exit_rule("Ignore", SIGTERM_STATUS),
-            _exit_rule("FailJob", BAD_INPUT_STATUS),
+            exit_rule("Ignore", SIGTERM_STATUS),
+            exit_rule("FailJob", BAD_INPUT_STATUS),
         ]
     }
 
 
-def _exit_rule(action: str, status: int) -> Manifest:
+def exit_rule(action: str, status: int) -> Manifest:
+    """Return the rule of a Pod failure policy for an exit status of the trainer."""
     on = {"containerName": names.CONTAINER, "operator": "In", "values": [status]}
     return {"action": action, "onExitCodes": on}
 
@@ -102,15 +134,24 @@ def pod_template(
     settings: BlockSearchSpec,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
-    spec: TrialSpec,
+    told: Manifest,
+    blocks: int = 1,
 ) -> Manifest:
-    """Return the Pod template of a trial: the operator's, with the user's merged over it."""
+    """Return the Pod template of trials: the operator's, with the user's merged over it.
+
+    Args:
+        settings: the search's settings.
+        labels: the Pods' labels.
+        annotations: the Pods' annotations.
+        told: the environment variable that tells the trainer what to train.
+        blocks: how many blocks the Pod trains.
+    """
     base: Manifest = {
         "metadata": {"labels": dict(labels), "annotations": dict(annotations)},
         "spec": {
             "restartPolicy": "Never",
             # Of the Pod and not of the Job, whose clock runs while the Pod waits for a node.
-            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout),
+            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout) * blocks,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
@@ -119,7 +160,7 @@ def pod_template(
                 "runAsUser": TRAINER_USER,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "containers": [_container(settings, spec)],
+            "containers": [_container(settings, told)],
             "volumes": [{"name": "scratch", "emptyDir": {}}, *_dataset_volume(settings)],
         },
     }
@@ -128,7 +169,7 @@ def pod_template(
     return {"metadata": metadata, "spec": merge(base["spec"], template.spec)}
 
 
-def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
+def _container(settings: BlockSearchSpec, told: Manifest) -> Manifest:
     mounts: list[Manifest] = [{"name": "scratch", "mountPath": "/tmp"}]
     if settings.dataset.volume:
         mounts.append({"name": "dataset", "mountPath": settings.dataset.path, "readOnly": True})
@@ -136,7 +177,7 @@ def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
         "name": names.CONTAINER,
         "image": settings.trial.image,
         "command": ["blockqnn-train", "run"],
-        "env": [{"name": TRIAL_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}, *_threads(settings)],
+        "env": [told, *threads(settings.trial.resources)],
         "resources": settings.trial.resources,
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -147,14 +188,13 @@ def _container(settings: BlockSearchSpec, spec: TrialSpec) -> Manifest:
     }
 
 
-def _threads(settings: BlockSearchSpec) -> list[Manifest]:
+def threads(resources: Mapping[str, Mapping[str, str | int]]) -> list[Manifest]:
     """Tell the trainer how many processors it was given, where the resources say so.
 
     A container with a request and no limit sees every processor of its node, and trainings that
     each use all of them slow one another down many times over. It also keeps results comparable: a
     training on a processor is the same to the last bit for the same number of threads only.
     """
-    resources = settings.trial.resources
     asked = resources.get("limits", {}).get("cpu", resources.get("requests", {}).get("cpu"))
     match = _CPU_QUANTITY.match(str(asked))
     if match is None:
@@ -168,9 +208,10 @@ def _dataset_volume(settings: BlockSearchSpec) -> list[Manifest]:
     return [{"name": "dataset", **volume}] if volume else []
 
 
-def _trial_spec(
+def trial_spec(
     search: SearchObject, settings: BlockSearchSpec, proposal: Proposal, attempt: int
 ) -> TrialSpec:
+    """Return what the trainer is told of a trial."""
     dataset = settings.dataset.model_dump(exclude={"volume"})
     return TrialSpec.model_validate(
         {
@@ -178,8 +219,8 @@ def _trial_spec(
             "trial": proposal.trial,
             "attempt": attempt,
             "block": str(proposal.block),
-            "seed": _derived_seed(settings.seed, f"trial:{proposal.trial}"),
-            "splitSeed": _derived_seed(settings.seed, "split"),
+            "seed": derived_seed(settings.seed, f"trial:{proposal.trial}"),
+            "splitSeed": derived_seed(settings.seed, "split"),
             "network": limits_of(settings).network_for(proposal.block.body),
             "constraints": settings.space.constraints or None,
             "dataset": dataset,
@@ -188,13 +229,14 @@ def _trial_spec(
     )
 
 
-def _derived_seed(seed: int, purpose: str) -> int:
+def derived_seed(seed: int, purpose: str) -> int:
     """Derive an independent seed of 63 bits: neighbouring seeds must not give related streams."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
+def trial_labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
+    """Return the labels of a trial's Job and Pods; of several trials, those of the first."""
     return {
         "app.kubernetes.io/name": "blockqnn-trial",
         "app.kubernetes.io/instance": search.name,

@@ -3,8 +3,9 @@
 The shell fills them from its watches; the rest of ``core`` never sees a raw object.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -75,9 +76,32 @@ class TrialJob:
     """How many accelerators the trainer's container has."""
     suspended: bool = False
     """It may not start Pods yet: a queue such as Kueue has not admitted it."""
+    failures: int = 0
+    """How many attempts at the trial have failed before this one."""
+    members: "tuple[TrialJob, ...]" = ()
+    """Of a Job of several trials, which train one after another: the part of each, in order."""
+    before: "tuple[TrialJob, ...]" = ()
+    """Of such a part: the parts that are trained before it."""
+    shared: bool = False
+    """It is a part of a Job of several trials, or such a Job."""
 
-    @classmethod
-    def read(cls, body: Mapping[str, Any]) -> Self | None:
+    @property
+    def parts(self) -> "tuple[TrialJob, ...]":
+        """The Job as each of its trials sees it; nearly always it has one."""
+        return self.members or (self,)
+
+    @property
+    def result_annotation(self) -> str:
+        """The annotation that holds the trial's result."""
+        return _result_annotation(self.trial, shared=self.shared)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended or all results are known, as far as the Job alone tells."""
+        return bool(self.condition or self.deleting) or all(part.result for part in self.parts)
+
+    @staticmethod
+    def read(body: Mapping[str, Any]) -> "TrialJob | None":
         """Read a Job from its JSON; None when it is no trial of ours."""
         metadata = body["metadata"]
         labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
@@ -88,8 +112,8 @@ class TrialJob:
         )
         if owner is None or not trial.isdigit() or not (attempt or "").isdigit():
             return None
-        ended = _ended(body.get("status", {}))
-        return cls(
+        ended = end_of(body.get("status", {}))
+        job = TrialJob(
             name=metadata["name"],
             owner_uid=owner["uid"],
             trial=int(trial),
@@ -105,9 +129,36 @@ class TrialJob:
             finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
             failed_pods=body.get("status", {}).get("failed", 0),
             created_at=_time_or_none(metadata.get("creationTimestamp")),
-            gpus=_accelerators(body.get("spec", {})),
+            gpus=accelerators(body.get("spec", {})),
             suspended=body.get("spec", {}).get("suspend") is True,
+            failures=int(annotations.get(names.FAILURES_ANNOTATION) or attempt or 0),
         )
+        blocks = annotations.get(names.BLOCKS_ANNOTATION)
+        return job if blocks is None else _divided(job, json.loads(blocks), annotations)
+
+
+def _divided(
+    job: TrialJob, blocks: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]
+) -> TrialJob:
+    """Return a Job of several trials with the part of each."""
+    members: list[TrialJob] = []
+    for block in blocks:
+        part = replace(
+            job,
+            trial=block["trial"],
+            block=block["block"],
+            block_hash=block["hash"],
+            failures=block["failures"],
+            result=annotations.get(_result_annotation(block["trial"], shared=True)),
+            before=tuple(members),
+            shared=True,
+        )
+        members.append(part)
+    return replace(job, members=tuple(members), shared=True)
+
+
+def _result_annotation(trial: int, *, shared: bool) -> str:
+    return f"{names.RESULT_ANNOTATION}-{trial:05d}" if shared else names.RESULT_ANNOTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +186,7 @@ class PreparationJob:
         if owner is None or labels.get(names.COMPONENT_LABEL) != names.PREPARATION_COMPONENT:
             return None
         status = body.get("status", {})
-        ended = _ended(status)
+        ended = end_of(status)
         return cls(
             name=metadata["name"],
             owner_uid=owner["uid"],
@@ -148,7 +199,7 @@ class PreparationJob:
         )
 
 
-def _accelerators(job_spec: Mapping[str, Any]) -> int:
+def accelerators(job_spec: Mapping[str, Any]) -> int:
     """Count the GPUs of the trainer's container, of whichever vendor."""
     containers = job_spec.get("template", {}).get("spec", {}).get("containers", ())
     trainer: Mapping[str, Any] = next(
@@ -162,7 +213,8 @@ def _accelerators(job_spec: Mapping[str, Any]) -> int:
     )
 
 
-def _ended(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def end_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the condition of a Job's status by which it is over; empty while it is not."""
     for condition in status.get("conditions") or ():
         if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
             return dict(condition)

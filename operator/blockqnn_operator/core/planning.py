@@ -12,7 +12,7 @@ from blockqnn.contract import Outcome
 from blockqnn_operator.core.archiving import record_of
 from blockqnn_operator.core.budget import NO_TRIAL, ends_at, spent
 from blockqnn_operator.core.events import Event, events_of
-from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
+from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, group_of, survey
 from blockqnn_operator.core.observation import Observed, TrialJob
 from blockqnn_operator.core.preparation import Preparation, prepare
 from blockqnn_operator.core.records import TrialRecord
@@ -27,8 +27,8 @@ class Plan:
     ledger: Ledger
     preparation: Preparation
     """Whether the images are ready, and the Job that makes them so."""
-    create: tuple[OpenTrial, ...] = ()
-    """Trials whose Jobs are to be created."""
+    create: tuple[tuple[OpenTrial, ...], ...] = ()
+    """The trials of each Job that is to be created."""
     annotate: tuple[OpenTrial, ...] = ()
     """Trials whose Pods report a result that must become their Jobs' annotation."""
     archive: tuple[TrialRecord, ...] = ()
@@ -95,9 +95,20 @@ def wanted(ledger: Ledger, last: int | None) -> tuple[OpenTrial, ...]:
     return tuple(t for t in ledger.at(Stage.UNSTARTED) if last is None or t.number <= last)
 
 
-def _to_create(ledger: Ledger, state: SearchState, last: int | None) -> tuple[OpenTrial, ...]:
-    free = state.settings.parallelism - len(ledger.at(Stage.RUNNING))
-    return wanted(ledger, last)[: max(free, 0)]
+def _to_create(
+    ledger: Ledger, state: SearchState, last: int | None
+) -> tuple[tuple[OpenTrial, ...], ...]:
+    """Return the trials to be started now, those of each Job together.
+
+    Which trials may share a Job depends on their numbers alone, so that the same Jobs come out
+    again after a crash.
+    """
+    groups: dict[tuple[int, int, int], list[OpenTrial]] = {}
+    for trial in wanted(ledger, last):
+        group = group_of(trial.proposal, state)[0]
+        groups.setdefault((trial.proposal.iteration, group, trial.attempt), []).append(trial)
+    free = state.settings.parallelism - ledger.running_jobs
+    return tuple(tuple(group) for group in groups.values())[: max(free, 0)]
 
 
 def _to_stop(
@@ -112,17 +123,20 @@ def _to_stop(
     beyond = [
         job.name
         for job in _own(observed, observed.jobs)
-        if job.trial >= end and not (job.deleting or job.condition or job.result)
+        if all(part.trial >= end for part in job.parts) and not job.is_over
     ]
     if last is None or state.settings.suspend_policy != "Stop":
         return tuple(beyond)
-    running = [
+    running = dict.fromkeys(
         trial.job.name
         for trial in ledger.at(Stage.RUNNING)
-        if trial.job
-        and trial.number > last
-        and not (trial.job.condition or trial.job.result or trial.to_annotate)
-    ]
+        if trial.job and trial.number > last and not trial.job.condition
+    )
+    # A Job with something to be collected, or with a trial that is wanted, is left to its end.
+    for trial in ledger.trials:
+        kept = trial.to_annotate or trial.stage is Stage.OVER or trial.number <= last
+        if trial.job and (kept or trial.job.result):
+            running.pop(trial.job.name, None)
     return (*beyond, *running)
 
 

@@ -10,7 +10,9 @@ from datetime import datetime
 
 from blockqnn.contract import PreparationResult
 from blockqnn.errors import InvalidMessage
+from blockqnn_operator.api.spec import BlockSearchSpec, Dataset
 from blockqnn_operator.api.status import Reason
+from blockqnn_operator.api.targets import goals_of
 from blockqnn_operator.core.manifests import Manifest
 from blockqnn_operator.core.observation import Observed, PreparationJob, TrialPod
 from blockqnn_operator.core.preparation_job import dataset_hash, no_need, preparation_job
@@ -50,31 +52,40 @@ class Preparation:
     """When to look again although nothing may happen until then."""
 
 
-def prepare(observed: Observed, state: SearchState, *, wanted: bool) -> Preparation:
-    """Decide about the Job that makes a search's images ready.
+def prepare(
+    observed: Observed, state: SearchState, *, wanted: bool, dataset: Dataset | None = None
+) -> Preparation:
+    """Decide about the Job that makes a search's images ready, or those of one of its targets.
 
     Args:
         observed: what is seen of the search.
         state: its settings and history.
-        wanted: whether a trial is to be started, and waits for the images.
+        wanted: whether something is to be started, and waits for the images.
+        dataset: the images of a target; None for those of the search.
     """
-    unneeded = no_need(state.settings)
+    settings = state.settings
+    if dataset is not None:
+        settings = settings.model_copy(update={"dataset": dataset})
+    unneeded = no_need(settings)
     if unneeded is not None:
         return Preparation(ready=True, reason=Reason.NOT_NEEDED, message=unneeded)
+    mine = dataset_hash(settings)
+    others_of_ours = _datasets(state.settings) - {mine}
     jobs = [
         job
         for job in observed.preparations
-        if job.owner_uid == observed.search.uid and not job.deleting
+        if job.owner_uid == observed.search.uid
+        and not job.deleting
+        and job.dataset not in others_of_ours
     ]
-    dataset = dataset_hash(state.settings)
     for job in jobs:
-        if job.dataset == dataset and job.condition == "Complete":
+        if job.dataset == mine and job.condition == "Complete":
             message = _success(_pods(observed, job)) or f"Job {job.name} has completed."
             others = tuple(other.name for other in jobs if other.name != job.name)
             return Preparation(ready=True, reason=Reason.PREPARED, message=message, delete=others)
     if not wanted:
         return _unwanted(state, jobs)
-    manifest = preparation_job(observed.search, state.settings)
+    manifest = preparation_job(observed.search, settings)
     name = manifest["metadata"]["name"]
     outdated = tuple(job.name for job in jobs if job.name != name)
     current = next((job for job in jobs if job.name == name), None)
@@ -82,6 +93,15 @@ def prepare(observed: Observed, state: SearchState, *, wanted: bool) -> Preparat
         message = f"Job {name} is to prepare the images."
         return Preparation(False, Reason.PREPARING, message, manifest, outdated)
     return _of_job(observed, current, outdated)
+
+
+def _datasets(settings: BlockSearchSpec) -> set[str]:
+    """Return what stands for each dataset that a search uses: its own, and those of its targets."""
+    targets = [goal.dataset for goal in goals_of(settings)]
+    return {
+        dataset_hash(settings.model_copy(update={"dataset": dataset}))
+        for dataset in (settings.dataset, *targets)
+    }
 
 
 def _unwanted(state: SearchState, jobs: Sequence[PreparationJob]) -> Preparation:

@@ -76,7 +76,7 @@ class TrialRecord(Model):
         Raises:
             HistoryUnreadable: when it is damaged or of an unknown version.
         """
-        return _read(cls, line)
+        return read_line(cls, line)
 
 
 def write_header(header: Header) -> str:
@@ -90,7 +90,7 @@ def read_header(line: str) -> Header:
     Raises:
         HistoryUnreadable: when it is damaged or of an unknown version.
     """
-    return _read(Header, line)
+    return read_line(Header, line)
 
 
 def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
@@ -116,7 +116,12 @@ def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
     return header, tuple(records)
 
 
-def _read(model: type[M], line: str) -> M:
+def read_line(model: type[M], line: str) -> M:
+    """Read one line of a history.
+
+    Raises:
+        HistoryUnreadable: when it is damaged or of an unknown version.
+    """
     try:
         return model.model_validate_json(line)
     except ValidationError as error:

@@ -21,9 +21,11 @@ from blockqnn_operator.api.status import (
 )
 from blockqnn_operator.core.archiving import record_of
 from blockqnn_operator.core.budget import Spent, ends_at, spent, started_at
+from blockqnn_operator.core.ending import is_over, without_archived
+from blockqnn_operator.core.finalists.reporting import FinalistReport
 from blockqnn_operator.core.ledger import Ledger, Stage
 from blockqnn_operator.core.observation import Observed, read_time, write_time
-from blockqnn_operator.core.planning import drained, last_wanted, too_many_failures, wanted
+from blockqnn_operator.core.planning import last_wanted, too_many_failures, wanted
 from blockqnn_operator.core.preparation import Preparation, prepare
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState, best
@@ -46,6 +48,7 @@ def report(
     ledger: Ledger,
     problems: Sequence[Problem] = (),
     note: str = "",
+    finalists: FinalistReport | None = None,
 ) -> BlockSearchStatus:
     """Return the status of a search that runs, or has run.
 
@@ -55,19 +58,20 @@ def report(
         ledger: the open trials, as they were before this pass.
         problems: what went wrong in carrying out the plan.
         note: a clause about what running trials wait for, if anything.
+        finalists: how far the finalists are; None where there are none to be.
     """
     archived = len(state.archive)
-    open_trials = [trial for trial in ledger.trials if trial.number >= archived]
+    left = without_archived(ledger, state)
+    open_trials = left.trials
     counts = _counts(state, [t.outcome for t in open_trials if t.outcome])
     running = sum(trial.stage is Stage.RUNNING for trial in open_trials)
-    left = Ledger(tuple(open_trials), ())
     budget = state.settings.budget.trials
     reached = spent(observed, state, left)
     last = last_wanted(observed, state, left)
-    done = drained(left, last) and not _pending(left)
+    over = is_over(observed, state, ledger)
     preparation = prepare(observed, state, wanted=bool(wanted(left, last)))
     failed = too_many_failures(left, state) or preparation.failed
-    phase = _phase(state, reached=reached is not None and done, failed=failed)
+    phase = _phase(state, finalists, over=over, failed=failed)
     trials = TrialCounts(total=sum(counts.values()), running=running, **counts)
     top = [
         _best_block(record) for record in best([*state.archive.top, *_open_records(ledger, state)])
@@ -75,6 +79,8 @@ def report(
     before = previous_status(observed)
     iteration = _next_iteration(state)
     message = _message(phase, trials, state, reached, preparation, note)
+    if over and finalists is not None and reached is not None:
+        message = f"{reached.message} {finalists.message}"[:LONGEST_MESSAGE]
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
@@ -85,13 +91,16 @@ def report(
         progress=f"{trials.total}/{budget}",
         trials=trials,
         gpu_seconds=round(state.archive.gpu_seconds, 1),
-        best=top[0] if top else None,
+        best=_winner(state, finalists) or (top[0] if top else None),
         top=tuple(top),
         history=History(shards=len(state.shards), records=archived),
+        finalists=finalists.status if finalists else None,
     )
     timed = _with_times(status, before, observed, state)
-    facts = _conditions(phase, message, state, reached, preparation)
-    facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems, preparation)
+    facts = _conditions(phase, message, state, reached if over else None, preparation)
+    if finalists is not None:
+        _add_finalists(facts, finalists, phase, over=over)
+    facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems, preparation, finalists)
     return with_conditions(timed, facts, observed)
 
 
@@ -167,17 +176,17 @@ def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, i
     return {outcome.lower(): counts[outcome] for outcome in Outcome}
 
 
-def _pending(ledger: Ledger) -> bool:
-    """Say whether there is a result that the history takes next."""
-    return bool(ledger.trials) and ledger.trials[0].stage is Stage.OVER
-
-
-def _phase(state: SearchState, *, reached: bool, failed: bool) -> Phase:
-    if reached:
+def _phase(
+    state: SearchState, finalists: FinalistReport | None, *, over: bool, failed: bool
+) -> Phase:
+    if over and (finalists is None or finalists.ready):
         return Phase.COMPLETE
-    if failed:
+    # The failures of trials are the past once the budget is spent.
+    if finalists.stopped if over and finalists else failed:
         return Phase.FAILED
-    return Phase.SUSPENDED if state.settings.suspend else Phase.RUNNING
+    if state.settings.suspend:
+        return Phase.SUSPENDED
+    return Phase.TRAINING_FINALISTS if over else Phase.RUNNING
 
 
 def _open_records(ledger: Ledger, state: SearchState) -> list[TrialRecord]:
@@ -200,6 +209,14 @@ def _best_block(record: TrialRecord) -> BestBlock:
         parameters=record.parameters,
         macs=record.macs,
     )
+
+
+def _winner(state: SearchState, finalists: FinalistReport | None) -> BestBlock | None:
+    """Return the best block by its complete training; None until that is settled."""
+    if finalists is None or finalists.winner is None:
+        return None
+    found = _best_block(state.archive.records[finalists.winner.trial])
+    return found.model_copy(update={"converged_accuracy": round(finalists.winner.mean, DIGITS)})
 
 
 def _next_iteration(state: SearchState) -> int:
@@ -255,6 +272,8 @@ def _with_times(
     if status.phase is Phase.COMPLETE:
         ended = before.completion_time if before and before.completion_time else write_time(now)
         return status.model_copy(update={"completion_time": ended})
+    if status.phase is Phase.TRAINING_FINALISTS:
+        return status
     estimate = before.estimated_completion_time if before else None
     if estimate is None or before is None or before.iteration != status.iteration:
         estimate = _estimate(status, observed, state)
@@ -314,16 +333,34 @@ def _conditions(
     }
 
 
+def _add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over: bool) -> None:
+    """Say how far the finalists are, and let what depends on them say so."""
+    facts[ConditionType.FINALISTS_READY] = (finalists.ready, finalists.reason, finalists.message)
+    if not over or finalists.ready:
+        return
+    message = facts[ConditionType.PROGRESSING][2]
+    unready = Reason.FINALISTS_NOT_READY
+    facts[ConditionType.COMPLETE] = (False, unready, message)
+    if phase is Phase.TRAINING_FINALISTS:
+        facts[ConditionType.PROGRESSING] = (True, Reason.FINALISTS_RUNNING, message)
+    if phase is Phase.FAILED:
+        facts[ConditionType.PROGRESSING] = (False, unready, message)
+        facts[ConditionType.FAILED] = (True, unready, message)
+
+
 def _degraded(
     state: SearchState,
     ledger: Ledger,
     problems: Sequence[Problem],
     preparation: Preparation,
+    finalists: FinalistReport | None,
 ) -> tuple[bool, Reason, str]:
     if problems:
         return True, problems[0].reason, problems[0].message
     if preparation.failed or preparation.hindered:
         return True, Reason.DATASET_NOT_READY, preparation.message
+    if finalists is not None and finalists.hindered:
+        return True, Reason.FINALISTS_NOT_READY, finalists.message
     for trial in ledger.trials:
         if trial.judgement.invalid:
             return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"

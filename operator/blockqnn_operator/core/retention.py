@@ -48,5 +48,9 @@ def _latest(
     count: int,
 ) -> set[str]:
     records = state.archive.records
-    names = [job.name for job in leftovers if records[job.trial].outcome in outcomes]
+    names = [
+        job.name
+        for job in leftovers
+        if any(records[part.trial].outcome in outcomes for part in job.parts)
+    ]
     return set(names[-count:]) if count else set()

@@ -5,17 +5,24 @@ it; then the termination message of a Pod. An invalid result is reported and nev
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn.errors import InvalidMessage
+from blockqnn.group_contract import result_texts
+from blockqnn_operator.api.spec import FailurePolicy
+from blockqnn_operator.core.manifests import BAD_INPUT_STATUS, SIGTERM_STATUS
 from blockqnn_operator.core.observation import OUT_OF_TIME, TrialJob, TrialPod
 from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced
 
 REPORTING_DEADLINE = timedelta(seconds=60)
 """How long after its end a Job without a result is given for its Pods to be seen: the watch of the
 Pods may lag behind that of the Jobs, by far less than this."""
+
+OUT_OF_MEMORY = "OOMKilled"
+"""Why Kubernetes says a container ended whose processes the kernel killed over its memory limit."""
 
 LONGEST_QUOTE = 300
 """How much of what a Pod or a kubelet says is quoted, in characters."""
@@ -31,6 +38,8 @@ class Verdict:
     result: TrialResult | None = None
     retry: bool = False
     """Another attempt may bring the result that is missing."""
+    blameless: bool = False
+    """The attempt ended before the trial could show anything; it is not counted as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +68,20 @@ NOTHING_SAID = Judgement()
 
 
 def judge(
-    job: TrialJob, pods: Sequence[TrialPod], now: datetime, pending_timeout: timedelta
+    job: TrialJob,
+    pods: Sequence[TrialPod],
+    now: datetime,
+    pending_timeout: timedelta,
+    retries: int = FailurePolicy().retries,
 ) -> Judgement:
     """Say what became of a trial's Job.
 
     Args:
-        job: the Job.
+        job: the Job; of one of several trials, the trial's part.
         pods: the Job's Pods, in any order.
         now: the present time.
         pending_timeout: how long a Pod that cannot start is waited for.
+        retries: how often a trial is tried again before it counts as failed.
     """
     invalid = ""
     if job.result is not None:
@@ -79,15 +93,98 @@ def judge(
     reported, complaint = _reported(job, latest)
     invalid = invalid or complaint
     if reported is not None and reported.outcome is not Outcome.FAILED:
-        return Judgement(annotate=reported, invalid=invalid)
+        # A Pod that was killed for its block's sake would be started again for nothing.
+        return Judgement(annotate=reported, end=_goes_on(job, latest), invalid=invalid)
     if job.condition is None:
-        return _of_running_job(job, latest, now, pending_timeout, invalid)
+        return _of_running_job(job, latest, now, pending_timeout, retries, invalid)
     deadline = (job.finished_at or now) + REPORTING_DEADLINE
     if now < deadline and not _all_seen(job, latest):
         return Judgement(invalid=invalid, wait_until=deadline)
+    if job.shared and job.condition == "Failed":
+        return _of_shared_job(job, latest, retries, reported, invalid)
     if reported is not None:
         return Judgement(annotate=reported, invalid=invalid)
     return Judgement(verdict=_without_result(job, latest, invalid), invalid=invalid)
+
+
+def _goes_on(job: TrialJob, latest: Sequence[TrialPod]) -> bool:
+    """Say whether a Job would start another Pod although its trial has a result."""
+    alone = job.condition is None and not job.shared
+    return alone and any(pod.reason == OUT_OF_MEMORY for pod in latest)
+
+
+def _of_shared_job(
+    job: TrialJob,
+    latest: Sequence[TrialPod],
+    retries: int,
+    reported: TrialResult | None,
+    invalid: str,
+) -> Judgement:
+    """Say what a Job of several trials means for one of them without a result, when it has failed.
+
+    Kubernetes does not start such a Job's Pod again: the trials that are left get another Job. The
+    failure is that of the first trial without a result; those behind it were not begun.
+    """
+    ended = _without_result(job, latest, invalid)
+    if not _was_begun(job, latest):
+        return _try_again(replace(ended, reason="NotBegun"), invalid)
+    if invalid:
+        # It was trained; the Pod's status is that of a trial behind it.
+        verdict = Verdict(Outcome.FAILED, "ResultInvalid", invalid, retry=job.failures < retries)
+        return Judgement(verdict=verdict, invalid=invalid)
+    if any(pod.interrupted for pod in latest):
+        return _try_again(replace(ended, reason="Interrupted"), invalid)
+    if job.before and any(pod.reason == OUT_OF_MEMORY for pod in latest):
+        # What the trials before it have left may have filled the memory: next time it is the first.
+        return _try_again(replace(ended, reason="OutOfMemory"), invalid)
+    if any(pod.out_of_time for pod in latest):
+        message = "It ran for longer than spec.failurePolicy.trialTimeout and was stopped."
+        return Judgement(annotate=_failure(job, OUT_OF_TIME, message), invalid=invalid)
+    is_final = job.failures >= retries or any(pod.exit_code == BAD_INPUT_STATUS for pod in latest)
+    if is_final and reported is not None:
+        return Judgement(annotate=reported, invalid=invalid)
+    return Judgement(verdict=replace(ended, retry=not is_final), invalid=invalid)
+
+
+def _try_again(ended: Verdict, invalid: str) -> Judgement:
+    verdict = replace(ended, retry=True, blameless=True)
+    return Judgement(verdict=verdict, invalid=invalid)
+
+
+def _was_begun(job: TrialJob, pods: Sequence[TrialPod]) -> bool:
+    """Say whether all trials before one have a result that is no failure."""
+    for earlier in job.before:
+        if not any(_is_done(earlier, text) for text in (earlier.result, *_said(earlier, pods))):
+            return False
+    return True
+
+
+def _is_done(job: TrialJob, text: str | None) -> bool:
+    if text is None:
+        return False
+    try:
+        return _read(job, text).outcome is not Outcome.FAILED
+    except InvalidMessage:
+        return False
+
+
+def _said(job: TrialJob, pods: Sequence[TrialPod]) -> list[str | None]:
+    said = []
+    for pod in pods:
+        with suppress(InvalidMessage):
+            said.append(_words(job, pod))
+    return said
+
+
+def _words(job: TrialJob, pod: TrialPod) -> str | None:
+    """Return what a Pod says of a trial; None when that is nothing.
+
+    Raises:
+        InvalidMessage: when it should be the results of several trials and is not.
+    """
+    if pod.exit_code is None or not pod.message:
+        return None
+    return result_texts(pod.message).get(job.trial) if job.shared else pod.message
 
 
 def _of_running_job(
@@ -95,10 +192,15 @@ def _of_running_job(
     latest: Sequence[TrialPod],
     now: datetime,
     pending_timeout: timedelta,
+    retries: int,
     invalid: str,
 ) -> Judgement:
     """Say whether a Job that has not ended will ever bring a result."""
-    if any(pod.out_of_time for pod in latest):
+    if not job.shared and sum(map(_ended_itself, latest)) > retries:
+        # Kubernetes takes the status for that of a Pod that was deleted, and would never give up.
+        message = f"Its Pods ended {len(latest)} times with status {SIGTERM_STATUS} by themselves."
+        return Judgement(annotate=_failure(job, "Terminated", message), end=True, invalid=invalid)
+    if not job.shared and any(pod.out_of_time for pod in latest):
         message = "It ran for longer than spec.failurePolicy.trialTimeout and was stopped."
         return Judgement(annotate=_failure(job, OUT_OF_TIME, message), end=True, invalid=invalid)
     waiting, wait_until = "", None
@@ -114,6 +216,11 @@ def _of_running_job(
     return Judgement(
         invalid=invalid, wait_until=wait_until, unplaced=waiting, interruptions=interruptions
     )
+
+
+def _ended_itself(pod: TrialPod) -> bool:
+    """Say whether a Pod ended as if it had been deleted, although nobody did."""
+    return pod.exit_code == SIGTERM_STATUS and not (pod.interrupted or pod.out_of_time)
 
 
 def _failure(job: TrialJob, reason: str, message: str) -> TrialResult:
@@ -150,19 +257,37 @@ def _reported(job: TrialJob, latest: Sequence[TrialPod]) -> tuple[TrialResult | 
     """
     failure, complaint = None, ""
     for pod in latest:
-        if pod.exit_code is None or not pod.message:
-            continue
         try:
-            result = _read(job, pod.message)
+            words = _words(job, pod)
+            if words is None:
+                continue
+            result = _read(job, words)
         except InvalidMessage as error:
-            if pod.exit_code == 0:
+            if pod.exit_code == 0 or job.shared:
                 complaint = complaint or f"The message of its Pod is no result: {error}"
             continue
+        if _ran_out_of_memory(job, pod, result):
+            return _out_of_memory(result), complaint
         if result.outcome is not Outcome.FAILED:
             return result, complaint
         if _explains_the_end(job, pod):
             failure = failure or result
     return failure, complaint
+
+
+def _ran_out_of_memory(job: TrialJob, pod: TrialPod, result: TrialResult) -> bool:
+    """Say whether the kernel killed the trainer over the memory that this trial's block takes.
+
+    That of a later trial in one process is not sure: what those before it have left counts too.
+    """
+    killed = pod.reason == OUT_OF_MEMORY and result.reason == "Killed"
+    return killed and result.outcome is Outcome.FAILED and not job.before
+
+
+def _out_of_memory(result: TrialResult) -> TrialResult:
+    message = "The kernel killed the trainer, which took more memory than its container may."
+    changes = {"outcome": Outcome.INFEASIBLE, "reason": "OutOfMemory", "message": message}
+    return result.model_copy(update=changes)
 
 
 def _explains_the_end(job: TrialJob, pod: TrialPod) -> bool:
@@ -196,7 +321,8 @@ def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
     ended = next((pod for pod in latest if _tells_why(job, pod)), None)
     message = f"Its Job failed: {job.message or job.reason}."
     if ended is not None:
-        said = f": {quote(ended.message)}" if ended.message.strip() else ""
+        # The message of a Pod of several trials is the results of the others.
+        said = f": {quote(ended.message)}" if ended.message.strip() and not job.shared else ""
         status = "" if ended.exit_code is None else f", status {ended.exit_code}"
         message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
     return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)

@@ -11,9 +11,10 @@ from blockqnn_operator.api import names
 from blockqnn_operator.api.status import Reason
 from blockqnn_operator.core import history
 from blockqnn_operator.core.events import Event
+from blockqnn_operator.core.group_job import job_of
 from blockqnn_operator.core.history import Shard, ShardWrite, config_map, shard_name
 from blockqnn_operator.core.ledger import OpenTrial
-from blockqnn_operator.core.manifests import job_name, trial_job
+from blockqnn_operator.core.manifests import job_name
 from blockqnn_operator.core.observation import SearchObject, TrialJob, write_time
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.reporting import Problem
@@ -44,9 +45,9 @@ async def create_jobs(
     cluster: Cluster,
     search: SearchObject,
     state: SearchState,
-    trials: Sequence[OpenTrial],
+    groups: Sequence[Sequence[OpenTrial]],
     freshest: Freshest,
-    created: Callable[[OpenTrial], None] = lambda _trial: None,
+    created: Callable[[Sequence[OpenTrial]], None] = lambda _trials: None,
 ) -> list[Problem]:
     """Create the Jobs of trials; return what the API server has against them, if anything.
 
@@ -56,27 +57,28 @@ async def create_jobs(
         cluster: the API server.
         search: the search.
         state: its settings.
-        trials: whose Jobs are to be created.
+        groups: the trials of each Job that is to be created.
         freshest: takes note of what is written.
-        created: told of each trial whose Job was not there and is now.
+        created: told of the trials of each Job that was not there and is now.
     """
 
-    async def create(trial: OpenTrial) -> Problem | None:
-        body = trial_job(search, state.settings, trial.proposal, trial.attempt)
+    async def create(trials: Sequence[OpenTrial]) -> Problem | None:
+        body = job_of(search, state.settings, trials)
         try:
             freshest.wrote(await cluster.create(jobs_path(search.namespace), body))
         except ApiError as error:
-            return await _refused(cluster, search, trial, error, freshest)
-        created(trial)
-        logger.info("%s: trial %d started: %s", search.key, trial.number, trial.proposal.block)
+            return await _refused(cluster, search, trials[0], error, freshest)
+        created(trials)
+        for trial in trials:
+            logger.info("%s: trial %d started: %s", search.key, trial.number, trial.proposal.block)
         return None
 
-    if not trials:
+    if not groups:
         return []
-    first = await create(trials[0])
+    first = await create(groups[0])
     if first is not None:
         return [first]
-    found = await _at_once(create, trials[1:])
+    found = await _at_once(create, groups[1:])
     return [problem for problem in found if problem is not None][:1]
 
 
@@ -133,7 +135,7 @@ async def annotate_jobs(
         if trial.job is None or trial.to_annotate is None:
             return
         result = trial.to_annotate
-        patch: Json = {"metadata": {"annotations": {names.RESULT_ANNOTATION: result.write()}}}
+        patch: Json = {"metadata": {"annotations": {trial.job.result_annotation: result.write()}}}
         if trial.judgement.end:
             # The Job fails for it and its Pods go; the Job itself stays until the history has it.
             patch["spec"] = {"activeDeadlineSeconds": 1}

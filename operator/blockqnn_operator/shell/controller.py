@@ -15,7 +15,7 @@ from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
-from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage, survey
+from blockqnn_operator.core.ledger import Ledger, OpenTrial, survey
 from blockqnn_operator.core.observation import (
     Observed,
     PreparationJob,
@@ -182,14 +182,14 @@ class Controller:
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         wanted = len(decided.create)
         decided = replace(decided, create=decided.create[: self._granted(search, decided)])
-        created: list[OpenTrial] = []
+        created: list[Sequence[OpenTrial]] = []
         problems = await create_preparation(cluster, search, decided.preparation.create)
         problems += await apply.create_jobs(
             cluster, search, state, decided.create, memory.freshest, created.append
         )
         if problems:
             # What was not created takes no part of the limit from others until it is tried again.
-            self._slots.ask(_key(search), len(decided.ledger.at(Stage.RUNNING)) + len(created), 0)
+            self._slots.ask(_key(search), decided.ledger.running_jobs + len(created), 0)
         events = (*decided.events, *_deleted_jobs(observed, decided, created, memory))
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
@@ -203,9 +203,9 @@ class Controller:
             # After a start not every search has asked yet, but what they run counts.
             for key in self._known():
                 if not self._slots.knows(key):
-                    running = [job for _, job in self._jobs(key) if not _is_over(job)]
+                    running = [job for _, job in self._jobs(key) if not job.is_over]
                     self._slots.ask(key, len(running), 0)
-        in_flight = len(decided.ledger.at(Stage.RUNNING))
+        in_flight = decided.ledger.running_jobs
         return self._slots.ask(_key(search), in_flight, len(decided.create))
 
     async def _archive(
@@ -279,7 +279,7 @@ class Controller:
         )
         memory.state = None
         key = _key(observed.search)
-        self._slots.ask(key, sum(not _is_over(job) for job in observed.jobs), 0)
+        self._slots.ask(key, sum(not job.is_over for job in observed.jobs), 0)
         status = report_stopped(observed, Problem(reason, str(error)))
         await self._write_status(observed, memory, status)
 
@@ -317,18 +317,13 @@ class Controller:
 
 
 def _deleted_jobs(
-    observed: Observed, decided: Plan, created: Sequence[OpenTrial], memory: Memory
+    observed: Observed, decided: Plan, created: Sequence[Sequence[OpenTrial]], memory: Memory
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that were there at the last pass and had to be created again."""
     told = deleted_jobs(observed.search, created, memory.seen_jobs, observed.now)
     seen = {trial.job.name for trial in decided.ledger.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return told
-
-
-def _is_over(job: TrialJob) -> bool:
-    """Say whether a Job has ended or its result is known, as far as the Job alone tells."""
-    return bool(job.condition or job.result or job.deleting)
 
 
 def _summary(status: BlockSearchStatus) -> set[tuple[str, str, str]]:

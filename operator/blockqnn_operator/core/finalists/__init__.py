@@ -1,0 +1,1 @@
+"""From the best blocks of a search to trained models. Pure."""

@@ -1,0 +1,70 @@
+"""What the operator sees of a search's finalists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from blockqnn_operator.api import names
+from blockqnn_operator.core.finalists.records import Finalist
+from blockqnn_operator.core.observation import accelerators, end_of, read_time
+
+
+@dataclass(frozen=True, slots=True)
+class FinalistJob:
+    """A finalist's Job, reduced to what decisions need."""
+
+    name: str
+    owner_uid: str
+    finalist: Finalist
+    attempt: int
+    block: str
+    block_hash: str
+    result: str | None
+    """The text of the annotation ``blockqnn.dev/result``, whatever it holds."""
+    deleting: bool
+    condition: str | None
+    """``Complete`` or ``Failed`` once the Job has ended, else None."""
+    reason: str
+    message: str
+    """Why the Job failed, in Kubernetes' words."""
+    finished_at: datetime | None
+    failed_pods: int
+    gpus: int = 0
+    suspended: bool = False
+    """It may not start Pods yet: a queue such as Kueue has not admitted it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended or its result is known, as far as the Job alone tells."""
+        return bool(self.condition or self.result or self.deleting)
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Self | None:
+        """Read a Job from its JSON; None when it is no finalist of ours."""
+        metadata = body["metadata"]
+        labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+        owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
+        trial, seed = labels.get(names.FINALIST_LABEL, ""), labels.get(names.SEED_LABEL, "")
+        attempt = annotations.get(names.ATTEMPT_ANNOTATION, "")
+        if owner is None or not (trial.isdigit() and seed.isdigit() and attempt.isdigit()):
+            return None
+        status, spec = body.get("status", {}), body.get("spec", {})
+        ended = end_of(status)
+        return cls(
+            name=metadata["name"],
+            owner_uid=owner["uid"],
+            finalist=Finalist(int(trial), labels.get(names.TARGET_LABEL, ""), int(seed)),
+            attempt=int(attempt),
+            block=annotations.get(names.BLOCK_ANNOTATION, ""),
+            block_hash=annotations.get(names.BLOCK_HASH_ANNOTATION, ""),
+            result=annotations.get(names.RESULT_ANNOTATION),
+            deleting="deletionTimestamp" in metadata,
+            condition=ended.get("type"),
+            reason=ended.get("reason", ""),
+            message=ended.get("message", ""),
+            finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
+            failed_pods=status.get("failed", 0),
+            gpus=accelerators(spec),
+            suspended=spec.get("suspend") is True,
+        )

@@ -1,0 +1,172 @@
+"""The history of a search's finalists: one line of JSON for each that has a result."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from blockqnn.contract import Accuracy, Outcome
+from blockqnn.finalist_contract import FinalistSeconds
+from blockqnn.model import Model
+from blockqnn_operator.core.history import Shard, lines
+from blockqnn_operator.core.records import RECORD_VERSION, read_line
+from blockqnn_operator.errors import HistoryUnreadable
+
+
+class Finalist(NamedTuple):
+    """One training to convergence: which block, for what, from which seed."""
+
+    trial: int
+    """The trial of the search that found the block."""
+    target: str
+    """The name of the target; empty for the search's own dataset."""
+    seed: int
+    """Which of the seeds, from 0."""
+
+    def __str__(self) -> str:
+        """Return what people read of it."""
+        target = f", target {self.target}" if self.target else ""
+        return f"Finalist of trial {self.trial}{target}, seed {self.seed}"
+
+
+class FinalistRecord(Model):
+    """A finalist that is over: all that is kept of it once its Job is gone."""
+
+    kind: Literal["Finalist"] = "Finalist"
+    version: Literal[1] = RECORD_VERSION
+    trial: Annotated[int, Field(ge=0)]
+    target: str = ""
+    seed: Annotated[int, Field(ge=0)]
+    """Which of the seeds, from 0."""
+    attempt: Annotated[int, Field(ge=0)] = 0
+    block: str
+    """The Network Structure Code that was trained."""
+    hash: str
+    """Its canonical hash."""
+    outcome: Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE]
+    reason: str
+    message: str = ""
+    accuracy: Accuracy | None = None
+    """After the last epoch; none for an infeasible one."""
+    top5_accuracy: Accuracy | None = None
+    epochs: int = 0
+    """How many epochs were trained."""
+    resumed: int = 0
+    """How often the training went on from a checkpoint."""
+    measured_on: Literal["test", "train"] = "test"
+    parameters: int | None = None
+    macs: int | None = None
+    processes: int = 1
+    device: str = ""
+    gpus: int = 0
+    """How many accelerators the container had."""
+    folder: str = ""
+    """The finalist's directory on the volume."""
+    weights: str | None = None
+    """The SHA-256 of the weights' file."""
+    seconds: FinalistSeconds = FinalistSeconds()
+    """Where the time of its last Pod went."""
+
+    @property
+    def finalist(self) -> Finalist:
+        """Which finalist it is of."""
+        return Finalist(self.trial, self.target, self.seed)
+
+    def write(self) -> str:
+        """Write the record as one line of JSON, without what is empty."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        """Read a record from its line.
+
+        Raises:
+            HistoryUnreadable: when it is damaged or of an unknown version.
+        """
+        return read_line(cls, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a block has reached on one target, over its seeds."""
+
+    trial: int
+    block: str
+    records: tuple[FinalistRecord, ...]
+    """Those with an accuracy, by seed; at least one."""
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each seed."""
+        return [record.accuracy for record in self.records if record.accuracy is not None]
+
+    @property
+    def mean(self) -> float:
+        """The mean accuracy over the seeds."""
+        return fmean(self.accuracies)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation of a seed's accuracy (with n - 1); None for one seed."""
+        return stdev(self.accuracies) if len(self.records) > 1 else None
+
+    @property
+    def best(self) -> FinalistRecord:
+        """The record with the highest accuracy; of equals that of the lowest seed."""
+        return max(self.records, key=lambda record: (record.accuracy or 0.0, -record.seed))
+
+
+@dataclass(slots=True)
+class FinalistArchive:
+    """The records of a search's finalists, as they are stored."""
+
+    shards: list[Shard] = field(default_factory=list)
+    records: dict[Finalist, FinalistRecord] = field(default_factory=dict)
+    """By finalist, in the order of the history."""
+
+    @classmethod
+    def recover(cls, shards: Sequence[Shard]) -> Self:
+        """Read the archive from its stored shards.
+
+        Raises:
+            HistoryUnreadable: when a shard is missing or damaged, or says something twice.
+        """
+        archive = cls(list(shards))
+        archive.extend(FinalistRecord.read(line) for line in lines(shards))
+        return archive
+
+    def extend(self, records: Iterable[FinalistRecord]) -> None:
+        """Take in records that are stored now.
+
+        Raises:
+            HistoryUnreadable: when there is one of the same finalist already.
+        """
+        for record in records:
+            if record.finalist in self.records:
+                raise HistoryUnreadable(
+                    f"The history of the finalists holds two results. {record.finalist} may have "
+                    "one; restore its ConfigMaps from a backup, or start another search."
+                )
+            self.records[record.finalist] = record
+
+    def standings(self, target: str, trials: Iterable[int] | None = None) -> list[Standing]:
+        """Return what blocks have reached, the highest mean first, of equals the earliest trial.
+
+        Args:
+            target: the name of the target.
+            trials: the blocks that count; None for all.
+        """
+        counted = None if trials is None else set(trials)
+        found: dict[int, list[FinalistRecord]] = defaultdict(list)
+        for record in self.records.values():
+            counts = counted is None or record.trial in counted
+            if record.target == target and counts and record.accuracy is not None:
+                found[record.trial].append(record)
+        standings = [
+            Standing(trial, of[0].block, tuple(sorted(of, key=lambda record: record.seed)))
+            for trial, of in found.items()
+        ]
+        return sorted(standings, key=lambda standing: (-standing.mean, standing.trial))

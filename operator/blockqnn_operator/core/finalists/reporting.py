@@ -1,0 +1,214 @@
+"""What the status says of finalists. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import (
+    MOST_TOP,
+    BestFinalist,
+    FinalistsStatus,
+    Reason,
+    TargetStatus,
+)
+from blockqnn_operator.api.targets import OWN, goals_of
+from blockqnn_operator.core.finalists.planning import FinalistPlan, OpenFinalist, Stage
+from blockqnn_operator.core.finalists.records import FinalistArchive, Standing
+from blockqnn_operator.core.finalists.verdicts import Failure
+from blockqnn_operator.core.preparation import Preparation
+from blockqnn_operator.core.state import SearchState
+
+DIGITS = 6
+"""Decimal places of the status' numbers, as for trials."""
+
+_KNOWN_REASONS = frozenset(
+    str(reason)
+    for reason in (
+        Reason.DATASET_INVALID,
+        Reason.DATASET_MISSING,
+        Reason.DOWNLOAD_FAILED,
+        Reason.FOLDER_TAKEN,
+        Reason.MODEL_INVALID,
+        Reason.NETWORK_INVALID,
+        Reason.PREPARATION_FAILED,
+        Reason.QUEUED,
+        Reason.RESULT_INVALID,
+        Reason.UNSCHEDULABLE,
+        Reason.VOLUME_MISSING,
+        Reason.VOLUME_UNUSABLE,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalistReport:
+    """How far the finalists of a search are, for its conditions."""
+
+    status: FinalistsStatus
+    reason: Reason
+    message: str
+    ready: bool = False
+    """All that are wanted have a result."""
+    stopped: bool = False
+    """They will not go on by themselves."""
+    hindered: bool = False
+    """They may go on by themselves, but need a person's eye."""
+    winner: Standing | None = None
+    """The best block on the search's own dataset, once that is settled."""
+
+
+def report_finalists(
+    state: SearchState, archive: FinalistArchive, decided: FinalistPlan, *, over: bool
+) -> FinalistReport | None:
+    """Return how far the finalists of a search are; None where it asks for none.
+
+    Args:
+        state: the settings and the history of the search.
+        archive: the history of its finalists, with what was archived in this pass.
+        decided: the plan of this pass.
+        over: whether the search's own trials are over.
+    """
+    if state.settings.finalists is None:
+        return None
+    open_ = [one for one in decided.open if one.finalist not in archive.records]
+    done = [f for f in decided.wanted if f in archive.records]
+    ready = over and decided.settled and not open_ and len(done) == len(decided.wanted)
+    standings = _standings(state, archive, decided, final=over)
+    counts = [archive.records[finalist].outcome for finalist in done]
+    own = standings.get(OWN, [])
+    status = FinalistsStatus(
+        total=len(decided.wanted),
+        running=sum(one.stage is Stage.RUNNING for one in open_),
+        succeeded=counts.count(Outcome.SUCCEEDED),
+        infeasible=counts.count(Outcome.INFEASIBLE),
+        failed=sum(one.stage is Stage.FAILED for one in open_),
+        records=len(archive.records),
+        best=_best(own[0]) if own else None,
+        top=tuple(map(_best, own[:MOST_TOP])),
+        targets=tuple(
+            TargetStatus(name=name, best=_best(of[0]))
+            for name, of in standings.items()
+            if name and of
+        ),
+    )
+    if ready:
+        message = _ready_message(status)
+        winner = own[0] if own else None
+        return FinalistReport(status, Reason.TRAINED, message, ready=True, winner=winner)
+    return _unready(state, status, decided, open_, over=over)
+
+
+def _standings(
+    state: SearchState, archive: FinalistArchive, decided: FinalistPlan, *, final: bool
+) -> dict[str, list[Standing]]:
+    """Return the ranking on each goal.
+
+    Once the search is over only the blocks that were its best in the end count, so that the winner
+    does not depend on which others happened to be trained on the way.
+    """
+    found = {}
+    for goal in goals_of(state.settings):
+        trials = [f.trial for f in decided.wanted if f.target == goal.name]
+        found[goal.name] = archive.standings(goal.name, trials if final else None)
+    return found
+
+
+def _best(standing: Standing) -> BestFinalist:
+    record, deviation = standing.best, standing.deviation
+    return BestFinalist(
+        trial=standing.trial,
+        block=standing.block,
+        accuracy=round(standing.mean, DIGITS),
+        deviation=None if deviation is None else round(deviation, DIGITS),
+        seeds=len(standing.records),
+        folder=record.folder,
+        parameters=record.parameters,
+        macs=record.macs,
+    )
+
+
+def _ready_message(status: FinalistsStatus) -> str:
+    best = status.best
+    if best is None:
+        return "No finalist has reached an accuracy." if status.total else "No block to be trained."
+    spread = "" if best.deviation is None else f" ± {best.deviation:.2%} over {best.seeds} seeds"
+    return (
+        f"{_count(status.succeeded)} trained; the best is that of trial {best.trial}, with an "
+        f"accuracy of {best.accuracy:.2%}{spread}."
+    )
+
+
+def _unready(
+    state: SearchState,
+    status: FinalistsStatus,
+    decided: FinalistPlan,
+    open_: Sequence[OpenFinalist],
+    *,
+    over: bool,
+) -> FinalistReport:
+    stopped = over and decided.settled and not state.settings.suspend
+    trouble = _trouble(decided.preparations, open_)
+    if trouble is not None:
+        return FinalistReport(
+            status,
+            Reason(trouble.reason) if trouble.reason in _KNOWN_REASONS else Reason.FINALISTS_FAILED,
+            trouble.message,
+            stopped=stopped,
+            hindered=True,
+        )
+    if state.settings.suspend:
+        return FinalistReport(status, Reason.SUSPENDED, f"Suspended; {_running(status)}.")
+    preparing = [p for p in decided.preparations.values() if not p.ready]
+    if preparing and not status.running:
+        return FinalistReport(status, Reason.PREPARING, preparing[0].message)
+    if not over and not open_:
+        message = "Finalists are trained when the search's budget is spent."
+        return FinalistReport(status, Reason.TRIALS_RUNNING, message)
+    done = status.succeeded + status.infeasible
+    message = f"{_running(status)}, {done} of {status.total} are done."
+    return FinalistReport(status, Reason.FINALISTS_RUNNING, message)
+
+
+def _trouble(
+    preparations: Mapping[str, Preparation], open_: Sequence[OpenFinalist]
+) -> Failure | None:
+    """Return what needs a person's eye first: a failure, then what hinders."""
+    failures = [
+        (one, one.job, one.judgement.failure)
+        for one in open_
+        if one.stage is Stage.FAILED and one.job and one.judgement.failure
+    ]
+    if failures:
+        one, job, why = failures[0]
+        more = f" {len(failures)} have failed in all." if len(failures) > 1 else ""
+        message = (
+            f"{one.finalist} failed: {why.message} When it is mended, delete Job {job.name} to "
+            f"have it tried again; it goes on from its last checkpoint.{more}"
+        )
+        return Failure(why.reason, message)
+    for preparation in preparations.values():
+        if preparation.failed or preparation.hindered:
+            return Failure(str(preparation.reason), preparation.message)
+    for one in open_:
+        judgement = one.judgement
+        if judgement.waiting:
+            waiting = judgement.waiting
+            return Failure(waiting.reason, f"{one.finalist}: {waiting.message}")
+        if one.job and one.job.suspended and one.stage is Stage.RUNNING:
+            message = "Its Job is suspended and waits to be admitted by a queue, such as Kueue's."
+            return Failure(str(Reason.QUEUED), f"{one.finalist}: {message}")
+        if judgement.invalid:
+            return Failure(str(Reason.RESULT_INVALID), f"{one.finalist}: {judgement.invalid}")
+    return None
+
+
+def _running(status: FinalistsStatus) -> str:
+    return (
+        "1 finalist is running"
+        if status.running == 1
+        else f"{status.running} finalists are running"
+    )
+
+
+def _count(number: int) -> str:
+    return "1 finalist is" if number == 1 else f"{number} finalists are"

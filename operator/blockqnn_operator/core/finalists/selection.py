@@ -1,0 +1,57 @@
+"""Which blocks are trained to convergence: a function of the histories alone. Pure.
+
+The search's best by reward come first. Only once all of those are over are the best of them, by the
+accuracy that they then have, transferred to the targets: a ranking by an accuracy that is missing
+for some would depend on which of them ended first.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api.targets import OWN, Goal
+from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive
+from blockqnn_operator.core.records import TrialRecord
+from blockqnn_operator.core.state import Archive, best
+
+
+@dataclass(slots=True)
+class Ranking:
+    """The best trials of a search, ranked again only when its history has grown."""
+
+    _archived: int = -1
+    _count: int = 0
+    _best: tuple[TrialRecord, ...] = ()
+
+    def best(self, archive: Archive, count: int) -> tuple[TrialRecord, ...]:
+        """Return the trained trials with the highest rewards, the earliest of equals first.
+
+        No two mean the same network: one that repeats another shares its result and is no trial
+        that was trained.
+        """
+        if (self._archived, self._count) != (len(archive), count):
+            trained = [r for r in archive.records if r.outcome is Outcome.SUCCEEDED]
+            self._best = tuple(best(trained, count))
+            self._archived, self._count = len(archive), count
+        return self._best
+
+
+def own_finalists(goal: Goal, chosen: Sequence[TrialRecord]) -> tuple[Finalist, ...]:
+    """Return the finalists on the search's own dataset, the best block first."""
+    return tuple(_each(goal, [record.trial for record in chosen]))
+
+
+def transfers(
+    goals: Sequence[Goal], archive: FinalistArchive, chosen: Sequence[TrialRecord]
+) -> tuple[Finalist, ...]:
+    """Return the finalists of the targets, given that those of the own dataset are over."""
+    trials = [s.trial for s in archive.standings(OWN, [record.trial for record in chosen])]
+    return tuple(
+        finalist for goal in goals if goal.name for finalist in _each(goal, trials[: goal.count])
+    )
+
+
+def _each(goal: Goal, trials: Sequence[int]) -> Iterator[Finalist]:
+    for trial in trials:
+        for seed in range(goal.seeds):
+            yield Finalist(trial, goal.name, seed)
