@@ -12,7 +12,7 @@ search and the optimum than either alone (docs/benchmarks.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from blockqnn.search_space import Candidate, Key, Prefix, SearchSpace, pick
@@ -24,13 +24,34 @@ Names = tuple[int, int]
 """The places of one option's values: the coarse and the fine."""
 
 
+@dataclass(slots=True)
+class Offer:
+    """All options of a situation.
+
+    Most of them were never met, so their estimate is the coarse value, which several share: the
+    highest estimate is found without looking at each.
+    """
+
+    options: tuple[Names, ...]
+    """Every option, in the order of the space."""
+    met: list[Names] = field(default_factory=list)
+    """The options that candidates have taken, here or in another situation of their fine name."""
+    others: list[int] = field(default_factory=list)
+    """The coarse values of those that none has taken, each once."""
+
+    def arrange(self, counts: Sequence[int]) -> None:
+        """Tell the options that were met from the others, given how often each value was met."""
+        self.met = [names for names in self.options if counts[names[1]]]
+        self.others = list(dict.fromkeys([c for c, fine in self.options if not counts[fine]]))
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """A candidate as the decisions that made it."""
 
     taken: tuple[Names, ...]
     """The option taken at each decision."""
-    offered: tuple[tuple[Names, ...], ...]
+    offered: tuple[Offer, ...]
     """All options of each decision."""
 
 
@@ -55,7 +76,9 @@ class BackOffTable:
         self._values: list[float] = []
         self._counts: list[int] = []
         self._weights: list[float] = []
-        self._options: dict[Key, tuple[Names, ...]] = {}
+        self._offers: dict[Key, Offer] = {}
+        self._offering: dict[int, list[Offer]] = {}
+        """By fine value: where it is among the options."""
         self._traces: list[Trace] = []
 
     @property
@@ -70,15 +93,18 @@ class BackOffTable:
     def add(self, candidate: Candidate) -> None:
         """Take in the next candidate that was trained; its number counts from 0."""
         taken: list[Names] = []
-        offered: list[tuple[Names, ...]] = []
+        offered: list[Offer] = []
         for place, number in enumerate(candidate):
             prefix = candidate[:place]
             situation = self._space.situation(prefix)
-            offered.append(self._offers(situation))
+            offered.append(self._offer(situation))
             names = self._locate(situation, self._space.option(prefix, number))
             taken.append(names)
             fine = names[1]
             self._counts[fine] += 1
+            if self._counts[fine] == 1:
+                for offer in self._offering[fine]:
+                    offer.arrange(self._counts)
             self._weights[fine] = self._counts[fine] / (self._counts[fine] + _CONFIDENCE)
         self._traces.append(Trace(tuple(taken), tuple(offered)))
 
@@ -97,7 +123,7 @@ class BackOffTable:
             values[coarse] += rate * (target - values[coarse])
             values[fine] += rate * (target - values[fine])
             if place:
-                best = max(self._estimates(trace.offered[place]))
+                best = self._highest(trace.offered[place])
                 target = rewards[place - 1] + self._discount * best
 
     def best(self, prefix: Prefix, random: Random) -> int:
@@ -106,7 +132,7 @@ class BackOffTable:
         options = self._space.options(situation)
         if len(options) == 1:
             return self._space.draw(prefix, options[0], random)
-        estimates = self._estimates(self._offers(situation))
+        estimates = self._estimates(self._offer(situation).options)
         highest = max(estimates)
         equals = [
             option
@@ -115,12 +141,15 @@ class BackOffTable:
         ]
         return self._space.draw(prefix, pick(equals, random), random)
 
-    def _offers(self, situation: Key) -> tuple[Names, ...]:
-        known = self._options.get(situation)
+    def _offer(self, situation: Key) -> Offer:
+        known = self._offers.get(situation)
         if known is None:
-            known = self._options[situation] = tuple(
-                self._locate(situation, option) for option in self._space.options(situation)
-            )
+            options = self._space.options(situation)
+            known = Offer(tuple([self._locate(situation, option) for option in options]))
+            known.arrange(self._counts)
+            self._offers[situation] = known
+            for _, fine in known.options:
+                self._offering.setdefault(fine, []).append(known)
         return known
 
     def _locate(self, situation: Key, option: Key) -> Names:
@@ -135,9 +164,13 @@ class BackOffTable:
             self._weights.append(0.0)
         return place
 
-    def _estimates(self, options: tuple[Names, ...]) -> list[float]:
+    def _estimates(self, options: Sequence[Names]) -> list[float]:
         values, weights = self._values, self._weights
         return [
             values[coarse] + weights[fine] * (values[fine] - values[coarse])
             for coarse, fine in options
         ]
+
+    def _highest(self, offer: Offer) -> float:
+        values = self._values
+        return max(self._estimates(offer.met) + [values[coarse] for coarse in offer.others])

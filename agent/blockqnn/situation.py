@@ -143,8 +143,7 @@ def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:
     before = min(
         sum(one.type is layer.type and one.kernel == layer.kernel for one in layers), _KINDS
     )
-    results = _results(layers)
-    edges = [("edge", results[source], operation) for source in layer.predecessors]
+    edges = [("edge", _result(layers, source), operation) for source in layer.predecessors]
     return (
         ("operation", operation),
         ("occurrence", operation, before),
@@ -153,10 +152,11 @@ def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:
     )
 
 
-def _results(layers: Sequence[Layer]) -> list[tuple[int, int]]:
-    """Return the operation whose result each layer passes on; (0, 0) is the block's input."""
-    results = [(0, 0)]
-    for layer in layers:
-        passes = is_folded(layer)
-        results.append(results[layer.pred1] if passes else (int(layer.type), layer.kernel))
-    return results
+def _result(layers: Sequence[Layer], source: int) -> tuple[int, int]:
+    """Return the operation whose result a layer passes on; (0, 0) is the block's input."""
+    while source:
+        layer = layers[source - 1]
+        if not is_folded(layer):
+            return int(layer.type), layer.kernel
+        source = layer.pred1
+    return 0, 0

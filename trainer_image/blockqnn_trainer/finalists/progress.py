@@ -27,14 +27,18 @@ class Progress:
         self.curve: tuple[float, ...] = ()
         self.resumed = 0
         self.start = 0.0
+        self.leaves_checkpoints = False
         self._spent: dict[Stage, float] = {}
         self._running: tuple[Stage, float] | None = None
 
-    @property
-    def leaves_checkpoints(self) -> bool:
-        """Whether the training is where it looks, between two steps, whether it shall stop."""
-        running = self._running
-        return running is not None and running[0] in ("train", "evaluate", "checkpoint")
+    @contextmanager
+    def leaving_checkpoints(self) -> Iterator[None]:
+        """Mark a ``with`` block where the training looks, at each step, whether it shall stop."""
+        self.leaves_checkpoints = True
+        try:
+            yield
+        finally:
+            self.leaves_checkpoints = False
 
     @property
     def epochs_done(self) -> tuple[int, int]:

@@ -86,13 +86,14 @@ def lead(
         with memory_errors_named():
             training, network, feed = _prepare(spec, group, store, share, progress)
             progress.curve, progress.resumed = training.state.curve, training.state.resumed
-            _announce(spec, feed, progress, training.state)
-            training.run(spec.checkpoints.every, observer)
-            with progress.timed("evaluate"):
-                batch_size = spec.training.batch_size
-                measured = evaluate(
-                    network, feed, batch_size, torch.float32, group, observer.stop_if_asked
-                )
+            with progress.leaving_checkpoints():
+                _announce(spec, feed, progress, training.state)
+                training.run(spec.checkpoints.every, observer)
+                with progress.timed("evaluate"):
+                    batch_size = spec.training.batch_size
+                    measured = evaluate(
+                        network, feed, batch_size, torch.float32, group, observer.stop_if_asked
+                    )
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
     result = finish(spec, network, feed, measured, folder, progress)
