@@ -155,7 +155,8 @@ def test_failures_are_retried_but_bad_input_is_not_and_disruptions_are_free() ->
     assert spec["template"]["spec"]["activeDeadlineSeconds"] == 5400
     assert "activeDeadlineSeconds" not in spec, "a Pod may wait for a node for days"
     ignore, deleted, fail = spec["podFailurePolicy"]["rules"]
-    assert ignore == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
+    assert ignore == {"action": "Ignore", "onPodConditions": [disrupted]}
     assert deleted["action"] == "Ignore"
     assert deleted["onExitCodes"]["values"] == [143], "SIGTERM: the Pod was deleted"
     assert fail["action"] == "FailJob"

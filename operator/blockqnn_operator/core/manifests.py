@@ -115,9 +115,11 @@ def queue_labels(settings: BlockSearchSpec) -> dict[str, str]:
 
 def pod_failure_policy() -> Manifest:
     """Return which ends of a Pod count as its Job's failures."""
+    # The status is the default, and yet required by the schemas of older Kubernetes.
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
     return {
         "rules": [
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+            {"action": "Ignore", "onPodConditions": [disrupted]},
             exit_rule("Ignore", SIGTERM_STATUS),
             exit_rule("FailJob", BAD_INPUT_STATUS),
         ]
