@@ -15,12 +15,14 @@ import pytest
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.build import ensure_programs
 from blockqnn_devcluster.programs import HELM
+from blockqnn_devcluster.sources import module_sources
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helm_command import Helm
 
 Eventually = Callable[..., Any]
+DEFINITIONS = "example/prometheus-operator-crd/monitoring.coreos.com_{}.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,17 @@ def cluster() -> Iterator[DevCluster]:
 def helm(helm_program: Path, tmp_path: Path, cluster: DevCluster) -> Helm:
     """Helm as the cluster's administrator."""
     return Helm(helm_program, tmp_path / "helm", cluster.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def monitored(cluster: DevCluster) -> DevCluster:
+    """A cluster that knows the kinds of the Prometheus operator, by its own definitions."""
+    sources = module_sources(lambda line: print(line, file=sys.stderr), "prometheus-operator")
+    for kind in ("servicemonitors", "prometheusrules"):
+        definition = str(sources / DEFINITIONS.format(kind))
+        cluster.kubectl("apply", "--server-side", "-f", definition)
+    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    return cluster
 
 
 @pytest.fixture

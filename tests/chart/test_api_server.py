@@ -9,16 +9,6 @@ from helm_command import CI_VALUES, Helm, of_kind
 
 from blockqnn_devcluster import DevCluster
 
-MONITORING = Path(__file__).with_name("monitoring.yaml")
-
-
-@pytest.fixture(scope="module")
-def monitored(cluster: DevCluster) -> DevCluster:
-    """A cluster that knows the kinds of the Prometheus operator."""
-    cluster.kubectl("apply", "--server-side", "-f", str(MONITORING))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    return cluster
-
 
 @pytest.mark.parametrize("values", CI_VALUES, ids=lambda path: path.stem)
 def test_a_strict_dry_run_takes_all_of_it_without_a_warning(
