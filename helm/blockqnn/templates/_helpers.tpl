@@ -23,6 +23,12 @@ app.kubernetes.io/name: blockqnn-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{- /* The labels of the Pod of `helm test`. */ -}}
+{{- define "blockqnn.testLabels" -}}
+app.kubernetes.io/name: blockqnn-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "blockqnn.labels" -}}
 {{ include "blockqnn.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
