@@ -7,23 +7,17 @@ server that records each of its requests.
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_command import CHART, Helm, operator_container
-from searching import CUSTOM_TRAINER, search_manifest
+from helm_command import CHART, Helm
+from release import Installed, answer
+from searching import CUSTOM_TRAINER, REAL_TRAINING, search_manifest
+from test_failures import trainer_of
 
 from blockqnn_devcluster import DevCluster
-from blockqnn_devcluster.flags import AUDITED
 
 Eventually = Callable[..., Any]
 Right = tuple[str, str]
@@ -63,70 +57,22 @@ def used(entries: list[dict[str, Any]]) -> set[Right]:
     return rights
 
 
-class Installed:
-    """A release of the chart, and its operator as a process under the release's account."""
-
-    def __init__(self, cluster: DevCluster, helm: Helm, namespace: str, *options: str) -> None:
-        self.cluster, self.namespace = cluster, namespace
-        helm.install(namespace, *options)
-        self.account = f"system:serviceaccount:{namespace}:blockqnn"
-        self.arguments = operator_container(helm.rendered(*options, namespace=namespace))["args"]
-
-    @contextmanager
-    def operator(self, log: Path) -> Iterator[int]:
-        """Run the operator as the Deployment would; yields the port of its probes."""
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", AUDITED)
-        kubeconfig = self.cluster.kubeconfig_for(self.account, groups)
-        port = free_port()
-        own = {"--probe-port": port, "--metrics-port": free_port()}
-        named = dict(argument.split("=", 1) for argument in self.arguments)
-        options = [f"{name}={own.get(name, value)}" for name, value in named.items()]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
-                env=os.environ | {"KUBECONFIG": str(kubeconfig)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                yield port
-            finally:
-                process.terminate()
-                assert process.wait(30) == 0, log.read_text()
-
-    def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """Run kubectl as the administrator, in the release's namespace."""
-        return self.cluster.kubectl("-n", self.namespace, *arguments, input=text).stdout
-
-    def phase(self, name: str = "search") -> str:
-        """The phase of a search."""
-        return self.kubectl("get", "bs", name, "-o", "jsonpath={.status.phase}")
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answer(port: int, path: str) -> int:
-    """The status with which the operator answers a probe; 0 for none."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answered:
-            return int(answered.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
-
-
 FULL_SEARCH = search_manifest(**CUSTOM_TRAINER)
 # A Job that stays for its log goes when later ones take its place: one is kept of each kind.
 FULL_SEARCH["spec"]["trial"] = FULL_SEARCH["spec"]["trial"] | {
     "retain": {"failed": 1, "succeeded": 1}
 }
+GROUPED = search_manifest(
+    "grouped",
+    **REAL_TRAINING | {"trial": REAL_TRAINING["trial"] | {"blocksPerJob": 2}},
+    budget={"trials": 2},
+    agent={"batchSize": 2},
+)
+PREPARED = search_manifest(
+    "prepared",
+    dataset={"name": "cifar10", "volume": {"persistentVolumeClaim": {"claimName": "datasets"}}},
+)
+STOPPED = search_manifest("stopped", suspendPolicy="Stop", trial=trainer_of("sleep", "600"))
 
 
 @pytest.mark.usefixtures("untouched")
@@ -139,25 +85,14 @@ def test_the_operator_uses_every_right_that_it_is_granted_and_is_refused_none(
     tmp_path: Path,
     cluster_wide: str,
 ) -> None:
-    """A whole search, in a namespace that enforces `restricted`, with somebody else's Job in its
-    way."""
+    """Whole searches of each kind, in a namespace that enforces `restricted`."""
     installed = Installed(cluster, helm, namespace, "--set", f"clusterWide={cluster_wide}")
-    in_the_way = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "search-t00000-a0"},
-        "spec": {"suspend": True, "template": harmless_pod()},
-    }
-    installed.kubectl("create", "-f", "-", text=json.dumps(in_the_way))
-    with installed.operator(tmp_path / "log") as port:
-        eventually(lambda: answer(port, "/readyz") == 200)
-        assert answer(port, "/healthz") == 200
-        installed.kubectl("create", "-f", "-", text=json.dumps(FULL_SEARCH))
-        eventually(
-            lambda: "belongs to something else" in installed.kubectl("get", "bs", "-o", "yaml")
-        )
-        installed.kubectl("delete", "job", "search-t00000-a0")
-        eventually(lambda: installed.phase() == "Complete", within=WHILE_SEARCHING)
+    with installed.operator(tmp_path / "log") as ports:
+        eventually(lambda: answer(ports.probes, "/readyz") == 200)
+        search_with_somebody_elses_job_in_the_way(installed, eventually)
+        search_with_several_blocks_in_a_job(installed, eventually)
+        search_that_is_stopped(installed, eventually)
+        search_that_prepares_its_dataset(installed, eventually)
 
     entries = requests(cluster, installed.account)
     refused = [
@@ -170,6 +105,52 @@ def test_the_operator_uses_every_right_that_it_is_granted_and_is_refused_none(
     name = "blockqnn" if cluster_wide == "true" else f"blockqnn-{namespace}"
     role = json.loads(installed.kubectl("get", kind, name, "-o", "json"))
     assert used(entries) == granted(role["rules"])
+
+
+def search_with_somebody_elses_job_in_the_way(installed: Installed, eventually: Eventually) -> None:
+    in_the_way = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "search-t00000-a0"},
+        "spec": {"suspend": True, "template": harmless_pod()},
+    }
+    installed.kubectl("create", "-f", "-", text=json.dumps(in_the_way))
+    installed.kubectl("create", "-f", "-", text=json.dumps(FULL_SEARCH))
+    eventually(lambda: "belongs to something else" in installed.kubectl("get", "bs", "-o", "yaml"))
+    installed.kubectl("delete", "job", "search-t00000-a0")
+    eventually(lambda: installed.phase() == "Complete", within=WHILE_SEARCHING)
+
+
+def search_with_several_blocks_in_a_job(installed: Installed, eventually: Eventually) -> None:
+    installed.kubectl("create", "-f", "-", text=json.dumps(GROUPED))
+    eventually(lambda: installed.phase("grouped") == "Complete", within=WHILE_SEARCHING)
+
+
+def search_that_is_stopped(installed: Installed, eventually: Eventually) -> None:
+    of_it = ("get", "jobs", "-l", "blockqnn.dev/search=stopped", "-o", "json")
+
+    def jobs() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(installed.kubectl(*of_it))["items"]
+        return found
+
+    installed.kubectl("create", "-f", "-", text=json.dumps(STOPPED))
+    running = eventually(jobs)
+    for job in running:
+        pod = job["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert "serviceAccountName" not in pod
+    suspend = json.dumps({"spec": {"suspend": True}})
+    installed.kubectl("patch", "bs", "stopped", "--type=merge", "-p", suspend)
+    eventually(lambda: not jobs())
+
+
+def search_that_prepares_its_dataset(installed: Installed, eventually: Eventually) -> None:
+    """There is no volume: the Job waits for it, and goes with its search."""
+    preparation = ("get", "jobs", "-l", "app.kubernetes.io/name=blockqnn-preparation", "-o", "name")
+    installed.kubectl("create", "-f", "-", text=json.dumps(PREPARED))
+    eventually(lambda: installed.kubectl(*preparation))
+    installed.kubectl("delete", "bs", "prepared")
+    eventually(lambda: not installed.kubectl(*preparation))
 
 
 def harmless_pod() -> dict[str, Any]:
@@ -202,13 +183,13 @@ def test_the_operator_waits_for_the_definition_and_is_not_ready_before(
     """Whatever is installed first: the operator needs no restart."""
     installed = Installed(cluster, helm, namespace, "--set", "crds.install=false")
     log = tmp_path / "log"
-    with installed.operator(log) as port:
+    with installed.operator(log) as ports:
         eventually(lambda: "does not know the resource blocksearches" in log.read_text())
-        assert answer(port, "/healthz") == 200
-        assert answer(port, "/readyz") == 503
+        assert answer(ports.probes, "/healthz") == 200
+        assert answer(ports.probes, "/readyz") == 503
         definition = CHART / "files" / "blockqnn.dev_blocksearches.yaml"
         cluster.kubectl("create", "-f", str(definition))
-        eventually(lambda: answer(port, "/readyz") == 200)
+        eventually(lambda: answer(ports.probes, "/readyz") == 200)
     assert "Traceback" not in log.read_text()
 
 

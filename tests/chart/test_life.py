@@ -5,56 +5,111 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from helm_command import CHART, Helm, HelmError
+from release import Installed
 from searching import search_manifest
+from test_failures import trainer_of
 
 from blockqnn_devcluster import DevCluster
 
 Eventually = Callable[..., Any]
 CRD = "crd/blocksearches.blockqnn.dev"
+DEFINITION = "customresourcedefinition.apiextensions.k8s.io/blocksearches.blockqnn.dev"
 SEARCH = json.dumps(search_manifest())
+SLEEPING = json.dumps(search_manifest(trial=trainer_of("sleep", "600")))
 
 pytestmark = pytest.mark.usefixtures("untouched")
 
 
-def left(cluster: DevCluster, namespace: str) -> set[str]:
+def left(cluster: DevCluster, *namespaces: str) -> set[str]:
     """What is there with the labels of a release, as kind/name; Helm's own records too."""
+    found: set[str] = set()
+    for namespace in namespaces:
+        for selector in ("app.kubernetes.io/part-of=blockqnn", "owner=helm"):
+            options = ("-n", namespace, "-l", selector, "-o", "name")
+            done = cluster.kubectl("get", listable(cluster), *options, check=False)
+            if "doesn't have a resource type" in done.stderr:
+                return {"a kind that goes just now"}
+            assert done.returncode == 0, done.stderr
+            found |= set(done.stdout.split())
+    return found
+
+
+def listable(cluster: DevCluster) -> str:
+    """Every kind that can be listed and deleted, of the whole cluster too."""
     kinds = json.loads(cluster.kubectl("api-resources", "-o", "json").stdout)["resources"]
-    listable = ",".join(
+    return ",".join(
         f"{kind['name']}.{kind['group']}" if kind.get("group") else kind["name"]
         for kind in kinds
         if {"list", "delete"} <= set(kind["verbs"]) and kind["name"] != "events"
     )
-    found: set[str] = set()
-    for selector in ("app.kubernetes.io/part-of=blockqnn", "owner=helm"):
-        options = ("-n", namespace, "-l", selector, "-o", "name")
-        found |= set(cluster.kubectl("get", listable, *options).stdout.split())
-    return found
 
 
 def exists(cluster: DevCluster, what: str, *options: str) -> bool:
     return cluster.kubectl("get", what, *options, check=False).returncode == 0
 
 
-def apply_search(cluster: DevCluster, namespace: str) -> None:
+def apply_search(cluster: DevCluster, namespace: str, search: str = SEARCH) -> None:
     cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
-    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=SEARCH)
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", input=search)
+
+
+def test_the_operators_pod_is_let_into_a_namespace_that_enforces_restricted(
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+) -> None:
+    helm.install(namespace)
+    pods = ("get", "pods", "-n", namespace, "-o", "json")
+    (pod,) = eventually(lambda: json.loads(cluster.kubectl(*pods).stdout)["items"])
+    assert pod["spec"]["serviceAccountName"] == "blockqnn"
+    (container,) = pod["spec"]["containers"]
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted == {"/tmp", "/var/run/secrets/kubernetes.io/serviceaccount"}
+
+
+REFUSED = {
+    "registy=x": "additional properties 'registy' not allowed",
+    "podDisruptionBudget.enabled=true,podDisruptionBudget.minAvailable=1,"
+    "podDisruptionBudget.maxUnavailable=1": "podDisruptionBudget has both",
+    "image.repository=": "image.repository is empty: name the image",
+    "namespaces={one,two}": "set clusterWide=false to serve these namespaces only",
+}
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED.items())
+def test_bad_values_install_nothing(
+    cluster: DevCluster, helm: Helm, namespace: str, values: str, sentence: str
+) -> None:
+    """Helm stops before it writes anything, its own record included; test_rendering.py has more."""
+    with pytest.raises(HelmError) as refused:
+        helm("install", "blockqnn", str(CHART), "-n", namespace, "--set", values)
+    assert sentence in str(refused.value)
+    assert left(cluster, namespace) == set()
 
 
 def test_uninstalling_leaves_the_searches_and_their_definition_and_nothing_else(
-    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+    cluster: DevCluster, helm: Helm, make_namespace: Callable[[], str], eventually: Eventually
 ) -> None:
-    helm.install(namespace, "--set", "networkPolicy.enabled=true,podDisruptionBudget.enabled=true")
-    apply_search(cluster, namespace)
+    """With everything on that this cluster knows the kinds of, in two served namespaces."""
+    namespace, served = make_namespace(), make_namespace()
+    helm.install(
+        namespace,
+        "--set", f"clusterWide=false,namespaces={{{namespace},{served}}},dashboards.enabled=true",
+        "--set", "networkPolicy.enabled=true,networkPolicy.trials.enabled=true",
+        "--set", "podDisruptionBudget.enabled=true",
+    )  # fmt: skip
+    role = f"role.rbac.authorization.k8s.io/blockqnn-{namespace}"
+    assert role in left(cluster, served)
+    apply_search(cluster, served)
     helm.uninstall(namespace)
-    crd = "customresourcedefinition.apiextensions.k8s.io/blocksearches.blockqnn.dev"
-    eventually(lambda: left(cluster, namespace) == {crd})
-    assert exists(cluster, "blocksearch/search", "-n", namespace)
+    eventually(lambda: left(cluster, namespace, served) == {DEFINITION})
+    assert exists(cluster, "blocksearch/search", "-n", served)
 
 
 def test_a_release_comes_back_to_the_searches_that_it_left(
@@ -76,18 +131,8 @@ def test_without_keeping_the_definition_nothing_at_all_is_left(
     eventually(lambda: left(cluster, namespace) == set())
 
 
-def test_the_definition_first_then_the_release(
-    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
-) -> None:
-    helm.install(namespace)
-    apply_search(cluster, namespace)
-    cluster.kubectl("delete", CRD, "--timeout=30s")
-    helm.uninstall(namespace)
-    eventually(lambda: left(cluster, namespace) == set())
-
-
 def test_the_namespace_first_and_a_new_release_takes_up_what_is_left(
-    cluster: DevCluster, helm: Helm, namespace: str, make_namespace: Callable[[], str]
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
 ) -> None:
     """Helm's record goes with the namespace; what belongs to the whole cluster stays, and the next
     release of that name in a namespace of that name adopts it."""
@@ -97,18 +142,41 @@ def test_the_namespace_first_and_a_new_release_takes_up_what_is_left(
     assert exists(cluster, "clusterrole/blockqnn")
     helm.install(namespace, "--create-namespace", "--set", "crds.keep=false")
     helm.uninstall(namespace)
-    assert left(cluster, namespace) == set()
+    eventually(lambda: left(cluster, namespace) == set())
 
 
-def test_the_searchs_namespace_goes_while_no_operator_is_there(
-    cluster: DevCluster, helm: Helm, namespace: str, make_namespace: Callable[[], str]
+REMOVALS = ("release", "definition", "searches' namespace")
+
+
+@pytest.mark.parametrize("order", list(permutations(REMOVALS)), ids=", ".join)
+def test_whatever_goes_first_nothing_is_left_and_nothing_is_stuck(
+    cluster: DevCluster,
+    helm: Helm,
+    make_namespace: Callable[[], str],
+    eventually: Eventually,
+    tmp_path: Path,
+    order: tuple[str, ...],
 ) -> None:
-    helm.install(namespace)
+    """A search runs, its trials sleep, and its operator goes with the release."""
+    installed = Installed(cluster, helm, make_namespace())
     searched = make_namespace()
-    apply_search(cluster, searched)
-    helm.uninstall(namespace)
-    cluster.kubectl("delete", "namespace", searched, "--timeout=60s")
+    with ExitStack() as running:
+        log = tmp_path / "log"
+        running.enter_context(installed.operator(log, outlives_the_definition=True))
+        apply_search(cluster, searched, SLEEPING)
+        trials = ("get", "pods", "-n", searched, "-l", "blockqnn.dev/search", "-o", "name")
+        eventually(lambda: cluster.kubectl(*trials).stdout)
+        for what in order:
+            match what:
+                case "release":
+                    running.close()
+                    helm.uninstall(installed.namespace)
+                case "definition":
+                    cluster.kubectl("delete", CRD, "--timeout=30s")
+                case _:
+                    cluster.kubectl("delete", "namespace", searched, "--timeout=90s")
     assert not exists(cluster, f"namespace/{searched}")
+    eventually(lambda: left(cluster, installed.namespace) == set())
 
 
 def older_chart(folder: Path) -> Path:
