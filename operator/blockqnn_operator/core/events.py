@@ -134,6 +134,7 @@ _TOLD = {
     ConditionType.FAILED: ("Warning", "Failed"),
     ConditionType.SUSPENDED: ("Normal", "Suspended"),
     ConditionType.DATASET_READY: ("Normal", "DatasetReady"),
+    ConditionType.FINALISTS_READY: ("Normal", "FinalistsReady"),
     ConditionType.DEGRADED: ("Warning", "Degraded"),
 }
 

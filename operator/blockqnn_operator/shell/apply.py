@@ -46,7 +46,7 @@ async def create_jobs(
     search: SearchObject,
     state: SearchState,
     groups: Sequence[Sequence[OpenTrial]],
-    freshest: Freshest,
+    freshest: Freshest[TrialJob],
     created: Callable[[Sequence[OpenTrial]], None] = lambda _trials: None,
 ) -> list[Problem]:
     """Create the Jobs of trials; return what the API server has against them, if anything.
@@ -78,7 +78,7 @@ async def create_jobs(
     first = await create(groups[0])
     if first is not None:
         return [first]
-    found = await _at_once(create, groups[1:])
+    found = await at_once(create, groups[1:])
     return [problem for problem in found if problem is not None][:1]
 
 
@@ -87,22 +87,32 @@ async def _refused(
     search: SearchObject,
     trial: OpenTrial,
     error: ApiError,
-    freshest: Freshest,
+    freshest: Freshest[TrialJob],
 ) -> Problem | None:
     """Say what a refused Job means: nothing, a quota, or a template that cannot be right."""
-    if error.status == CONFLICT and error.reason == "AlreadyExists":
+    if already_exists(error):
         name = job_name(search.name, trial.number, trial.attempt)
         existing = await cluster.get(jobs_path(search.namespace, name))
         job = TrialJob.read(existing)
         if job is not None and job.owner_uid == search.uid:
             freshest.wrote(existing)
             return None
-        return Problem(
-            Reason.JOB_REFUSED,
-            f"Job {name} exists and belongs to something else; delete it, or wait until it is "
-            "collected.",
-        )
+        return taken(name)
     return refusal(error, "the Job of a trial")
+
+
+def already_exists(error: ApiError) -> bool:
+    """Say whether an object was refused because there is one of that name."""
+    return error.status == CONFLICT and error.reason == "AlreadyExists"
+
+
+def taken(name: str) -> Problem:
+    """Say that a Job's name is in use by what is not the search's."""
+    return Problem(
+        Reason.JOB_REFUSED,
+        f"Job {name} exists and belongs to something else; delete it, or wait until it is "
+        "collected.",
+    )
 
 
 def refusal(error: ApiError, what: str) -> Problem:
@@ -118,7 +128,7 @@ async def annotate_jobs(
     cluster: Cluster,
     search: SearchObject,
     trials: Sequence[OpenTrial],
-    freshest: Freshest,
+    freshest: Freshest[TrialJob],
     collected: Callable[[OpenTrial], None] = lambda _trial: None,
 ) -> None:
     """Copy the results that Pods report to their Jobs' annotations.
@@ -135,10 +145,7 @@ async def annotate_jobs(
         if trial.job is None or trial.to_annotate is None:
             return
         result = trial.to_annotate
-        patch: Json = {"metadata": {"annotations": {trial.job.result_annotation: result.write()}}}
-        if trial.judgement.end:
-            # The Job fails for it and its Pods go; the Job itself stays until the history has it.
-            patch["spec"] = {"activeDeadlineSeconds": 1}
+        patch = result_patch(trial.job.result_annotation, result.write(), trial.judgement.end)
         try:
             freshest.wrote(await cluster.patch(jobs_path(search.namespace, trial.job.name), patch))
         except ApiError as error:
@@ -154,7 +161,22 @@ async def annotate_jobs(
             "none" if result.accuracy is None else f"{result.accuracy:.4f}",
         )
 
-    await _at_once(annotate, trials)
+    await at_once(annotate, trials)
+
+
+def result_patch(annotation: str, text: str, end: bool) -> Json:
+    """Return the patch that makes a result durable on its Job.
+
+    Args:
+        annotation: the annotation's name.
+        text: the result.
+        end: whether the Job would go on for nothing.
+    """
+    patch: Json = {"metadata": {"annotations": {annotation: text}}}
+    if end:
+        # The Job fails for it and its Pods go; the Job itself stays until the history has it.
+        patch["spec"] = {"activeDeadlineSeconds": 1}
+    return patch
 
 
 async def archive(
@@ -180,19 +202,21 @@ async def archive(
     )
 
 
-async def write_shard(cluster: Cluster, search: SearchObject, write: ShardWrite) -> Shard:
-    """Store a shard and return it as stored."""
-    body = config_map(search, write)
+async def write_shard(
+    cluster: Cluster, search: SearchObject, write: ShardWrite, kind: str = history.TRIALS
+) -> Shard:
+    """Store a shard of one of a search's histories and return it as stored."""
+    body = config_map(search, write, kind)
     if write.replaces is None:
         answer = await cluster.create(config_maps_path(search.namespace), body)
     else:
-        path = config_maps_path(search.namespace, shard_name(search.name, write.number))
+        path = config_maps_path(search.namespace, shard_name(search.name, write.number, kind))
         answer = await cluster.replace(path, body)
     return history.read_shard(answer)
 
 
 async def clean_up(
-    cluster: Cluster, search: SearchObject, cleanup: Cleanup, freshest: Freshest
+    cluster: Cluster, search: SearchObject, cleanup: Cleanup, freshest: Freshest[TrialJob]
 ) -> None:
     """Label the Jobs that stay and delete those that go."""
 
@@ -211,9 +235,9 @@ async def clean_up(
         )
         await cluster.delete_collection(jobs_path(search.namespace), selector)
 
-    await _at_once(_unless_gone(keep), cleanup.keep)
-    await _at_once(_unless_gone(delete), cleanup.delete)
-    await _at_once(delete_iteration, cleanup.delete_iterations)
+    await at_once(_unless_gone(keep), cleanup.keep)
+    await at_once(_unless_gone(delete), cleanup.delete)
+    await at_once(delete_iteration, cleanup.delete_iterations)
 
 
 async def tell(
@@ -241,7 +265,7 @@ async def tell(
         told.add(event.key)
 
     new = {event.key: event for event in events if event.key not in told}
-    await _at_once(create, list(new.values()))
+    await at_once(create, list(new.values()))
 
 
 def _event_body(search: SearchObject, event: Event, now: datetime) -> Json:
@@ -279,7 +303,7 @@ def _unless_gone(act: Callable[[str], Awaitable[None]]) -> Callable[[str], Await
     return tolerant
 
 
-async def _at_once(act: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
+async def at_once(act: Callable[[Item], Awaitable[Result]], items: Iterable[Item]) -> list[Result]:
     """Do something with each item, a bounded number at a time; the first error is raised."""
     gate = asyncio.Semaphore(CONCURRENCY)
 

@@ -15,6 +15,8 @@ from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
 from blockqnn_operator.core.events import Event, deleted_jobs, transitions
+from blockqnn_operator.core.finalists.observation import FinalistJob
+from blockqnn_operator.core.finalists.planning import FinalistPlan
 from blockqnn_operator.core.ledger import Ledger, OpenTrial, survey
 from blockqnn_operator.core.observation import (
     Observed,
@@ -35,6 +37,7 @@ from blockqnn_operator.core.state import SearchState
 from blockqnn_operator.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_operator.shell import apply
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
+from blockqnn_operator.shell.finalists import EarlierSearch, FinalistMemory, Finalists
 from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.observe import Freshest, load_shards
 from blockqnn_operator.shell.preparing import create_preparation
@@ -59,8 +62,9 @@ class Memory:
     """What the process keeps of a search between two passes; all of it can be lost."""
 
     uid: str
-    freshest: Freshest = field(default_factory=Freshest)
+    freshest: Freshest[TrialJob] = field(default_factory=lambda: Freshest(TrialJob.read))
     state: SearchState | None = None
+    finalists: FinalistMemory = field(default_factory=FinalistMemory)
     ledger: Ledger | None = None
     """The open trials as last surveyed."""
     told: set[str] = field(default_factory=set)
@@ -83,6 +87,7 @@ class Controller:
         jobs: finds the watched Jobs of a search, with their resource versions.
         pods: finds the watched Pods of a search.
         preparations: finds the watched Jobs that make a search's images ready.
+        finalists: finds the watched Jobs of a search's finalists, with their resource versions.
         metrics: told of what happens.
         slots: hands out the Jobs that may be in flight.
         known: finds the keys of all searches.
@@ -96,6 +101,7 @@ class Controller:
         jobs: Callable[[Key], Iterable[tuple[int, TrialJob]]],
         pods: Callable[[Key], Iterable[TrialPod]],
         preparations: Callable[[Key], Iterable[PreparationJob]],
+        finalists: Callable[[Key], Iterable[tuple[int, FinalistJob]]],
         metrics: Metrics,
         slots: Slots,
         known: Callable[[], Iterable[Key]],
@@ -110,6 +116,7 @@ class Controller:
         self._jobs = jobs
         self._pods = pods
         self._preparations = preparations
+        self._finalists = Finalists(cluster, finalists)
         self._memories: dict[Key, Memory] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -144,11 +151,13 @@ class Controller:
         except (InvalidSearch, HistoryUnreadable, InvalidHistory, InvalidBlock) as error:
             await self._stop(observed, memory, error)
             return None
+        except EarlierSearch:
+            return COLLECTED_SECONDS
         except ApiError as error:
             if error.status != apply.CONFLICT:
                 raise
             # Somebody else wrote the history: what is stored counts, so read it again.
-            memory.state = None
+            memory.state, memory.finalists.state = None, None
             return COLLECTED_SECONDS
 
     def _observe(self, key: Key, search: SearchObject, memory: Memory) -> Observed:
@@ -180,33 +189,51 @@ class Controller:
         )
         await self._archive(search, memory, state, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
-        wanted = len(decided.create)
-        decided = replace(decided, create=decided.create[: self._granted(search, decided)])
+        finalists = await self._finalists.decide(observed, state, decided.ledger, memory.finalists)
+        wanted = len(decided.create) + len(finalists.create)
+        granted = self._granted(search, decided, finalists)
+        decided = replace(decided, create=decided.create[:granted])
         created: list[Sequence[OpenTrial]] = []
         problems = await create_preparation(cluster, search, decided.preparation.create)
         problems += await apply.create_jobs(
             cluster, search, state, decided.create, memory.freshest, created.append
         )
+        problems += await self._finalists.carry_out(
+            search, finalists, memory.finalists, granted - len(decided.create)
+        )
         if problems:
             # What was not created takes no part of the limit from others until it is tried again.
-            self._slots.ask(_key(search), decided.ledger.running_jobs + len(created), 0)
-        events = (*decided.events, *_deleted_jobs(observed, decided, created, memory))
+            in_flight = decided.ledger.running_jobs + len(created) + finalists.running
+            self._slots.ask(_key(search), in_flight, 0)
+        events = (
+            *decided.events,
+            *_deleted_jobs(observed, decided, created, memory),
+            *finalists.events,
+        )
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
-        if len(decided.create) < wanted:
+        if granted < wanted:
             note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
-        return await self._report(observed, memory, state, decided, problems, note)
+        again = await self._report(observed, memory, state, problems, note)
+        waits = [decided.requeue_after, again]
+        if problems:
+            waits.append(RETRY_SECONDS)
+        elif decided.annotate or decided.archive or finalists.annotate or finalists.archive:
+            # What has just become durable frees slots or opens the next iteration: go on at once.
+            waits.append(0.0)
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
-    def _granted(self, search: SearchObject, decided: Plan) -> int:
+    def _granted(self, search: SearchObject, decided: Plan, finalists: FinalistPlan) -> int:
         """Say how many of the planned Jobs may be created under the operator's limit."""
         if self._slots.limit is not None:
             # After a start not every search has asked yet, but what they run counts.
             for key in self._known():
                 if not self._slots.knows(key):
-                    running = [job for _, job in self._jobs(key) if not job.is_over]
-                    self._slots.ask(key, len(running), 0)
-        in_flight = decided.ledger.running_jobs
-        return self._slots.ask(_key(search), in_flight, len(decided.create))
+                    running = sum(not job.is_over for _, job in self._jobs(key))
+                    self._slots.ask(key, running + self._finalists.in_flight(key), 0)
+        in_flight = decided.ledger.running_jobs + finalists.running
+        wanted = len(decided.create) + len(finalists.create)
+        return self._slots.ask(_key(search), in_flight, wanted)
 
     async def _archive(
         self,
@@ -257,19 +284,16 @@ class Controller:
         observed: Observed,
         memory: Memory,
         state: SearchState,
-        decided: Plan,
         problems: list[Problem],
         note: str,
     ) -> float | None:
+        """Write the status as it is after a pass; returns when to look at it again."""
         now = self._observe(_key(observed.search), observed.search, memory)
         memory.ledger = survey(now, state)
-        status = report(now, state, memory.ledger, problems, note)
-        waits = [decided.requeue_after, await self._write_status(now, memory, status)]
-        if problems:
-            waits.append(RETRY_SECONDS)
-        elif decided.annotate or decided.archive:
-            # What has just become durable frees slots or opens the next iteration: go on at once.
-            waits.append(0.0)
+        finalists = self._finalists.report(now, state, memory.ledger, memory.finalists)
+        status = report(now, state, memory.ledger, problems, note, finalists)
+        waits = [await self._write_status(now, memory, status)]
+        waits.append(memory.finalists.latest.seconds_left(now.now))
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _stop(self, observed: Observed, memory: Memory, error: Exception) -> None:
@@ -277,9 +301,10 @@ class Controller:
         reason = (
             Reason.INVALID_SPEC if isinstance(error, InvalidSearch) else Reason.HISTORY_UNREADABLE
         )
-        memory.state = None
+        memory.state, memory.finalists.state = None, None
         key = _key(observed.search)
-        self._slots.ask(key, sum(not job.is_over for job in observed.jobs), 0)
+        running = sum(not job.is_over for job in observed.jobs)
+        self._slots.ask(key, running + self._finalists.in_flight(key), 0)
         status = report_stopped(observed, Problem(reason, str(error)))
         await self._write_status(observed, memory, status)
 

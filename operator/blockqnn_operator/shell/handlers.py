@@ -11,8 +11,9 @@ from typing import Any
 import kopf
 
 from blockqnn_operator.api import names
+from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.observation import PreparationJob, SearchObject, TrialJob, TrialPod
-from blockqnn_operator.shell.observe import watched_job
+from blockqnn_operator.shell.observe import watched_finalist, watched_job
 from blockqnn_operator.shell.queue import WorkQueue
 from blockqnn_operator.shell.slots import Key
 
@@ -20,7 +21,7 @@ RESYNC_SECONDS = 300
 """How often every search is looked at although nothing was heard of it: a safety net under the
 watches, rare enough to cost nothing."""
 
-_COMPONENTS = (names.TRIAL_COMPONENT, names.PREPARATION_COMPONENT)
+_COMPONENTS = (names.TRIAL_COMPONENT, names.PREPARATION_COMPONENT, names.FINALIST_COMPONENT)
 
 
 def _is_ours(value: str | None, **_: Any) -> bool:
@@ -30,6 +31,7 @@ def _is_ours(value: str | None, **_: Any) -> bool:
 _OURS: dict[str, Any] = {names.SEARCH_LABEL: kopf.PRESENT, names.COMPONENT_LABEL: _is_ours}
 _TRIALS: dict[str, Any] = {**_OURS, names.COMPONENT_LABEL: names.TRIAL_COMPONENT}
 _PREPARATIONS: dict[str, Any] = {**_OURS, names.COMPONENT_LABEL: names.PREPARATION_COMPONENT}
+_FINALISTS: dict[str, Any] = {**_OURS, names.COMPONENT_LABEL: names.FINALIST_COMPONENT}
 
 
 _Indexed = dict[Key, Any] | None
@@ -43,11 +45,13 @@ class Watched:
         self._jobs: kopf.Index[Key, Any] | None = None
         self._pods: kopf.Index[Key, Any] | None = None
         self._preparations: kopf.Index[Key, Any] | None = None
+        self._finalists: kopf.Index[Key, Any] | None = None
 
     def adopt(self, indices: dict[str, Any]) -> None:
         """Take hold of the indices, which Kopf hands to every handler."""
         self._jobs, self._pods = indices["trial_jobs"], indices["pods"]
         self._preparations = indices["preparation_jobs"]
+        self._finalists = indices["finalist_jobs"]
 
     def remember(self, key: Key, search: SearchObject | None) -> None:
         """Take note of a search as it is now; None when it is gone."""
@@ -75,6 +79,10 @@ class Watched:
     def preparations(self, key: Key) -> Iterable[PreparationJob]:
         """Return the Jobs that make a search's images ready."""
         return tuple(self._preparations.get(key, ())) if self._preparations else ()
+
+    def finalists(self, key: Key) -> Iterable[tuple[int, FinalistJob]]:
+        """Return the resource versions and Jobs of a search's finalists."""
+        return tuple(self._finalists.get(key, ())) if self._finalists else ()
 
 
 def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue[Key]) -> None:
@@ -113,6 +121,13 @@ def _register_indices(registry: kopf.OperatorRegistry) -> None:
         body: Any, namespace: str | None, labels: Any, **_: Any
     ) -> dict[Key, Any] | None:
         job = PreparationJob.read(body)
+        return None if job is None else {_key(namespace, labels): job}
+
+    @kopf.index("batch", "v1", "jobs", id="finalist_jobs", labels=_FINALISTS, registry=registry)
+    async def finalist_jobs(
+        body: Any, namespace: str | None, labels: Any, **_: Any
+    ) -> dict[Key, Any] | None:
+        job = watched_finalist(body)
         return None if job is None else {_key(namespace, labels): job}
 
     @kopf.index("", "v1", "pods", id="pods", labels=_OURS, registry=registry)

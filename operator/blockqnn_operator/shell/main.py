@@ -222,6 +222,7 @@ class Operator:
             watched.jobs,
             watched.pods,
             watched.preparations,
+            watched.finalists,
             self.metrics,
             Slots(self._options.max_jobs_in_flight, self._queue.add),
             watched.known,

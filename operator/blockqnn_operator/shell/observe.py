@@ -8,10 +8,11 @@ what the index holds.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from blockqnn_operator.api import names
-from blockqnn_operator.core.history import Shard, read_shard
+from blockqnn_operator.core.finalists.observation import FinalistJob
+from blockqnn_operator.core.history import TRIALS, Shard, read_shard
 from blockqnn_operator.core.observation import SearchObject, TrialJob
 from blockqnn_operator.shell.cluster import Cluster, config_maps_path
 
@@ -20,31 +21,44 @@ UNSEEN_SECONDS = 10.0
 never seen, and must be created again."""
 
 
+class _Job(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Job = TypeVar("Job", bound=_Job)
+
+
 @dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(Generic[Job]):
     version: int
-    job: TrialJob
+    job: Job
     at: float
 
 
-class Freshest:
+class Freshest(Generic[Job]):
     """The newest known state of a search's Jobs: from the watch, or from the operator's writes.
 
     Args:
+        read: reads a Job from its JSON; None when it is of another kind.
         clock: tells the seconds that have passed, from any origin.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._written: dict[str, _Written] = {}
+    def __init__(
+        self,
+        read: Callable[[Mapping[str, Any]], Job | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read, self._clock = read, clock
+        self._written: dict[str, _Written[Job]] = {}
 
     def wrote(self, body: Mapping[str, Any]) -> None:
         """Take note of a Job as the API server returned it from a write."""
-        job = TrialJob.read(body)
+        job = self._read(body)
         if job is not None:
             self._written[job.name] = _Written(version_of(body), job, self._clock())
 
-    def over(self, watched: Iterable[tuple[int, TrialJob]]) -> tuple[TrialJob, ...]:
+    def over(self, watched: Iterable[tuple[int, Job]]) -> tuple[Job, ...]:
         """Return the Jobs as they are best known.
 
         Args:
@@ -80,8 +94,21 @@ def watched_job(body: Mapping[str, Any]) -> tuple[int, TrialJob] | None:
     return None if job is None else (version_of(body), job)
 
 
-async def load_shards(cluster: Cluster, search: SearchObject) -> list[Shard] | None:
-    """Read the stored history of a search, in order; empty when there is none.
+def watched_finalist(body: Mapping[str, Any]) -> tuple[int, FinalistJob] | None:
+    """Read a finalist's Job for the index, as :func:`watched_job` does."""
+    job = FinalistJob.read(body)
+    return None if job is None else (version_of(body), job)
+
+
+async def load_shards(
+    cluster: Cluster, search: SearchObject, kind: str = TRIALS
+) -> list[Shard] | None:
+    """Read a stored history of a search, in order; empty when there is none.
+
+    Args:
+        cluster: the API server.
+        search: the search.
+        kind: which of its histories: that of the trials, or that of the finalists.
 
     Returns:
         The shards, or None while the ConfigMaps of an earlier search of the same name are still
@@ -90,7 +117,7 @@ async def load_shards(cluster: Cluster, search: SearchObject) -> list[Shard] | N
     Raises:
         HistoryUnreadable: when a ConfigMap holds no shard.
     """
-    selector = f"{names.SEARCH_LABEL}={search.name},{names.COMPONENT_LABEL}=history"
+    selector = f"{names.SEARCH_LABEL}={search.name},{names.COMPONENT_LABEL}={kind}"
     bodies = await cluster.list(config_maps_path(search.namespace), selector)
     owners = {
         owner["uid"] for body in bodies for owner in body["metadata"].get("ownerReferences", ())

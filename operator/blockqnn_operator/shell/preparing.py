@@ -2,11 +2,10 @@
 
 import logging
 
-from blockqnn_operator.api.status import Reason
 from blockqnn_operator.core.manifests import Manifest
 from blockqnn_operator.core.observation import PreparationJob, SearchObject
 from blockqnn_operator.core.reporting import Problem
-from blockqnn_operator.shell.apply import CONFLICT, refusal
+from blockqnn_operator.shell.apply import already_exists, refusal, taken
 from blockqnn_operator.shell.cluster import ApiError, Cluster, jobs_path
 
 logger = logging.getLogger(__name__)
@@ -25,12 +24,11 @@ async def create_preparation(
     try:
         await cluster.create(jobs_path(search.namespace), manifest)
     except ApiError as error:
-        if error.status != CONFLICT or error.reason != "AlreadyExists":
+        if not already_exists(error):
             return [refusal(error, "the Job that prepares the dataset")]
         job = PreparationJob.read(await cluster.get(jobs_path(search.namespace, name)))
         if job is not None and job.owner_uid == search.uid:
             return []
-        said = f"Job {name} exists and belongs to something else; delete it, or wait until it is "
-        return [Problem(Reason.JOB_REFUSED, f"{said}collected.")]
+        return [taken(name)]
     logger.info("%s: Job %s prepares the dataset", search.key, name)
     return []

@@ -35,6 +35,11 @@ class FinalistJob:
     """It may not start Pods yet: a queue such as Kueue has not admitted it."""
 
     @property
+    def result_annotation(self) -> str:
+        """The annotation that holds its result."""
+        return names.RESULT_ANNOTATION
+
+    @property
     def is_over(self) -> bool:
         """Whether it has ended or its result is known, as far as the Job alone tells."""
         return bool(self.condition or self.result or self.deleting)

@@ -100,10 +100,11 @@ class FinalistPlan:
         """How many Jobs have no outcome yet."""
         return sum(one.stage is Stage.RUNNING for one in self.open)
 
-    @property
-    def failed(self) -> list[OpenFinalist]:
-        """Those that have failed and are still wanted."""
-        return [one for one in self.open if one.stage is Stage.FAILED]
+    def seconds_left(self, now: datetime) -> float | None:
+        """Say after how many seconds to look again; None when there is no need."""
+        if self.wait_until is None:
+            return None
+        return max((self.wait_until - now).total_seconds(), 0.1)
 
 
 NO_FINALISTS = FinalistPlan()
@@ -163,7 +164,7 @@ class _Planning:
         """Decide."""
         own = own_finalists(self._goals[OWN], self._chosen)
         wanted, open_ = own, self._survey(own)
-        if self._over and _settled(open_) and not self._blocked(OWN, open_):
+        if self._over and _settled(own, open_) and not self._blocked(OWN, open_):
             wanted = (*own, *transfers([*self._goals.values()], self._archive, self._chosen))
             open_ = self._survey(wanted)
         startable = self._startable(open_)
@@ -289,9 +290,10 @@ class _Planning:
         return (*archived, *earlier, *stopped)
 
 
-def _settled(open_: Sequence[OpenFinalist]) -> bool:
-    """Say whether all have a result in the history, or have failed."""
-    return all(one.stage is Stage.FAILED for one in open_)
+def _settled(own: Sequence[Finalist], open_: Sequence[OpenFinalist]) -> bool:
+    """Say whether all on the search's own dataset have a result in the history, or have failed."""
+    counted = set(own)
+    return all(one.stage is Stage.FAILED for one in open_ if one.finalist in counted)
 
 
 def _record(one: OpenFinalist) -> FinalistRecord:
