@@ -5,7 +5,7 @@ its block's hash alone, so whatever happens to a search, its history must come o
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cache, cached_property, partial
@@ -85,11 +85,13 @@ class World:
     jobs: Mapping[str, Json] = field(default_factory=dict)
     pods: Mapping[str, Json] = field(default_factory=dict)
     shards: tuple[Shard, ...] = ()
+    finalists: tuple[Shard, ...] = ()
+    """The history of the finalists."""
     created: tuple[str, ...] = ()
     """The names of all Jobs ever created, in order."""
     steps: int = 0
     broken: bool = False
-    """The dataset cannot be prepared as it is."""
+    """The dataset cannot be prepared as it is; some finalists cannot be trained."""
 
     @property
     def running(self) -> list[str]:
@@ -158,9 +160,16 @@ def _start_pod(world: World, job: str, attempt: int) -> World:
     return replace(world, pods={**world.pods, name: body})
 
 
+OTHER_WORDS: dict[str, Callable[[World, Json, bool], tuple[int, str]]] = {}
+"""What Pods of other components end with: of a Job, and whether it is its first Pod."""
+
+
 def _end_pod(world: World, job: Json, name: str) -> World:
     first = name.endswith("-0")
-    if is_shared(job):
+    component = job["metadata"]["labels"][names.COMPONENT_LABEL]
+    if component in OTHER_WORDS:
+        exit_code, message = OTHER_WORDS[component](world, job, first)
+    elif is_shared(job):
         exit_code, message = _words_of_group(job)
     elif is_preparation(job):
         exit_code, message = _words_of_preparation(broken=world.broken, first=first)
@@ -372,7 +381,8 @@ def _carried_out(
     for trial in decided.annotate:
         assert trial.job is not None
         assert trial.to_annotate is not None
-        world = _annotated(world, trial.job, trial.to_annotate.write())
+        text = trial.to_annotate.write()
+        world = annotated(world, trial.job.name, trial.job.result_annotation, text)
         yield world
     writes = history.append(state.shards[-1], decided.archive, SHARD_LIMIT)
     shards = list(state.shards)
@@ -393,18 +403,19 @@ def _carried_out(
         world = without_jobs(world, set(_selected(world, iteration)))
         yield world
     if decided.preparation.create is not None:
-        world = _created(world, decided.preparation.create)
+        world = created(world, decided.preparation.create)
         yield world
     for trials in decided.create:
-        world = _created(world, job_of(operator.search, state.settings, trials))
+        world = created(world, job_of(operator.search, state.settings, trials))
         yield world
 
 
-def _annotated(world: World, job: TrialJob, text: str) -> World:
-    body = world.jobs.get(job.name)
+def annotated(world: World, job: str, annotation: str, text: str) -> World:
+    """Annotate a Job; one that is gone is no error."""
+    body = world.jobs.get(job)
     if body is None:
         return world
-    annotations = {**body["metadata"]["annotations"], job.result_annotation: text}
+    annotations = {**body["metadata"]["annotations"], annotation: text}
     return _with_job(world, {**body, "metadata": {**body["metadata"], "annotations": annotations}})
 
 
@@ -427,21 +438,23 @@ def _selected(world: World, iteration: int) -> Iterator[str]:
 
 
 def _stored(world: World, write: ShardWrite) -> World:
+    return replace(world, shards=written(world.shards, write))
+
+
+def written(shards: tuple[Shard, ...], write: ShardWrite) -> tuple[Shard, ...]:
     """Write a shard as the API server does: created once, replaced only by who has read it."""
     if write.replaces is None:
-        if write.number < len(world.shards):
+        if write.number < len(shards):
             raise Conflict
-        stored = Shard(write.number, write.text, f"{write.number}00")
-        return replace(world, shards=(*world.shards, stored))
-    current = world.shards[write.number]
+        return (*shards, Shard(write.number, write.text, f"{write.number}00"))
+    current = shards[write.number]
     if current.resource_version != write.replaces:
         raise Conflict
     stored = Shard(write.number, write.text, str(int(current.resource_version) + 1))
-    shards = [*world.shards[: write.number], stored, *world.shards[write.number + 1 :]]
-    return replace(world, shards=tuple(shards))
+    return (*shards[: write.number], stored, *shards[write.number + 1 :])
 
 
-def _created(world: World, manifest: Json) -> World:
+def created(world: World, manifest: Json) -> World:
     """Create a Job; one of the same name stays as it is, which is no error."""
     metadata = manifest["metadata"]
     assert metadata["ownerReferences"][0]["uid"] == UID

@@ -169,13 +169,13 @@ class _Planning:
             open_ = self._survey(wanted)
         startable = self._startable(open_)
         preparations = self._prepare(startable)
-        ready = [one for one in startable if preparations[one.finalist.target].ready]
-        free = self._parallelism - sum(one.stage is Stage.RUNNING for one in open_)
         waiting = [
             one
             for one in startable
             if not preparations[one.finalist.target].failed and not self._state.settings.suspend
         ]
+        ready = [one for one in waiting if preparations[one.finalist.target].ready]
+        free = self._parallelism - sum(one.stage is Stage.RUNNING for one in open_)
         running = any(one.stage in (Stage.RUNNING, Stage.OVER) for one in open_)
         preparing = [p.wait_until for p in preparations.values()]
         moments = [one.judgement.wait_until for one in open_] + preparing

@@ -109,7 +109,9 @@ def _standings(
     found = {}
     for goal in goals_of(state.settings):
         trials = [f.trial for f in decided.wanted if f.target == goal.name]
-        found[goal.name] = archive.standings(goal.name, trials if final else None)
+        # While one on the own dataset is tried again, which blocks are transferred is open.
+        counted = trials if final and trials else None
+        found[goal.name] = archive.standings(goal.name, counted)
     return found
 
 

@@ -1,0 +1,361 @@
+"""Whatever happens to a search, its finalists are the same, with the same results.
+
+The same small world as for trials: Jobs run and report in any order, the operator sees old states
+of them, people delete them, and the operator crashes between any two of its requests.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+from finalist_world import (
+    FinalistFate,
+    Remembered,
+    finalist_fate,
+    finalists_of,
+    is_finalist,
+    reconcile_all,
+    status_of,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from operator_builders import make_spec
+from operator_world import (
+    Conflict,
+    Operator,
+    World,
+    advance,
+    is_preparation,
+    new_world,
+    pods_of,
+    reached,
+    without_jobs,
+)
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
+from blockqnn_operator.core.finalists.planning import FinalistState
+from blockqnn_operator.core.finalists.records import Finalist, FinalistRecord
+
+BUDGET = 12
+FINALISTS: dict[str, Any] = {
+    "count": 2,
+    "seeds": 2,
+    "parallelism": 2,
+    "retries": 2,
+    "training": {"epochs": 2},
+    "volume": {"persistentVolumeClaim": {"claimName": "models"}},
+}
+TARGETS = [
+    {"name": "wide", "count": 2, "network": {"filters": [8, 16]}},
+    {
+        "name": "fashion",
+        "seeds": 1,
+        "dataset": {
+            "name": "fashion_mnist",
+            "volume": {"persistentVolumeClaim": {"claimName": "images"}},
+        },
+    },
+]
+SEEDS = (4, 5, 8)
+"""Their searches have blocks to be trained, and show every fate of finalists."""
+
+
+def spec_of(seed: int, *, continuous: bool = False, **changes: Any) -> dict[str, Any]:
+    finalists = {**FINALISTS, "targets": TARGETS, "continuous": continuous} | changes
+    return make_spec(
+        seed=seed,
+        agent={
+            "batchSize": 4,
+            "epsilonSchedule": [
+                {"epsilon": 1.0, "iterations": 2},
+                {"epsilon": 0.1, "iterations": 1},
+            ],
+        },
+        budget={"trials": BUDGET},
+        failurePolicy={"maxFailedTrials": 99_999},
+        finalists=finalists,
+    )
+
+
+class Look(NamedTuple):
+    """A pass of the operator."""
+
+    jobs_behind: int
+    pods_behind: int
+    crash_after: int | None
+
+
+class Deletion(NamedTuple):
+    """Somebody deletes the Job of a finalist."""
+
+    job: int
+
+
+Step = Look | Deletion | int
+
+
+class Run:
+    """A search and its finalists, with all that must hold at every moment checked."""
+
+    def __init__(self, spec: Mapping[str, Any], world: World | None = None) -> None:
+        self.operator = Operator(spec)
+        self.kept: FinalistState | None = None
+        self.remembered: Remembered | None = None
+        self.world = world or new_world(spec)
+        self.past = [self.world]
+
+    def step(self, step: Step) -> None:
+        if isinstance(step, Look):
+            self.look(step)
+            return
+        if isinstance(step, Deletion):
+            names = sorted(name for name, job in self.world.jobs.items() if is_finalist(job))
+            gone = {names[step.job % len(names)]} if names else set()
+            self.world = without_jobs(self.world, gone)
+        else:
+            self.world = advance(self.world, step)
+        self.past.append(self.world)
+
+    def look(self, look: Look) -> None:
+        jobs, pods = (self.past[-1 - min(behind, len(self.past) - 1)] for behind in look[:2])
+        past, remembered = {"jobs": jobs, "pods": pods}, None
+        passes = reconcile_all(self.operator, self.kept, past, self.world)
+        try:
+            for requests, (world, remembered) in enumerate(passes):
+                self.world = world
+                self.past.append(world)
+                self.check_world()
+                if requests == look.crash_after:
+                    remembered = None
+                    break
+        except Conflict:
+            remembered = None
+        state = remembered.state if remembered else None
+        self.operator = Operator(self.operator.spec, state)
+        self.kept = remembered.kept if remembered else None
+        self.remembered = remembered
+        if remembered is not None and len(self.past) % 3 == 0:
+            self.check_status(remembered)
+
+    def check_world(self) -> None:
+        running = [
+            name
+            for name, job in self.world.jobs.items()
+            if is_finalist(job)
+            and "conditions" not in job["status"]
+            and not any(reached(self.world.pods[pod]) for pod in pods_of(self.world, name)[-1:])
+        ]
+        assert len(running) <= FINALISTS["parallelism"]
+
+    def check_status(self, remembered: Remembered) -> None:
+        status = self.status(remembered)
+        told = status.finalists
+        assert told is not None
+        assert told.records == len(finalists_of(self.world))
+        assert (
+            told.succeeded + told.infeasible + told.running + told.failed
+            <= told.total + told.running
+        )
+        if status.phase is Phase.COMPLETE:
+            assert told.succeeded + told.infeasible == told.total
+            assert status.best is None or told.best is None or status.best.trial == told.best.trial
+
+    def status(self, remembered: Remembered | None = None) -> BlockSearchStatus:
+        remembered = remembered or self.remembered
+        assert remembered is not None
+        found: BlockSearchStatus = status_of(self.operator, remembered, self.world)
+        return found
+
+    def suspended(self, suspend: bool, policy: str = "Drain") -> None:
+        spec = {**self.operator.spec, "suspend": suspend, "suspendPolicy": policy}
+        self.operator = Operator(spec, self.operator.state)
+
+    def settle(self) -> "Run":
+        """Go on without any further trouble until nothing happens any more."""
+        for number in range(4000):
+            before = self.world
+            self.look(Look(0, 0, None))
+            if self.world == before and not self.world.running:
+                return self
+            self.step(number)
+        pytest.fail(f"still restless with {len(finalists_of(self.world))} finalists")
+
+
+def plain(records: Mapping[Finalist, FinalistRecord]) -> dict[Finalist, FinalistRecord]:
+    """The records without which attempt it was: people may delete Jobs."""
+    return {f: record.model_copy(update={"attempt": 0}) for f, record in records.items()}
+
+
+@cache
+def serial(seed: int) -> Run:
+    """What comes of the search when one thing happens after another and nothing goes wrong."""
+    return Run(spec_of(seed, parallelism=1)).settle()
+
+
+def winners(run: Run) -> dict[Finalist, FinalistRecord]:
+    """The records of the finalists that are wanted in the end."""
+    assert run.remembered is not None
+    records = plain(finalists_of(run.world))
+    return {f: records[f] for f in run.remembered.plan.wanted if f in records}
+
+
+looks = st.builds(
+    Look,
+    jobs_behind=st.integers(0, 8),
+    pods_behind=st.integers(0, 8),
+    crash_after=st.none() | st.integers(0, 6),
+)
+steps_of = st.lists(looks | st.integers(0, 9) | st.builds(Deletion, st.integers(0, 9)), max_size=60)
+seeds = st.sampled_from(SEEDS)
+
+
+@given(seeds, steps_of)
+@settings(max_examples=25)
+def test_the_results_are_those_of_the_undisturbed_serial_run(seed: int, steps: list[Step]) -> None:
+    run = Run(spec_of(seed), serial_trials(seed))
+    for step in steps:
+        run.step(step)
+    run.settle()
+    assert plain(finalists_of(run.world)) == plain(finalists_of(serial(seed).world))
+    assert run.status().phase is Phase.COMPLETE
+    assert run.status().best == serial(seed).status().best
+    assert run.status().finalists == serial(seed).status().finalists
+
+
+@given(seeds, steps_of)
+@settings(max_examples=15)
+def test_finalists_that_are_trained_during_the_search_end_with_the_same_winner(
+    seed: int, steps: list[Step]
+) -> None:
+    run = Run(spec_of(seed, continuous=True))
+    for step in steps:
+        run.step(step)
+    run.settle()
+    assert winners(run) == winners(serial(seed))
+    assert run.status().phase is Phase.COMPLETE
+    assert run.status().best == serial(seed).status().best
+
+
+@given(seeds, steps_of, steps_of, st.sampled_from(["Drain", "Stop"]))
+@settings(max_examples=15)
+def test_suspending_starts_nothing_and_resuming_ends_as_if_nothing_had_been(
+    seed: int, before: list[Step], during: list[Step], policy: str
+) -> None:
+    run = Run(spec_of(seed), serial_trials(seed))
+    for suspend, steps in ((False, before), (True, during)):
+        run.suspended(suspend, policy)
+        created = run.world.created
+        for step in steps:
+            run.step(step)
+        assert not suspend or run.world.created == created
+    run.settle()
+    assert not run.world.running
+    assert run.status().phase in (Phase.SUSPENDED, Phase.COMPLETE)
+    run.suspended(False)
+    run.settle()
+    assert plain(finalists_of(run.world)) == plain(finalists_of(serial(seed).world))
+
+
+@cache
+def serial_trials(seed: int) -> World:
+    """The search when its budget is just spent, before the first finalist."""
+    run = Run(spec_of(seed))
+    for number in range(1000):
+        before = run.world
+        run.look(Look(0, 0, None))
+        if any(is_finalist(job) for job in run.world.jobs.values()):
+            return before
+        run.step(number)
+    pytest.fail("no finalist is ever trained")
+
+
+@given(seeds, steps_of)
+@settings(max_examples=15)
+def test_what_fails_keeps_the_results_of_others_and_goes_on_when_it_is_mended(
+    seed: int, steps: list[Step]
+) -> None:
+    run = Run(spec_of(seed, targets=[]), replace(serial_trials(seed), broken=True))
+    for step in steps:
+        run.step(step)
+    run.settle()
+    bad = {
+        finalist
+        for finalist, record in whole(seed).items()
+        if finalist_fate(record.hash, finalist.target, finalist.seed) is FinalistFate.FAILS
+    }
+    assert set(finalists_of(run.world)) == set(whole(seed)) - bad
+    status = run.status()
+    assert status.phase is (Phase.FAILED if bad else Phase.COMPLETE)
+    if bad:
+        ready = next(c for c in status.conditions if c.type == "FinalistsReady")
+        assert ready.reason == Reason.FOLDER_TAKEN
+        assert "delete Job" in ready.message
+    failed = {name for name, job in run.world.jobs.items() if is_finalist(job)}
+    assert len(failed) == len(bad)
+    run.world = without_jobs(replace(run.world, broken=False), failed)
+    run.past.append(run.world)
+    run.settle()
+    assert plain(finalists_of(run.world)) == whole(seed)
+    assert run.status().phase is Phase.COMPLETE
+
+
+@cache
+def whole(seed: int) -> dict[Finalist, FinalistRecord]:
+    """The results on the search's own dataset."""
+    records = plain(finalists_of(serial(seed).world))
+    return {f: record for f, record in records.items() if not f.target}
+
+
+@given(seeds, steps_of)
+@settings(max_examples=15)
+def test_two_operators_at_once_write_one_history(seed: int, steps: Sequence[Step]) -> None:
+    run = Run(spec_of(seed), serial_trials(seed))
+    other = (run.operator, run.kept)
+    for number, step in enumerate(steps):
+        mine = (run.operator, run.kept)
+        if number % 2:
+            run.operator, run.kept = other
+        run.step(step)
+        if number % 2:
+            other = (run.operator, run.kept)
+            run.operator, run.kept = mine
+    run.settle()
+    assert plain(finalists_of(run.world)) == plain(finalists_of(serial(seed).world))
+
+
+def test_transfers_begin_when_every_finalist_of_the_own_dataset_has_a_result() -> None:
+    created = serial(4).world.created
+    targets = [number for number, name in enumerate(created) if "-wide-" in name]
+    own = [n for n, name in enumerate(created) if "-f0" in name and name[13:16] in ("-s0", "-s1")]
+    assert targets
+    assert own
+    assert max(own) < min(targets)
+
+
+def test_the_images_of_a_target_are_prepared_once_before_it_is_trained_on() -> None:
+    created = serial(4).world.created
+    (prepared,) = [number for number, name in enumerate(created) if "-prepare-" in name]
+    assert prepared < min(n for n, name in enumerate(created) if "-fashion-" in name)
+
+
+def test_every_job_is_gone_in_the_end_but_those_of_preparations() -> None:
+    world = serial(4).world
+    assert not [name for name, job in world.jobs.items() if is_finalist(job)]
+    assert any(is_preparation(job) for job in world.jobs.values())
+
+
+def test_the_world_shows_every_fate_and_both_outcomes() -> None:
+    """Else the tests above would prove less than they say."""
+    records = [r for seed in SEEDS for r in finalists_of(serial(seed).world).values()]
+    fates = {finalist_fate(r.hash, r.target, r.seed) for r in records}
+    assert fates == set(FinalistFate)
+    assert {r.outcome for r in records} == {Outcome.SUCCEEDED, Outcome.INFEASIBLE}
+    assert {r.target for r in records} == {"", "wide", "fashion"}
+    assert any(
+        finalist_fate(r.hash, r.target, r.seed) is FinalistFate.FAILS
+        for seed in SEEDS
+        for r in whole(seed).values()
+    )
