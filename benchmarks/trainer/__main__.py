@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.trainer.bandwidth import copy_rate, step_bytes
 from benchmarks.trainer.corpus import FULL, REDUCED, make_images, make_trial, stratified_blocks
 from benchmarks.trainer.fidelity import compare
 from benchmarks.trainer.measure import Epoch, Whole, steady, steady_plainly, whole, whole_plainly
@@ -47,7 +48,7 @@ def main() -> None:
         make_trial(block, network, dataset, batch_size, seed=0)
         for block in stratified_blocks(options.blocks, network)
     ]
-    figures = Figures()
+    figures = Figures(batch_size=batch_size, copy_rate=copy_rate(device))
     for number, trial in enumerate(trials):
         print(f"block {number + 1} of {len(trials)}: {trial.block}", file=sys.stderr, flush=True)
         _measure(trial, device, workers, options.repeats, options.processes, figures)
@@ -110,6 +111,7 @@ def _measure(
     if processes:
         figures.whole.append(programs)
     figures.steady.append(epochs)
+    figures.moved.append(step_bytes(trial, split))
     figures.images.append(len(split.training))
 
 

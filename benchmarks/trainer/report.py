@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import mean, median, stdev
 from typing import Any, Literal
 
+from benchmarks.trainer.bandwidth import Bytes
 from benchmarks.trainer.fidelity import STEPS, TOLERANCE, Fidelity
 from benchmarks.trainer.measure import Epoch, Whole
 from benchmarks.trainer.summary import Ratio, rank_correlation, ratio_of
@@ -18,11 +19,16 @@ Quantity = Literal["seconds", "processor_seconds"]
 class Figures:
     """Everything that was measured, block by block: for each arm, what each repeat gave."""
 
+    batch_size: int
+    copy_rate: float
+    """Bytes a second that a copy moves, those read and those written."""
     whole: list[dict[str, list[Whole]]] = field(default_factory=list)
     steady: list[dict[str, list[Epoch]]] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
     """How many images an epoch of a block trains on."""
+    moved: list[Bytes] = field(default_factory=list)
+    """What a training step of a block moves."""
 
     def whole_ratio(self, quantity: Quantity) -> Ratio:
         """How many times as much a process of the plain loop takes."""
@@ -31,6 +37,25 @@ class Figures:
     def steady_ratio(self, name: str, quantity: Quantity) -> Ratio:
         """How many times as much an epoch of an arm takes as one of the trainer as it is."""
         return _ratio(self.steady, name, quantity)
+
+    def floor(self, block: int, *, fused: bool) -> float:
+        """The seconds of an epoch in which the memory moves what the operators move."""
+        steps = self.images[block] / self.batch_size
+        moved = self.moved[block].fused if fused else self.moved[block].separate
+        return steps * moved / self.copy_rate
+
+    def share(self, name: str, *, fused: bool) -> Ratio:
+        """How much of an arm's epoch the memory needs at the least, of 1."""
+        return ratio_of(
+            [
+                [self.floor(block, fused=fused) / epoch.seconds for epoch in arms[name]]
+                for block, arms in enumerate(self.steady)
+            ]
+        )
+
+    def rate(self, block: int, name: str) -> float:
+        """Images that an arm trains on a second, of a block."""
+        return self.images[block] / median(one.seconds for one in self.steady[block][name])
 
     def accuracies(self, name: str) -> list[list[float]]:
         """The accuracies of an arm: for each block, one for each seed."""
@@ -43,6 +68,16 @@ class Figures:
             "wholeProcess": _plain_values(self.whole),
             "epoch": _plain_values(self.steady),
             "lossDifferences": [one._asdict() for one in self.fidelity],
+            "imagesAnEpoch": self.images,
+            "copyBytesASecond": self.copy_rate,
+            "stepBytes": [one._asdict() for one in self.moved],
+            "shareOfBandwidth": {
+                name: {
+                    "separate": self.share(name, fused=False)._asdict(),
+                    "fused": self.share(name, fused=True)._asdict(),
+                }
+                for name in self.steady[0]
+            },
             "ratios": {
                 quantity: {
                     **(
@@ -83,29 +118,32 @@ def table(figures: Figures, on_gpu: bool, workers: int) -> str:
     lines = [*_speed(figures, on_gpu, workers), "", *_losses(figures)]
     if figures.whole:
         lines += _accuracies(figures)
+    lines += ["", *_blocks(figures)]
     return "\n".join(lines)
 
 
 def _speed(figures: Figures, on_gpu: bool, workers: int) -> Iterator[str]:
     yield (
         f"| Times as much as this trainer, {len(figures.steady)} blocks | Seconds "
-        "| Processor seconds | Images/s |"
+        "| Processor seconds | Images/s | Share of the memory's floor | with fused kernels |"
     )
-    yield "|---|---|---|---|"
+    yield "|---|---|---|---|---|---|"
     if figures.whole:
         yield from _processes(figures, workers)
     for name, runs in figures.steady[0].items():
         # What the workers of a DataLoader use is not counted in the process that is measured.
         alone = name == OURS or (name != PLAIN and "DataLoader" not in name)
         used = figures.steady_ratio(name, "processor_seconds") if alone and runs else ""
-        rate = median(
-            images / median(epoch.seconds for epoch in arms[name])
-            for images, arms in zip(figures.images, figures.steady, strict=True)
-        )
+        rate = median(figures.rate(block, name) for block in range(len(figures.steady)))
         label = f"{name}, {workers} workers" if name == PLAIN else name
-        yield f"| epoch: {label} | {figures.steady_ratio(name, 'seconds')} | {used} | {rate:,.0f} |"
+        shares = [figures.share(name, fused=fused) for fused in (False, True)]
+        yield (
+            f"| epoch: {label} | {figures.steady_ratio(name, 'seconds')} | {used} | {rate:,.0f} "
+            f"| {shares[0]} | {shares[1]} |"
+        )
+    yield f"| this machine copies {figures.copy_rate / 1e9:.1f} GB/s, read and written |" + " |" * 5
     if not on_gpu:
-        yield "| on a GPU, all of the above | not measured | not measured | not measured |"
+        yield "| on a GPU, all of the above |" + " not measured |" * 5
 
 
 def _processes(figures: Figures, workers: int) -> Iterator[str]:
@@ -116,11 +154,13 @@ def _processes(figures: Figures, workers: int) -> Iterator[str]:
     yield (
         f"| **whole process: plain loop, {workers} workers** "
         f"| **{figures.whole_ratio('seconds')}** "
-        f"| **{figures.whole_ratio('processor_seconds')}** | |"
+        f"| **{figures.whole_ratio('processor_seconds')}** | | | |"
     )
     yield (
         f"| median seconds: plain loop {median(seconds[PLAIN]):.1f}, this trainer "
-        f"{median(seconds[OURS]):.1f}, or {3600 / mean(seconds[OURS]):,.0f} blocks an hour | | | |"
+        f"{median(seconds[OURS]):.1f}, or {3600 / mean(seconds[OURS]):,.0f} blocks an hour |"
+        + " |"
+        * 5
     )
 
 
@@ -149,3 +189,28 @@ def _accuracies(figures: Figures) -> Iterator[str]:
         yield f"| deviation between seeds of the plain loop | {mean(map(stdev, plain)):.4f} |"
         between = rank_correlation([one[0] for one in plain], [one[1] for one in plain])
         yield f"| rank correlation of two seeds of the plain loop | {between:.3f} |"
+
+
+def _blocks(figures: Figures) -> Iterator[str]:
+    """Each block by itself, the cheapest first: medians of its repeats."""
+    yield "| Block | Plain, whole | Plain, epoch | Images/s | MB a step | Share of the floor |"
+    yield "|---|---|---|---|---|---|"
+    for block, arms in enumerate(figures.steady):
+        whole = "not measured"
+        if figures.whole:
+            whole = f"{_median_ratio(figures.whole[block]):.2f}"
+        share = figures.floor(block, fused=False) / figures.images[block]
+        rate = figures.rate(block, OURS)
+        yield (
+            f"| {block + 1} | {whole} | {_median_ratio(arms):.2f} | {rate:,.0f} "
+            f"| {figures.moved[block].separate / 1e6:.1f} | {share * rate:.2f} |"
+        )
+
+
+def _median_ratio(arms: Mapping[str, Sequence[Whole] | Sequence[Epoch]]) -> float:
+    pairs = zip(_seconds(arms[PLAIN]), _seconds(arms[OURS]), strict=True)
+    return median(plain / ours for plain, ours in pairs)
+
+
+def _seconds(runs: Sequence[Whole] | Sequence[Epoch]) -> list[float]:
+    return [run.seconds for run in runs]

@@ -108,6 +108,22 @@ def _channels_first() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _waiting_for_each_loss() -> Iterator[None]:
+    """Read the loss after each step, as a loop does that prints it."""
+    go_through = train_module._Run._go_through
+
+    def waiting(run: train_module._Run, order: Tensor, step: Step) -> None:
+        def then_wait(chosen: Tensor) -> None:
+            step(chosen)
+            run._training._total.item()
+
+        go_through(run, order, then_wait)
+
+    with patch.object(train_module._Run, "_go_through", waiting):
+        yield
+
+
 class _TutorialAdam:
     """``torch.optim.Adam`` as it comes."""
 
@@ -165,6 +181,7 @@ def arms(workers: int, device: torch.device) -> dict[str, Without]:
         "without the fused optimizer": lambda: patch.object(train_module, "Adam", _TutorialAdam),
         "without shared ReLUs": lambda: patch.object(Values, "rectified", _rectified_each_time),
         "without folding identities": _unfolded,
+        "waiting for each step's loss": _waiting_for_each_loss,
     }
     if device.type == "cuda":
         eager = patch.object(train_module, "repeated", lambda step, _device: step)
