@@ -32,6 +32,7 @@ MULTI_BRANCH = (
 )
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
 SPACE = make_space(12)
+SPACES = {"PCC": SPACE, "Separate": make_space(12, convolution="Separate")}
 
 torch.set_num_threads(1)
 
@@ -169,6 +170,7 @@ def test_a_value_is_rectified_once_for_all_its_readers() -> None:
     assert values.rectified(0).tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("cells", SPACES)
 @settings(max_examples=200, deadline=None)
 @given(
     st.randoms(use_true_random=False),
@@ -178,13 +180,14 @@ def test_a_value_is_rectified_once_for_all_its_readers() -> None:
     st.tuples(st.integers(1, 3), st.integers(3, 7), st.integers(3, 7)),
 )
 def test_any_network_has_the_shape_and_the_cost_of_the_closed_form(
+    cells: str,
     random: Random,
     filters: list[int],
     repeats: int,
     projection: bool,
     shape: tuple[int, int, int],
 ) -> None:
-    block = SPACE.random_block(random, "TypeFirst")
+    block = SPACES[cells].random_block(random, "TypeFirst")
     # Literal growth doubles widths at each concat, so it is kept to one block.
     network_spec = spec(*filters, repeats=repeats if projection else 1, projection=projection)
     network = build_network(block, network_spec, shape, 5)
@@ -218,10 +221,11 @@ def test_torch_counts_the_same_operations(block: Block, projection: bool) -> Non
     assert count_macs(network, shape) == flops / 2
 
 
+@pytest.mark.parametrize("cells", SPACES)
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False), st.booleans())
-def test_every_parameter_has_a_gradient(random: Random, projection: bool) -> None:
-    block = SPACE.random_block(random, "TypeFirst")
+def test_every_parameter_has_a_gradient(cells: str, random: Random, projection: bool) -> None:
+    block = SPACES[cells].random_block(random, "TypeFirst")
     network = build_network(block, spec(2, 3, projection=projection), (1, 6, 6), 3)
     images, labels = torch.randn(4, 1, 6, 6), torch.tensor([0, 1, 2, 0])
     functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
