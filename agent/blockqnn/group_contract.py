@@ -70,15 +70,16 @@ def result_texts(message: str) -> Mapping[int, str]:
     """
     try:
         whole = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     results = whole.get("results") if isinstance(whole, dict) else None
     if not isinstance(results, list):
         raise InvalidMessage("The trial results are no JSON object with a list of results.")
     if whole.get("version") != SCHEMA_VERSION:
         raise InvalidMessage(f"The trial results are not of version {SCHEMA_VERSION}.")
+    # As compact as it was: each must fit the limit of a result again.
     return {
-        item["trial"]: json.dumps(item)
+        item["trial"]: json.dumps(item, ensure_ascii=False, separators=(",", ":"))
         for item in results
-        if isinstance(item, dict) and isinstance(item.get("trial"), int)
+        if isinstance(item, dict) and type(item.get("trial")) is int
     }

@@ -9,7 +9,7 @@ from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
 from blockqnn_operator.core.history import Shard, ShardWrite
-from blockqnn_operator.core.observation import SearchObject
+from blockqnn_operator.core.observation import SearchObject, read_blocks
 from blockqnn_operator.core.records import Header, TrialRecord, read_lines
 from blockqnn_operator.errors import HistoryUnreadable
 
@@ -109,12 +109,17 @@ class Searches:
 
     def latest_pod(self, search: SearchView, trial: int) -> str | None:
         """Return the name of the Pod that last trained a trial's block; None when there is none."""
-        selector = f"{names.SEARCH_LABEL}={search.name},{names.TRIAL_LABEL}={trial:05d}"
+        of_search = f"{names.SEARCH_LABEL}={search.name}"
+        selector = f"{of_search},{names.COMPONENT_LABEL}={names.TRIAL_COMPONENT}"
         pods = self.cluster.ask(
             self.cluster.core.list_namespaced_pod, search.namespace, label_selector=selector
         )["items"]
-        latest = max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
-        return None if latest is None else str(latest["metadata"]["name"])
+        latest = max(
+            (pod["metadata"] for pod in pods if trial in _trained_by(pod["metadata"])),
+            key=lambda metadata: str(metadata["creationTimestamp"]),
+            default=None,
+        )
+        return None if latest is None else str(latest["name"])
 
     def log(self, search: SearchView, pod: str, *, follow: bool) -> Iterator[str]:
         """Yield the log of a trial's Pod as it comes.
@@ -154,6 +159,13 @@ class Searches:
                 search.namespace,
                 body,
             )
+
+
+def _trained_by(metadata: Mapping[str, Any]) -> set[int]:
+    """Return the trials whose blocks a Pod trains: nearly always one."""
+    number = metadata["labels"].get(names.TRIAL_LABEL, "")
+    several = read_blocks(metadata.get("annotations", {}))
+    return {block.trial for block in several} or ({int(number)} if number.isdigit() else set())
 
 
 def _event(item: Mapping[str, Any]) -> EventView:

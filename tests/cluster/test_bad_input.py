@@ -5,10 +5,11 @@ from searching import REAL_TRAINING, WHILE_TRAINING, search_manifest
 FIRST_FAILURE_ENDS_IT = {"failurePolicy": {"maxFailedTrials": 0, "retries": 2}}
 
 
-def test_a_missing_dataset_fails_the_trial_at_once_and_says_where_it_was_looked_for(
+def test_a_dataset_that_is_none_fails_the_trial_at_once_and_is_named(
     searching, eventually, tmp_path
 ):
-    dataset = {"name": "npz", "path": str(tmp_path / "absent")}
+    (tmp_path / "images.npz").write_text("Not found")
+    dataset = {"name": "npz", "path": str(tmp_path / "images.npz")}
     searching.apply(
         search_manifest(**REAL_TRAINING, **FIRST_FAILURE_ENDS_IT, dataset=dataset, parallelism=1)
     )
@@ -18,7 +19,7 @@ def test_a_missing_dataset_fails_the_trial_at_once_and_says_where_it_was_looked_
     assert failed["reason"] == "TooManyFailures"
     assert "more than the 0 of spec.failurePolicy.maxFailedTrials" in failed["message"]
     (event,) = searching.events("TrialFailed")
-    assert f"{tmp_path}/absent" in event
+    assert f"{tmp_path}/images.npz" in event
     assert "Traceback" not in event
     assert str(tmp_path) in searching.condition("Degraded")["message"]
     (job,) = searching.jobs()

@@ -97,6 +97,17 @@ def test_a_trial_that_never_leaves_a_result_fails_after_its_retries(searching, e
     assert (record.outcome, record.reason, record.attempt) == (Outcome.FAILED, "ResultMissing", 1)
 
 
+def test_a_trainer_that_ends_itself_as_if_it_were_deleted_is_not_started_for_ever(
+    searching, eventually
+):
+    policy = {"failurePolicy": {"retries": 0}}
+    trial = trainer_of("sh", "-c", "exit 143")
+    searching.apply(search_manifest(**ONE_TRIAL, **policy, trial=trial))
+    eventually(searching.is_over)
+    (record,) = searching.records()
+    assert (record.outcome, record.reason) == (Outcome.FAILED, "Terminated")
+
+
 def test_a_pod_that_runs_for_too_long_fails_its_trial_at_once(searching, eventually):
     policy = {"failurePolicy": {"retries": 5, "trialTimeout": "1s"}}
     searching.apply(search_manifest(**ONE_TRIAL, **policy, trial=trainer_of("sleep", "60")))

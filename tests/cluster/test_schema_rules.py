@@ -104,6 +104,8 @@ BOUNDS = [
     Case("trial.image", "trainer:1", "", "at least 1 chars long"),
     Case("trial.resources", {"limits": {"cpu": 1, "memory": "1Gi"}}, {"limits": []}, "type object"),
     Case("trial.resources", {}, {"limits": {"cpu": []}}, "must be of type"),
+    Case("trial.blocksPerJob", 8, 9, "less than or equal to 8"),
+    Case("trial.blocksPerJob", 1, 0, "greater than or equal to 1"),
     Case("trial.podTemplate.spec", {"anything": ["goes"]}, "none", "must be of type object"),
     Case("trial.podTemplate.metadata.labels", {"team": "a"}, {"team": 1}, "must be of type string"),
     Case("trial.retain.failed", 1000, 1001, "less than or equal to 1000"),
@@ -243,17 +245,23 @@ TOGETHER: list[tuple[Spec, Spec, Rule]] = [
     (
         {"space": LIMITED, "dataset": {"name": "npz", "shape": SHAPE}},
         {"space": LIMITED, "dataset": {"name": "npz"}},
-        RULES["spec"][-1],
+        next(one for one in RULES["spec"] if one.message.startswith("dataset.shape must")),
     ),
     (
         {"dataset": {"name": "imagefolder", "shape": SHAPE}},
         {"dataset": {"name": "cifar10", "shape": SHAPE}},
         next(one for one in RULES["spec.dataset"] if one.message.startswith("shape is for")),
     ),
+    (
+        {"agent": {"batchSize": 4}, "trial": {"blocksPerJob": 4}},
+        {"agent": {"batchSize": 4}, "trial": {"blocksPerJob": 5}},
+        next(one for one in RULES["spec"] if one.message.startswith("trial.blocksPerJob must")),
+    ),
 ]
+TOGETHER_NAMES = ["repeats", "limits", "shape", "blocks"]
 
 
-@pytest.mark.parametrize(("good", "bad", "broken"), TOGETHER, ids=["repeats", "limits", "shape"])
+@pytest.mark.parametrize(("good", "bad", "broken"), TOGETHER, ids=TOGETHER_NAMES)
 def test_fields_that_need_each_other_are_judged_together(
     server: Server, good: Spec, bad: Spec, broken: Rule
 ) -> None:
@@ -343,6 +351,7 @@ def test_every_rule_has_its_examples() -> None:
         {"failurePolicy": {"maxFailedTrials": 1, "trialTimeout": "5m"}},
         {"trial": {"image": "trainer:2", "retain": {"succeeded": 3}}},
         {"trial": {"podTemplate": {"spec": {"nodeSelector": {"pool": "gpu"}}}}},
+        {"trial": {"blocksPerJob": 4}},
         {"dataset": {"volume": {"emptyDir": {}}}},
     ],
     ids=str,

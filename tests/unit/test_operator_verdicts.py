@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from operator_builders import NOW, A, B, at, make_job, make_pod, make_result
 
-from blockqnn.contract import Outcome
+from blockqnn.contract import Outcome, TrialResult
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.core.starting import CANNOT_START
 from blockqnn_operator.core.verdicts import Judgement, judge
@@ -306,6 +306,50 @@ def test_a_pod_that_ran_out_of_time_has_failed_whatever_its_last_words() -> None
         assert judgement.annotate is not None
         assert judgement.annotate.reason == "DeadlineExceeded"
         assert "trialTimeout" in judgement.annotate.message
+
+
+KILLED = make_result(outcome=Outcome.FAILED, reason="Killed", message="It was killed.")
+
+
+@pytest.mark.parametrize("job", [RUNNING, OUT_OF_RETRIES])
+def test_a_trainer_that_was_killed_over_its_memory_shows_what_its_block_needs(
+    job: TrialJob,
+) -> None:
+    judgement = judged(job, make_pod(exit_code=137, reason="OOMKilled", message=KILLED))
+    assert judgement.annotate is not None
+    assert (judgement.annotate.outcome, judgement.annotate.reason) == (
+        Outcome.INFEASIBLE,
+        "OutOfMemory",
+    )
+    assert judgement.annotate.block_hash == KILLED.block_hash
+    assert judgement.end is (job is RUNNING), "another Pod would be killed for the same reason"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [("OOMKilled", ""), ("OOMKilled", FAILURE), ("Error", KILLED)],
+    ids=["before it could say what it trains", "after it failed", "by somebody else"],
+)
+def test_a_kill_that_is_not_the_blocks_fault_is_tried_again(
+    reason: str, message: TrialResult | str
+) -> None:
+    pod = make_pod(exit_code=137, reason=reason, message=message)
+    assert judged(RUNNING, pod) == Judgement()
+
+
+def test_a_trainer_that_ends_itself_as_if_it_were_deleted_fails_after_its_retries() -> None:
+    """Kubernetes takes the status for that of a deleted Pod, and starts another for ever."""
+    pods = [make_pod(exit_code=143, name=f"pod-{n}", created_at=at(n)) for n in range(4)]
+    assert judged(RUNNING, *pods[:2]) == Judgement()
+    drained = make_pod(exit_code=143, name="drained", interrupted="It was deleted.")
+    assert judged(RUNNING, *pods[:2], drained).annotate is None
+    judgement = judged(RUNNING, *pods[:3])
+    assert judgement.end
+    assert judgement.annotate is not None
+    assert (judgement.annotate.outcome, judgement.annotate.reason) == (
+        Outcome.FAILED,
+        "Terminated",
+    )
 
 
 def test_a_result_that_came_before_the_time_was_up_counts() -> None:

@@ -20,7 +20,8 @@ _EPILOG = """\
 exit status of run, finalist, load and prepare:
   0      a verdict about the block, Succeeded or Infeasible; images that are
          ready; a model that is as reported
-  1      an unexpected error; trying again may help
+  1      an unexpected error, or a trial's images are not there; trying again
+         may help
   2      an input that stays wrong however often it is tried
   128+n  ended by signal n
 """

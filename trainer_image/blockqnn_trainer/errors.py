@@ -7,7 +7,7 @@
         ├── InvalidInput        stays wrong however often it is tried: exit status 2, Failed
         │   ├── InvalidTrial      settings of the process that cannot be read
         │   ├── NetworkInvalid    a network that these images do not allow
-        │   ├── DatasetMissing    images that are not where they should be
+        │   ├── DatasetMissing    images that are not where they should be: of a trial, status 1
         │   ├── DatasetInvalid    images that are there and cannot be used
         │   ├── VolumeUnusable    a volume that cannot be written to, or has no room left
         │   ├── VolumeMissing     a volume that is not where it should be

@@ -26,6 +26,10 @@ TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
 TERMINATION_FILE = Path("/dev/termination-log")
 """Where Kubernetes reads the termination message unless the container says otherwise."""
 
+CURVE_DIGITS = 6
+"""Decimals of a curve's points: one image of a million. With all 17 that a number may take, the
+curves of eight trials of 12 epochs would not fit into one message."""
+
 Stage = Literal["data", "build", "train", "evaluate"]
 Ending = Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED]
 
@@ -96,7 +100,7 @@ class Progress:
             reason=reason,
             message=shorten(message, MESSAGE_LIMIT),
             accuracy=accuracy,
-            curve=thin(self.curve, CURVE_LIMIT),
+            curve=tuple(round(one, CURVE_DIGITS) for one in thin(self.curve, CURVE_LIMIT)),
             parameters=self.parameters,
             macs=self.macs,
             restarts=self.restarts,

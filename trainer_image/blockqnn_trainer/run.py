@@ -19,14 +19,15 @@ from blockqnn.errors import BlockQNNError
 from blockqnn.graph import canonical_hash
 from blockqnn.group_contract import TRIALS_VARIABLE, read_trials, result_texts, write_trials
 from blockqnn.nsc import Block
-from blockqnn_trainer.errors import InvalidTrial
+from blockqnn_trainer.errors import DatasetMissing, InvalidTrial
 from blockqnn_trainer.machine import process_age, thread_count
 from blockqnn_trainer.result import Progress, Reporter, encode_all
 
 EXIT_VERDICT = 0
 """Succeeded or Infeasible: the block has its answer."""
 EXIT_ERROR = 1
-"""An error nobody foresaw, perhaps of the machine: worth another attempt."""
+"""An error nobody foresaw, perhaps of the machine, or images that are not there: worth another
+attempt."""
 EXIT_INPUT = 2
 """An input that stays wrong however often it is tried."""
 EXIT_SIGNAL = 128
@@ -72,7 +73,9 @@ class TrialProcess:
             status, message = EXIT_VERDICT, self._verdict()
         except BlockQNNError as error:
             print(error, file=sys.stderr, flush=True)
-            status, message = EXIT_INPUT, self._failure(type(error).__name__, str(error))
+            # A volume that is not there may come back.
+            status = EXIT_ERROR if isinstance(error, DatasetMissing) else EXIT_INPUT
+            message = self._failure(type(error).__name__, str(error))
         except Exception as error:
             traceback.print_exc()
             text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -118,6 +121,8 @@ class TrialProcess:
         return result
 
     def _begin(self, spec: TrialSpec, began: float) -> Block:
+        # What is wrong with the block is no failure of the trial before.
+        self.progress = None
         block = Block.parse(spec.block)
         self.progress = Progress(spec.trial, spec.attempt, canonical_hash(block), began)
         self._note()

@@ -68,6 +68,12 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "dataset.shape must say what the images of npz and imagefolder are where "
             "space.constraints limits what networks for them cost",
         ),
+        Rule(
+            "!has(self.agent) || !has(self.agent.batchSize) || !has(self.trial) || "
+            "!has(self.trial.blocksPerJob) || self.trial.blocksPerJob <= self.agent.batchSize",
+            "trial.blocksPerJob must be at most agent.batchSize, since the blocks of a Job are of "
+            "one iteration",
+        ),
     ),
     "spec.space": (
         Rule(

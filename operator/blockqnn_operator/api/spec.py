@@ -136,9 +136,11 @@ class Trial(Model):
     """The resources of the trainer's container, as in a Pod; one GPU unless something is given."""
 
     blocks_per_job: Annotated[int, Field(ge=1, le=MOST_BLOCKS_PER_JOB)] = 1
-    """How many blocks of an iteration one Job trains, one after another in one process. Trials that
-    are short gain by it, since the start of a process is shared; a Pod that is lost takes the
-    results of all its trials with it. The history is the same whatever the number."""
+    """How many blocks of an iteration one Job trains, one after another in one process. Short
+    trials gain by it, since they share the start of the process and the reading of the images. The
+    results of a Job are collected when its Pod ends, however it ends; only a Pod whose node is lost
+    takes all of them with it. What the search proposes and learns is the same whatever the
+    number."""
 
     pod_template: PodTemplate = PodTemplate()
     """What to add to the trials' Pods: nodeSelector, tolerations, volumes, labels, env, ..."""

@@ -13,7 +13,7 @@ from blockqnn.contract import Outcome
 from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.ledger import Ledger, OpenTrial
 from blockqnn_operator.core.manifests import job_name
-from blockqnn_operator.core.observation import SearchObject, write_time
+from blockqnn_operator.core.observation import SearchObject, TrialJob, write_time
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState, best
 
@@ -42,7 +42,7 @@ def events_of(
         if trial.judgement.invalid and job:
             events.append(
                 Event(
-                    f"{job.name}/ResultInvalid",
+                    f"{_subject(job)}/ResultInvalid",
                     "Warning",
                     "ResultInvalid",
                     f"Trial {trial.number} ({job.name}): {trial.judgement.invalid}",
@@ -52,7 +52,7 @@ def events_of(
             failed = verdict.outcome is Outcome.FAILED
             events.append(
                 Event(
-                    f"{job.name}/{verdict.outcome}",
+                    f"{_subject(job)}/{verdict.outcome}",
                     "Warning" if failed else "Normal",
                     "TrialFailed" if failed else "TrialInfeasible",
                     f"Trial {trial.number} ({job.name}): {verdict.reason}: {verdict.message}",
@@ -79,8 +79,13 @@ def _troubles(trial: OpenTrial) -> list[Event]:
     verdict = trial.judgement.verdict
     if trial.attempt > job.attempt and verdict and not verdict.blameless:
         text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
-        found.append(Event(f"{job.name}/TrialRetried", "Warning", "TrialRetried", text))
+        found.append(Event(f"{_subject(job)}/TrialRetried", "Warning", "TrialRetried", text))
     return found
+
+
+def _subject(job: TrialJob) -> str:
+    """Return what an event is about: a Job, or one of the trials that share it."""
+    return f"{job.name}/{job.trial}" if job.shared else job.name
 
 
 def deleted_jobs(

@@ -1,6 +1,5 @@
 """The Job of several trials, which train one after another in one process. Pure."""
 
-import json
 from collections.abc import Sequence
 
 from blockqnn.group_contract import TRIALS_VARIABLE, write_trials
@@ -18,7 +17,7 @@ from blockqnn_operator.core.manifests import (
     trial_labels,
     trial_spec,
 )
-from blockqnn_operator.core.observation import SearchObject
+from blockqnn_operator.core.observation import BlockOfJob, SearchObject, write_blocks
 
 
 def job_of(
@@ -29,15 +28,15 @@ def job_of(
     if len(trials) == 1:
         return trial_job(search, settings, first.proposal, first.attempt, first.failures)
     blocks = [
-        {
-            "trial": trial.number,
-            "block": str(trial.proposal.block),
-            "hash": trial.proposal.hash,
-            "failures": trial.failures,
-        }
+        BlockOfJob(
+            trial=trial.number,
+            block=str(trial.proposal.block),
+            hash=trial.proposal.hash,
+            failures=trial.failures,
+        )
         for trial in trials
     ]
-    annotation = {names.BLOCKS_ANNOTATION: json.dumps(blocks, separators=(",", ":"))}
+    annotation = {names.BLOCKS_ANNOTATION: write_blocks(blocks)}
     labels = trial_labels(search, first.proposal)
     specs = [trial_spec(search, settings, trial.proposal, trial.attempt) for trial in trials]
     told = {"name": TRIALS_VARIABLE, "value": write_trials(specs)}

@@ -3,12 +3,14 @@
 The shell fills them from its watches; the rest of ``core`` never sees a raw object.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from blockqnn.model import Model
 from blockqnn_operator.api import names
 
 OUT_OF_TIME = "DeadlineExceeded"
@@ -47,6 +49,32 @@ class SearchObject:
     def key(self) -> str:
         """Namespace and name, as people write them."""
         return f"{self.namespace}/{self.name}"
+
+
+class BlockOfJob(Model):
+    """What the annotation of a Job of several trials says of one of them."""
+
+    trial: Annotated[int, Field(ge=0)]
+    block: str
+    hash: str
+    failures: Annotated[int, Field(ge=0)]
+    """How many attempts at the trial have failed before."""
+
+
+_BLOCKS = TypeAdapter(tuple[BlockOfJob, ...])
+
+
+def write_blocks(blocks: Sequence[BlockOfJob]) -> str:
+    """Write what a Job of several trials, or its Pod, says of them in an annotation."""
+    return _BLOCKS.dump_json(tuple(blocks)).decode()
+
+
+def read_blocks(annotations: Mapping[str, str]) -> tuple[BlockOfJob, ...]:
+    """Read which trials a Job of several, or its Pod, trains; empty when it says nothing valid."""
+    try:
+        return _BLOCKS.validate_json(annotations.get(names.BLOCKS_ANNOTATION, "[]"))
+    except ValidationError:
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +161,23 @@ class TrialJob:
             suspended=body.get("spec", {}).get("suspend") is True,
             failures=int(annotations.get(names.FAILURES_ANNOTATION) or attempt or 0),
         )
-        blocks = annotations.get(names.BLOCKS_ANNOTATION)
-        return job if blocks is None else _divided(job, json.loads(blocks), annotations)
+        blocks = read_blocks(annotations)
+        return _divided(job, blocks, annotations) if blocks else job
 
 
 def _divided(
-    job: TrialJob, blocks: Sequence[Mapping[str, Any]], annotations: Mapping[str, str]
+    job: TrialJob, blocks: Sequence[BlockOfJob], annotations: Mapping[str, str]
 ) -> TrialJob:
     """Return a Job of several trials with the part of each."""
     members: list[TrialJob] = []
     for block in blocks:
         part = replace(
             job,
-            trial=block["trial"],
-            block=block["block"],
-            block_hash=block["hash"],
-            failures=block["failures"],
-            result=annotations.get(_result_annotation(block["trial"], shared=True)),
+            trial=block.trial,
+            block=block.block,
+            block_hash=block.hash,
+            failures=block.failures,
+            result=annotations.get(_result_annotation(block.trial, shared=True)),
             before=tuple(members),
             shared=True,
         )
@@ -246,6 +274,8 @@ class TrialPod:
     """Why somebody else than the trainer ends the Pod: a drain, a preemption, a deletion."""
     out_of_time: bool = False
     """The Pod was stopped for running longer than its deadline."""
+    gone: bool = False
+    """The Pod does not exist any more; this is what was last seen of it."""
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:

@@ -24,7 +24,7 @@ ACCURACY_BOUNDS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 """Twenty steps of five percent: fine enough to see a distribution move, and few series."""
 
 KNOWN_REASONS: dict[Outcome, tuple[str, ...]] = {
-    Outcome.INFEASIBLE: ("OutOfMemory", "NotFinite", "NeverLearned"),
+    Outcome.INFEASIBLE: ("OutOfMemory", "NotFinite", "NeverLearned", "OverConstraint"),
     Outcome.FAILED: (
         "BackoffLimitExceeded",
         "BlockInvalid",
@@ -151,7 +151,8 @@ def count_open(ledger: Ledger | None, archived: int) -> Open:
         reasons=reasons,
         retries=sum(trial.attempt for trial in trials),
         running=len(running),
-        gpus=sum(trial.job.gpus for trial in running if trial.job),
+        # Trials that share a Job share its accelerators.
+        gpus=sum({trial.job.name: trial.job.gpus for trial in running if trial.job}.values()),
     )
 
 

@@ -132,8 +132,9 @@ def _of_shared_job(
         # It was trained; the Pod's status is that of a trial behind it.
         verdict = Verdict(Outcome.FAILED, "ResultInvalid", invalid, retry=job.failures < retries)
         return Judgement(verdict=verdict, invalid=invalid)
-    if any(pod.interrupted for pod in latest):
-        return _try_again(replace(ended, reason="Interrupted"), invalid)
+    if told := _interruptions(latest):
+        judgement = _try_again(replace(ended, reason="Interrupted"), invalid)
+        return replace(judgement, interruptions=told)
     if job.before and any(pod.reason == OUT_OF_MEMORY for pod in latest):
         # What the trials before it have left may have filled the memory: next time it is the first.
         return _try_again(replace(ended, reason="OutOfMemory"), invalid)
@@ -184,7 +185,15 @@ def _words(job: TrialJob, pod: TrialPod) -> str | None:
     """
     if pod.exit_code is None or not pod.message:
         return None
-    return result_texts(pod.message).get(job.trial) if job.shared else pod.message
+    if not job.shared:
+        return pod.message
+    try:
+        return result_texts(pod.message).get(job.trial)
+    except InvalidMessage:
+        # A trainer that failed before there was any result may have said why in plain words.
+        if pod.exit_code == 0:
+            raise
+        return None
 
 
 def _of_running_job(
@@ -212,10 +221,16 @@ def _of_running_job(
     elif pod := unplaced(latest):
         news_at = pod.created_at + SCHEDULING
         waiting, wait_until = (pod.unplaced, None) if now >= news_at else ("", news_at)
-    interruptions = tuple((pod.name, pod.interrupted) for pod in latest if pod.interrupted)
     return Judgement(
-        invalid=invalid, wait_until=wait_until, unplaced=waiting, interruptions=interruptions
+        invalid=invalid,
+        wait_until=wait_until,
+        unplaced=waiting,
+        interruptions=_interruptions(latest),
     )
+
+
+def _interruptions(pods: Sequence[TrialPod]) -> tuple[tuple[str, str], ...]:
+    return tuple((pod.name, pod.interrupted) for pod in pods if pod.interrupted)
 
 
 def _ended_itself(pod: TrialPod) -> bool:
@@ -304,7 +319,7 @@ def _all_seen(job: TrialJob, pods: Sequence[TrialPod]) -> bool:
     if job.condition == "Complete":
         return any(pod.exit_code == 0 for pod in pods)
     return job.reason == OUT_OF_TIME or job.failed_pods <= sum(
-        pod.exit_code is not None for pod in pods
+        pod.exit_code is not None or pod.gone for pod in pods
     )
 
 
@@ -321,8 +336,8 @@ def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
     ended = next((pod for pod in latest if _tells_why(job, pod)), None)
     message = f"Its Job failed: {job.message or job.reason}."
     if ended is not None:
-        # The message of a Pod of several trials is the results of the others.
-        said = f": {quote(ended.message)}" if ended.message.strip() and not job.shared else ""
+        words = quote(ended.message) if _is_plain(job, ended.message) else ""
+        said = f": {words}" if words else ""
         status = "" if ended.exit_code is None else f", status {ended.exit_code}"
         message = f"Its last Pod ended with {ended.reason or 'no reason'}{status}{said}"
     return Verdict(Outcome.FAILED, job.reason or "JobFailed", message)
@@ -331,6 +346,17 @@ def _of_failed_job(job: TrialJob, latest: Sequence[TrialPod]) -> Verdict:
 def _tells_why(job: TrialJob, pod: TrialPod) -> bool:
     """Say whether a Pod can explain a failed Job: it ended of itself, or it could not start."""
     return bool(pod.reason) if pod.exit_code is None else job.reason != OUT_OF_TIME
+
+
+def _is_plain(job: TrialJob, message: str) -> bool:
+    """Say whether a message is words, and not the results of a Job's other trials."""
+    if not job.shared:
+        return True
+    try:
+        result_texts(message)
+    except InvalidMessage:
+        return True
+    return False
 
 
 def quote(text: str) -> str:

@@ -256,7 +256,8 @@ class Controller:
         if job is None or pod is None or pod.finished_at is None:
             return
         launched = None
-        if pod.started_at is not None and job.created_at is not None:
+        # The trials of a Job that follow its first have waited for nothing but one another.
+        if pod.started_at is not None and job.created_at is not None and not job.before:
             launched = (pod.started_at - job.created_at).total_seconds()
         self._metrics.collected(launched, (datetime.now(UTC) - pod.finished_at).total_seconds())
 

@@ -13,7 +13,7 @@ import kopf
 from blockqnn_operator.api import names
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.observation import PreparationJob, SearchObject, TrialJob, TrialPod
-from blockqnn_operator.shell.observe import watched_finalist, watched_job
+from blockqnn_operator.shell.observe import GonePods, watched_finalist, watched_job
 from blockqnn_operator.shell.queue import WorkQueue
 from blockqnn_operator.shell.slots import Key
 
@@ -42,6 +42,7 @@ class Watched:
 
     def __init__(self) -> None:
         self._searches: dict[Key, SearchObject] = {}
+        self._gone: dict[Key, GonePods] = {}
         self._jobs: kopf.Index[Key, Any] | None = None
         self._pods: kopf.Index[Key, Any] | None = None
         self._preparations: kopf.Index[Key, Any] | None = None
@@ -57,6 +58,7 @@ class Watched:
         """Take note of a search as it is now; None when it is gone."""
         if search is None:
             self._searches.pop(key, None)
+            self._gone.pop(key, None)
         else:
             self._searches[key] = search
 
@@ -73,8 +75,15 @@ class Watched:
         return tuple(self._jobs.get(key, ())) if self._jobs else ()
 
     def pods(self, key: Key) -> Iterable[TrialPod]:
-        """Return the Pods of a search's Jobs."""
-        return tuple(self._pods.get(key, ())) if self._pods else ()
+        """Return the Pods of a search's Jobs, and those that were deleted and still matter."""
+        there = tuple(self._pods.get(key, ())) if self._pods else ()
+        gone = self._gone.get(key)
+        return there + gone.of(job for _, job in self.jobs(key)) if gone else there
+
+    def bury(self, key: Key, pod: TrialPod | None) -> None:
+        """Take note of a Pod that does not exist any more."""
+        if pod is not None and key in self._searches:
+            self._gone.setdefault(key, GonePods()).add(pod)
 
     def preparations(self, key: Key) -> Iterable[PreparationJob]:
         """Return the Jobs that make a search's images ready."""
@@ -101,8 +110,15 @@ def register(registry: kopf.OperatorRegistry, watched: Watched, queue: WorkQueue
         queue.add(key)
 
     @kopf.on.event("batch", "v1", "jobs", labels=_OURS, registry=registry)
+    async def job_changed(namespace: str | None, labels: Any, **_: Any) -> None:
+        queue.add(_key(namespace, labels))
+
     @kopf.on.event("", "v1", "pods", labels=_OURS, registry=registry)
-    async def work_changed(namespace: str | None, labels: Any, **_: Any) -> None:
+    async def pod_changed(
+        event: Any, body: Any, namespace: str | None, labels: Any, **_: Any
+    ) -> None:
+        if event["type"] == "DELETED":
+            watched.bury(_key(namespace, labels), TrialPod.read(body))
         queue.add(_key(namespace, labels))
 
 

@@ -7,13 +7,13 @@ what the index holds.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from blockqnn_operator.api import names
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.history import TRIALS, Shard, read_shard
-from blockqnn_operator.core.observation import SearchObject, TrialJob
+from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
 from blockqnn_operator.shell.cluster import Cluster, config_maps_path
 
 UNSEEN_SECONDS = 10.0
@@ -77,6 +77,32 @@ class Freshest(Generic[Job]):
     def forget(self, name: str) -> None:
         """Drop a Job that was deleted, so that what was written of it does not linger."""
         self._written.pop(name, None)
+
+
+class GonePods:
+    """The last that was seen of Pods which somebody has deleted, for as long as it matters.
+
+    Kubernetes replaces the deleted Pod of a Job of one trial. That of a Job of several ends the
+    Job, and may be gone before its results were collected: they and the reason are kept here.
+    """
+
+    def __init__(self) -> None:
+        self._pods: dict[str, TrialPod] = {}
+
+    def add(self, pod: TrialPod) -> None:
+        """Take note of a Pod that does not exist any more."""
+        self._pods[pod.name] = replace(pod, gone=True)
+
+    def of(self, jobs: Iterable[TrialJob]) -> tuple[TrialPod, ...]:
+        """Return the Pods of the Jobs of several trials among these; all others are forgotten."""
+        since = {job.name: job.created_at for job in jobs if job.shared and job.created_at}
+        # A Job that was deleted and made again has the name of the one before, but not its Pods.
+        self._pods = {
+            name: pod
+            for name, pod in self._pods.items()
+            if pod.job in since and pod.created_at >= since[pod.job]
+        }
+        return tuple(self._pods.values())
 
 
 def version_of(body: Mapping[str, Any]) -> int:

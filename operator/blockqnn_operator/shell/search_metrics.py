@@ -117,7 +117,7 @@ class SearchFamilies:
         )
         self.retries = CounterMetricFamily(
             "blockqnn_trial_retries",
-            "Further attempts at trials whose trainer ended well and left no result.",
+            "Further attempts at trials whose Jobs ended without their results.",
             labels=LABELS,
         )
         self.gpu = CounterMetricFamily(
@@ -233,7 +233,7 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "trials_budget": ("Trials that the search may propose.", ()),
     "parallelism": ("Trials that may run at the same time.", ()),
     "failed_trials_limit": ("Failed trials that the search tolerates.", ()),
-    "gpus_in_use": ("Accelerators of the trials that run.", ()),
+    "gpus_in_use": ("Accelerators of the Jobs that run.", ()),
     "iteration": ("Iterations that are in the history.", ()),
     "epsilon": ("Share of random choices in the present iteration.", ()),
     "best_accuracy_ratio": ("Validation accuracy of the block with the highest reward.", ()),
