@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo images test unit cluster chart chaos monitoring static lint format generate lock programs clean
+.PHONY: help environment demo images test unit cluster chart chaos monitoring test-node static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -54,6 +54,13 @@ cluster: programs ## the tests against a real API server
 
 images: ## build both images with docker, podman or buildah; BASE_IMAGE=..., TAG=...
 	devcluster/images/build.sh
+
+# The same names whatever builds them, so that the node finds them.
+test-node: export OPERATOR_IMAGE := localhost/blockqnn-operator
+test-node: export TRAINER_IMAGE := localhost/blockqnn-trainer
+test-node: export TAG := test
+test-node: programs images ## helm install and a search in real containers; as root on Linux
+	$(BIN)/python -m pytest tests/node -n 0 -x -q
 
 chaos: programs ## hundreds of trials while everything is killed, stopped and deleted
 	$(BIN)/python -m pytest tests/chaos -s -q

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import IO, Literal, Self
 
 from .access import user_file_name, write_kubeconfig
 from .container.configuration import NodeFiles
@@ -28,8 +28,9 @@ from .supervisor import Description
 RESTING = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 """The components that can be stopped and started again while the cluster goes on."""
 
-STOP_WITHIN = 30.0
-"""Seconds for a cluster to end after it was asked to; about one is usual."""
+STOP_WITHIN = 180.0
+"""Seconds for a cluster to end after it was asked to. About one is usual; the images of a container
+node are gigabytes in 100,000 files, whose deletion took 40 s on a busy disk."""
 
 
 def to_stderr(line: str) -> None:
@@ -191,18 +192,23 @@ class DevCluster:
             raise DevClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
 
-    def load_images(self, archive: Path) -> None:
+    def load_images(self, archive: Path | IO[bytes]) -> None:
         """Give the images of an archive, as `docker save` writes it, to the container node.
 
-        Raises `DevClusterError` where the cluster has no such node, or cannot read the archive.
+        A file that is open, such as a pipe, is read from where it stands. Raises `DevClusterError`
+        where the cluster has no such node, or cannot read the archive.
         """
         files = NodeFiles(self._layout)
         if not files.socket.exists():
             raise DevClusterError(
                 f"cluster {self.name!r} has no container node: start one with --node container"
             )
+        name, source = (
+            (str(archive), subprocess.DEVNULL) if isinstance(archive, Path) else ("-", archive)
+        )
         done = subprocess.run(
-            import_command(files, archive),
+            import_command(files, name),
+            stdin=source,
             env=system_environment(),
             capture_output=True,
             text=True,

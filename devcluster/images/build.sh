@@ -1,34 +1,14 @@
 #!/usr/bin/env bash
-# Builds both images with docker, podman or buildah, whichever works here. docs/images.md says more.
-#   BASE_IMAGE  the base of both; without one, that of the Dockerfiles, or a stand-in made here
+# Builds both images with docker, podman or buildah, whichever works here. docs/installing.md says more.
+#   BASE_IMAGE  the base of both; without one, that of the Dockerfiles, or a stand-in made here (base.sh)
 #   TAG         of both (dev)
 #   OPERATOR_IMAGE, TRAINER_IMAGE  their names (blockqnn-operator, blockqnn-trainer)
 #   BUILDER     docker, podman or buildah
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
-readonly STAND_IN=localhost/blockqnn-base:bookworm
-
 builder=$(devcluster/images/builder.sh)
-
-exists() {
-  if [[ $builder == docker ]]; then
-    docker image inspect "$1" >/dev/null 2>&1
-  else
-    "$builder" inspect --type image "$1" >/dev/null 2>&1
-  fi
-}
-
-base=${BASE_IMAGE:-$PYTHON_IMAGE}
-if [[ -z ${BASE_IMAGE:-} ]] && ! exists "$base"; then
-  echo "pulling $base with $builder"
-  if ! "$builder" pull -q "$base" 2>/dev/null; then
-    echo "$base cannot be pulled here: $STAND_IN, made from Debian packages, stands in"
-    exists "$STAND_IN" || devcluster/images/stand-in.sh "$builder" "$STAND_IN"
-    base=$STAND_IN
-  fi
-fi
+base=$(devcluster/images/base.sh)
 
 # What the build's own downloads need on this machine goes in as secrets, and not into the images.
 secrets=$(mktemp -d)
@@ -57,7 +37,7 @@ case $builder in
   podman) command=(podman build --layers) ;;
   # As root, a build without namespaces of its own: it works inside of containers too.
   buildah) command=(buildah build --layers --isolation chroot --network host) ;;
-  *) fail "BUILDER=$builder: use docker, podman or buildah" ;;
+  *) exit 1 ;; # builder.sh prints no other
 esac
 
 build() {

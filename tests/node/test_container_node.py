@@ -58,6 +58,8 @@ def pod(name: str, script: str, **container: Any) -> dict[str, Any]:
 def run_pod(cluster: DevCluster, manifest: dict[str, Any], until: str) -> dict[str, Any]:
     """Create a pod, wait for its phase, and return the state of its container."""
     name = manifest["metadata"]["name"]
+    # A cluster is ready a moment before its controllers have made the account of its pods.
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=30s")
     cluster.kubectl("create", "-f", "-", input=json.dumps(manifest))
     cluster.kubectl("wait", f"pod/{name}", f"--for=jsonpath={{.status.phase}}={until}",
                     "--timeout=60s")  # fmt: skip

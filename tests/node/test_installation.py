@@ -32,9 +32,10 @@ SYSTEM = "blockqnn-system"
 RESEARCH = "research"
 GPUS = 2
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
-TRIALS = 12
-TRAINED_WITHIN = 600.0
-"""Seconds for the whole search: a trial takes about ten, nearly all of them torch's import."""
+BATCH = 4
+TRIALS = 5 * BATCH
+TRAINED_WITHIN = 300.0
+"""Seconds for the next trial to end: one takes about ten, nearly all of them torch's import."""
 
 VALUES = (
     "--set", f"registry=localhost,image.tag={TAG},trainer.image.tag={TAG}",
@@ -78,27 +79,44 @@ class Installation:
             for c in pods[0]["status"].get("conditions", [])
         )
 
+    def tell(self) -> None:
+        """Print what explains a failure: the cluster goes with the test run."""
+        for what in (("pods", "-o", "wide"), ("events", "--sort-by=.lastTimestamp")):
+            print(self.cluster.kubectl("get", *what, "-A", check=False).stdout)
+        for log in sorted((self.cluster.logs / "pods").glob("*/*/*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            print(f"--- {log.relative_to(self.cluster.logs)}", *lines[-40:], sep="\n")
+
     def finished(self) -> int:
         return int(self.searching.status().get("progress", "0/").partition("/")[0])
 
 
+def load(cluster: DevCluster, image: str) -> None:
+    """Give the node an image, straight from the store of what built it."""
+    save = [str(ROOT / "devcluster/images/save.sh"), image]
+    with subprocess.Popen(save, stdout=subprocess.PIPE) as saving:
+        assert saving.stdout is not None
+        cluster.load_images(saving.stdout)
+    assert saving.returncode == 0, f"{image} could not be saved: does `make images` build it?"
+
+
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(request: pytest.FixtureRequest) -> Iterator[Installation]:
     """A cluster whose node has both images and says that it has GPUs."""
     helm = ensure_programs(lambda line: print(line, file=sys.stderr), HELM) / "helm"
     with DevCluster.start(f"story-{os.getpid()}", node=NodeKind.CONTAINER) as cluster:
-        archive = tmp_path_factory.mktemp("images") / "image.tar"
         for image in IMAGES:
-            subprocess.run([ROOT / "devcluster/images/save.sh", image, archive], check=True)
-            cluster.load_images(archive)
-            archive.unlink()
+            load(cluster, image)
         capacity = {"status": {"capacity": {"nvidia.com/gpu": str(GPUS)}}}
         cluster.kubectl("patch", "node", str(cluster.node), "--subresource=status",
                         "-p", json.dumps(capacity))  # fmt: skip
         for namespace in (SYSTEM, RESEARCH):
             cluster.kubectl("create", "namespace", namespace)
             cluster.kubectl("label", "namespace", namespace, RESTRICTED)
-        yield Installation(cluster, helm)
+        installation = Installation(cluster, helm)
+        yield installation
+        if request.session.testsfailed:
+            installation.tell()
 
 
 def test_helm_install_brings_up_the_operator_under_its_own_account(installation):
@@ -124,6 +142,13 @@ def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, 
                 }
             },
             budget={"trials": TRIALS},
+            agent={
+                "batchSize": BATCH,
+                "epsilonSchedule": [
+                    {"epsilon": 1.0, "iterations": 3},
+                    {"epsilon": 0.5, "iterations": 2},
+                ],
+            },
             parallelism=GPUS,
         )
     )
@@ -183,26 +208,97 @@ def test_the_search_ends_with_every_trial_once_and_real_accuracies(installation,
     assert all(record.gpus == 1 for record in trained)
 
 
+def few_with_little_memory(name: str, memory: str, **spec: Any) -> dict[str, Any]:
+    """A search of two trials that have too little memory for their blocks."""
+    limits = {"nvidia.com/gpu": 1, "memory": memory}
+    trial = {"resources": {"requests": {"cpu": "500m"}, "limits": limits}}
+    return search_manifest(
+        name,
+        trial=trial | spec.pop("trial", {}),
+        agent={"batchSize": GPUS},
+        budget={"trials": GPUS},
+        **spec,
+    )
+
+
 def test_a_trial_that_needs_more_memory_than_it_has_is_infeasible(installation, eventually):
     installation.searching.apply(
-        search_manifest(
+        few_with_little_memory(
             "large",
+            "768Mi",
             network={"filters": [1024, 1024], "repeats": 4},
             training={"epochs": 1, "batchSize": 256},
-            trial={
-                "resources": {
-                    "requests": {"cpu": "500m"},
-                    "limits": {"nvidia.com/gpu": 1, "memory": "768Mi"},
-                }
-            },
-            agent={"batchSize": 2},
-            budget={"trials": 2},
         )
     )
     eventually(lambda: installation.searching.is_over("large"), within=TRAINED_WITHIN)
     assert installation.searching.status("large")["phase"] == "Complete"
     found = [(record.outcome, record.reason) for record in installation.searching.records("large")]
-    assert (Outcome.INFEASIBLE, "OutOfMemory") in found
+    assert found == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
+
+
+def test_a_trial_that_the_kernel_kills_for_its_memory_is_infeasible(installation, eventually):
+    """The trainer reports the end of its memory itself; this one is not given the time to."""
+    greedy = {"name": "trainer", "command": ["python", "-c", "x = [bytes([1]) * 10**9]"]}
+    installation.searching.apply(
+        few_with_little_memory(
+            "greedy", "256Mi", trial={"podTemplate": {"spec": {"containers": [greedy]}}}
+        )
+    )
+    eventually(lambda: installation.searching.is_over("greedy"), within=TRAINED_WITHIN)
+    assert installation.searching.status("greedy")["phase"] == "Complete"
+    found = [(record.outcome, record.reason) for record in installation.searching.records("greedy")]
+    assert found == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
+
+
+def test_the_trainers_image_leaves_a_model_and_measures_it_in_every_form(installation, eventually):
+    spec = (ROOT / "examples/finalists/digits.json").read_text()
+    confined = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    container = {
+        "name": "finalist",
+        "image": IMAGES[1],
+        "imagePullPolicy": "Never",
+        "command": [
+            "sh", "-c", "cd /tmp && mkdir models && blockqnn-train finalist "
+            "&& blockqnn-train load models/digits/shortcut",
+        ],
+        "env": [
+            {"name": "BLOCKQNN_FINALIST", "value": spec},
+            {"name": "OMP_NUM_THREADS", "value": "1"},
+        ],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "securityContext": confined,
+    }  # fmt: skip
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "finalist"},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            # A user that nobody gave a name, as OpenShift chooses them.
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 1000660000,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+            "containers": [container],
+        },
+    }
+    installation.searching.kubectl("create", "-f", "-", text=json.dumps(pod))
+
+    def phase() -> str:
+        get = ("get", "pod", "finalist", "-o", "jsonpath={.status.phase}")
+        return installation.searching.kubectl(*get)
+
+    eventually(lambda: phase() in ("Succeeded", "Failed"), within=TRAINED_WITHIN)
+    logs = installation.searching.kubectl("logs", "finalist")
+    assert phase() == "Succeeded", logs
+    assert "onnx" in logs.lower()
 
 
 def test_uninstalling_and_deleting_the_namespaces_leaves_nothing(installation, eventually):

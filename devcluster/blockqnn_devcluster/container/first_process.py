@@ -43,7 +43,7 @@ def run(files: NodeFiles, programs: Path) -> int:
         _start(["containerd", "--config", str(files.file("containerd.toml"))], logs): "containerd"
     }
     _await(files.socket)
-    _do(import_command(files, files.file("pause.tar")))
+    _do(import_command(files, str(files.file("pause.tar"))))
     kubelet = configuration.kubelet_command(programs, files)
     running[_start(kubelet, logs)] = "kubelet"
     proxy = [str(programs / "kube-proxy"), f"--config={files.file('kube-proxy.yaml')}"]
@@ -57,11 +57,11 @@ def run(files: NodeFiles, programs: Path) -> int:
             return 1
 
 
-def import_command(files: NodeFiles, archive: Path) -> list[str]:
-    """Return the command that gives an archive of images to containerd."""
+def import_command(files: NodeFiles, archive: str) -> list[str]:
+    """Return the command that gives an archive of images, or `-` for its input, to containerd."""
     return [
         "ctr", "--address", str(files.socket), "--namespace", "k8s.io",
-        "images", "import", str(archive),
+        "images", "import", archive,
     ]  # fmt: skip
 
 

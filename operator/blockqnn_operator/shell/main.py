@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -254,6 +255,8 @@ class Operator:
             await kopf.operator(
                 registry=registry,
                 settings=operator_settings(),
+                # Kopf would ask who runs it, and a Pod's user need not have a name.
+                identity=socket.gethostname(),  # type: ignore[arg-type]
                 standalone=True,
                 clusterwide=not namespaces,
                 namespaces=namespaces,
