@@ -11,6 +11,7 @@ every reward and so changes nothing but the values' zero; it is one 1x1 convolut
 rewards stay near the accuracy.
 """
 
+from functools import lru_cache
 from math import log
 
 from blockqnn.contract import NetworkSpec
@@ -37,11 +38,16 @@ def redefined_reward(
     Returns:
         The reward in percent; with weights of zero, 100 times the accuracy.
     """
-    width = network.filters[0]
+    cost, crowding = _logarithms(block, network.filters[0], network.output_projection)
+    return 100 * accuracy - settings.macs_weight * cost - settings.density_weight * crowding
+
+
+@lru_cache(maxsize=4096)
+def _logarithms(block: Block, width: int, projection: bool) -> tuple[float, float]:
+    """Return ln(MACs) and ln(density); kept, for a block in flight is valued again and again."""
     unit = width * width
-    macs = max(block_macs(block, width, network.output_projection), unit)
-    cost = settings.macs_weight * log(macs / unit)
-    return 100 * accuracy - cost - settings.density_weight * log(density(block))
+    macs = max(block_macs(block, width, projection), unit)
+    return log(macs / unit), log(density(block))
 
 
 def floor_reward(block: Block, settings: RewardSettings, network: NetworkSpec) -> float:

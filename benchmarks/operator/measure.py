@@ -96,7 +96,7 @@ async def follow(
     name = search["metadata"]["name"]
     line, labels = Timeline(), f"{names.SEARCH_LABEL}={name}"
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    searches = f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
+    searches = searches_path(namespace)
     async with AsyncExitStack() as stack:
         for path, times, fields in (
             (jobs_path(namespace), line.created, "status.successful=0"),
@@ -124,6 +124,11 @@ async def follow(
     shards = (await api.request("GET", config_maps_path(namespace), labelSelector=labels))["items"]
     history = sum(len(text) for shard in shards for text in shard["data"].values())
     return line, Sizes(status_size, history, len(shards))
+
+
+def searches_path(namespace: str) -> str:
+    """Return the path of a namespace's searches."""
+    return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
 
 
 def _noting(times: list[float]) -> Callable[[], None]:

@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.operator import bare
 from benchmarks.operator.api import Api
-from benchmarks.operator.measure import follow
+from benchmarks.operator.measure import follow, searches_path
 from benchmarks.operator.process import OperatorProcess, used_by_cluster
 from benchmarks.operator.report import Scale, Slots
 from benchmarks.operator.scenery import NODES, complete_stage, random_search, search
@@ -125,6 +125,7 @@ async def _search(
         f"search: {size} trials, {scale.rate:.1f} a second, {sum(scale.writes.values()):.2f} "
         f"writes each; processor ms each: {_told(scale.milliseconds)}"
     )
+    await api.request("DELETE", f"{searches_path(namespace)}/search")
     await _until_empty(api, namespace)
     return scale
 

@@ -340,7 +340,7 @@ def recovered(spec: Mapping[str, Any], world: World) -> SearchState:
 
 def new_world(spec: Mapping[str, Any]) -> World:
     """A world in which a search has just begun its history."""
-    return _stored(World(), history.start(make_header(resolve(spec))))
+    return stored(World(), history.start(make_header(resolve(spec))))
 
 
 def observed(operator: Operator, jobs: World, pods: World, now: World) -> Observed:
@@ -387,20 +387,20 @@ def _carried_out(
     writes = history.append(state.shards[-1], decided.archive, SHARD_LIMIT)
     shards = list(state.shards)
     for write in writes:
-        world = _stored(world, write)
+        world = stored(world, write)
         shards[write.number :] = [world.shards[write.number]]
         yield world
     state.shards = shards
     state.extend(decided.archive)
     cleanup = decided.cleanup
     for name in cleanup.keep:
-        world = _kept(world, name)
+        world = kept(world, name)
         yield world
     for name in cleanup.delete:
         world = without_jobs(world, {name})
         yield world
     for iteration in cleanup.delete_iterations:
-        world = without_jobs(world, set(_selected(world, iteration)))
+        world = without_jobs(world, set(selected(world, iteration)))
         yield world
     if decided.preparation.create is not None:
         world = created(world, decided.preparation.create)
@@ -419,7 +419,8 @@ def annotated(world: World, job: str, annotation: str, text: str) -> World:
     return _with_job(world, {**body, "metadata": {**body["metadata"], "annotations": annotations}})
 
 
-def _kept(world: World, name: str) -> World:
+def kept(world: World, name: str) -> World:
+    """Label a Job as one that stays."""
     body = world.jobs.get(name)
     if body is None:
         return world
@@ -427,7 +428,8 @@ def _kept(world: World, name: str) -> World:
     return _with_job(world, {**body, "metadata": {**body["metadata"], "labels": labels}})
 
 
-def _selected(world: World, iteration: int) -> Iterator[str]:
+def selected(world: World, iteration: int) -> Iterator[str]:
+    """Yield the Jobs of an iteration that are not to stay."""
     for name, body in world.jobs.items():
         labels = body["metadata"]["labels"]
         if (
@@ -437,7 +439,8 @@ def _selected(world: World, iteration: int) -> Iterator[str]:
             yield name
 
 
-def _stored(world: World, write: ShardWrite) -> World:
+def stored(world: World, write: ShardWrite) -> World:
+    """Write a shard of the trials' history."""
     return replace(world, shards=written(world.shards, write))
 
 

@@ -1,6 +1,7 @@
 """Durations as Kubernetes users write them: ``90s``, ``45m``, ``1h30m``."""
 
 import re
+from functools import lru_cache
 
 from blockqnn.errors import InvalidSettings
 
@@ -8,6 +9,7 @@ PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 _DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 
 
+@lru_cache(maxsize=256)
 def seconds(text: str) -> int:
     """Return the length of a duration in seconds, at least 1.
 

@@ -34,7 +34,7 @@ def record_of(
         outcome=verdict.outcome,
         reason=verdict.reason,
         message=verdict.message,
-        reward=_reward(trial, state),
+        reward=reward_of(trial, state),
         gpus=trial.job.gpus if trial.job else 0,
         **_measurements(result),
     )
@@ -47,7 +47,7 @@ def _measurements(result: TrialResult | None) -> dict[str, Any]:
     return {field: getattr(result, field) for field in fields}
 
 
-def _reward(trial: OpenTrial, state: SearchState) -> float | None:
+def reward_of(trial: OpenTrial, state: SearchState) -> float | None:
     """Return the redefined reward; the floor for an infeasible block, none for a failed trial."""
     verdict = trial.verdict
     if verdict is None or verdict.outcome is Outcome.FAILED:

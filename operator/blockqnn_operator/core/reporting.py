@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import nsmallest
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from blockqnn.contract import Outcome
 from blockqnn_operator.api.status import (
     LONGEST_MESSAGE,
+    MOST_TOP,
     BestBlock,
     BlockSearchStatus,
     Condition,
@@ -19,7 +21,7 @@ from blockqnn_operator.api.status import (
     Reason,
     TrialCounts,
 )
-from blockqnn_operator.core.archiving import record_of
+from blockqnn_operator.core.archiving import record_of, reward_of
 from blockqnn_operator.core.budget import Spent, ends_at, spent, started_at
 from blockqnn_operator.core.ending import is_over, without_archived
 from blockqnn_operator.core.finalists.reporting import FinalistReport
@@ -190,14 +192,19 @@ def _phase(
 
 
 def _open_records(ledger: Ledger, state: SearchState) -> list[TrialRecord]:
-    """Return the records of the succeeded trials that are not in the history yet."""
-    return [
-        record_of(trial, state, {})
+    """Return the records of the best of the succeeded trials that are not in the history yet.
+
+    Several hundred trials may be over: only those that may be shown are made records.
+    """
+    succeeded = [
+        trial
         for trial in ledger.trials
         if trial.number >= len(state.archive)
         and trial.stage is Stage.OVER
         and trial.outcome is Outcome.SUCCEEDED
     ]
+    leaders = nsmallest(MOST_TOP, succeeded, key=lambda t: -(reward_of(t, state) or 0.0))
+    return [record_of(trial, state, {}) for trial in leaders]
 
 
 def _best_block(record: TrialRecord) -> BestBlock:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn.errors import InvalidMessage
@@ -251,7 +252,7 @@ def _failure(job: TrialJob, reason: str, message: str) -> TrialResult:
 
 
 def _read(job: TrialJob, text: str) -> TrialResult:
-    result = TrialResult.read(text)
+    result = _parsed(text)
     expected = (job.trial, job.attempt, job.block_hash)
     if (result.trial, result.attempt, result.block_hash) != expected:
         raise InvalidMessage(
@@ -259,6 +260,12 @@ def _read(job: TrialJob, text: str) -> TrialResult:
             f"{result.block_hash}; expected were {expected[0]}, {expected[1]}, {expected[2]}."
         )
     return result
+
+
+@lru_cache(maxsize=2048)
+def _parsed(text: str) -> TrialResult:
+    """Read a result; kept, for each pass reads again what is not in the history yet."""
+    return TrialResult.read(text)
 
 
 def _of_result(result: TrialResult) -> Verdict:

@@ -8,6 +8,7 @@ import json
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -61,6 +62,8 @@ class Cluster:
         """
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = connections
+        # Else each request asks in a thread for proxies and reads .netrc, which has no use here.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         try:
             try:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]

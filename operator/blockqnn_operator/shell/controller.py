@@ -24,6 +24,7 @@ from blockqnn_operator.core.observation import (
     SearchObject,
     TrialJob,
     TrialPod,
+    version_of,
 )
 from blockqnn_operator.core.planning import Plan, plan
 from blockqnn_operator.core.reporting import (
@@ -50,6 +51,10 @@ RETRY_SECONDS = 10.0
 COLLECTED_SECONDS = 1.0
 """How soon to look whether the objects of an earlier search of the same name are collected."""
 
+CREATIONS = 2 * apply.CONCURRENCY
+"""How many Jobs of trials one pass creates at most: what is reported meanwhile waits for the next
+pass, and the first one of a search of hundreds of parallel trials would take many seconds."""
+
 STATUS_SECONDS = 1.0
 """The shortest time between two status writes of a search that only counts on: people and
 ``kubectl get --watch`` need no more, and each write goes to every watcher."""
@@ -74,7 +79,9 @@ class Memory:
     reported: BlockSearchStatus | None = None
     """The status as last computed."""
     status: Json | None = None
-    """The status as last written, until the watch returns it."""
+    """The status as last written, until the watch tells of that write or a later one."""
+    status_version: int = 0
+    """The resource version of the search after that write."""
     status_written: datetime | None = None
 
 
@@ -92,6 +99,7 @@ class Controller:
         slots: hands out the Jobs that may be in flight.
         known: finds the keys of all searches.
         trainer_image: the trainer's image of searches that name none.
+        clock: tells the time.
     """
 
     def __init__(
@@ -106,7 +114,9 @@ class Controller:
         slots: Slots,
         known: Callable[[], Iterable[Key]],
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._clock = clock
         self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
         self._known = known
@@ -161,13 +171,13 @@ class Controller:
             return COLLECTED_SECONDS
 
     def _observe(self, key: Key, search: SearchObject, memory: Memory) -> Observed:
-        if memory.status is not None:
+        if memory.status is not None and search.version < memory.status_version:
             search = replace(search, status=memory.status)
         return Observed(
             search=search,
             jobs=memory.freshest.over(self._jobs(key)),
             pods=tuple(self._pods(key)),
-            now=datetime.now(UTC),
+            now=self._clock(),
             preparations=tuple(self._preparations(key)),
         )
 
@@ -180,48 +190,55 @@ class Controller:
         state = memory.state
         state.settings = self._resolve(search.spec, state.header.settings)
         decided = plan(observed, state)
-        await apply.annotate_jobs(
-            cluster,
-            search,
-            decided.annotate,
-            memory.freshest,
-            lambda trial: self._collected(trial, observed),
-        )
+        events = decided.events
+        if decided.annotate:
+            await self._annotate(observed, memory, decided)
+            # What is durable now frees slots and may end an iteration: decide again, with that.
+            observed = self._observe(_key(search), search, memory)
+            decided = plan(observed, state)
+            events += decided.events
         await self._archive(search, memory, state, decided.archive)
         await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
         finalists = await self._finalists.decide(observed, state, decided.ledger, memory.finalists)
         wanted = len(decided.create) + len(finalists.create)
         granted = self._granted(search, decided, finalists)
-        decided = replace(decided, create=decided.create[:granted])
+        trials = decided.create[:granted]
+        decided = replace(decided, create=trials[:CREATIONS])
         created: list[Sequence[OpenTrial]] = []
         problems = await create_preparation(cluster, search, decided.preparation.create)
         problems += await apply.create_jobs(
             cluster, search, state, decided.create, memory.freshest, created.append
         )
         problems += await self._finalists.carry_out(
-            search, finalists, memory.finalists, granted - len(decided.create)
+            search, finalists, memory.finalists, granted - len(trials)
         )
         if problems:
             # What was not created takes no part of the limit from others until it is tried again.
             in_flight = decided.ledger.running_jobs + len(created) + finalists.running
             self._slots.ask(_key(search), in_flight, 0)
-        events = (
-            *decided.events,
-            *_deleted_jobs(observed, decided, created, memory),
-            *finalists.events,
-        )
+        events += (*_deleted_jobs(observed, decided, created, memory), *finalists.events)
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
         if granted < wanted:
             note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
         again = await self._report(observed, memory, state, problems, note)
         waits = [decided.requeue_after, again]
+        durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
         if problems:
             waits.append(RETRY_SECONDS)
-        elif decided.annotate or decided.archive or finalists.annotate or finalists.archive:
+        elif durable or len(trials) > CREATIONS:
             # What has just become durable frees slots or opens the next iteration: go on at once.
             waits.append(0.0)
         return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    async def _annotate(self, observed: Observed, memory: Memory, decided: Plan) -> None:
+        await apply.annotate_jobs(
+            self._cluster,
+            observed.search,
+            decided.annotate,
+            memory.freshest,
+            lambda trial: self._collected(trial, observed),
+        )
 
     def _granted(self, search: SearchObject, decided: Plan, finalists: FinalistPlan) -> int:
         """Say how many of the planned Jobs may be created under the operator's limit."""
@@ -259,7 +276,7 @@ class Controller:
         # The trials of a Job that follow its first have waited for nothing but one another.
         if pod.started_at is not None and job.created_at is not None and not job.before:
             launched = (pod.started_at - job.created_at).total_seconds()
-        self._metrics.collected(launched, (datetime.now(UTC) - pod.finished_at).total_seconds())
+        self._metrics.collected(launched, (self._clock() - pod.finished_at).total_seconds())
 
     async def _recover(self, search: SearchObject) -> SearchState | None:
         """Read the history and replay it; begin one where there is none."""
@@ -325,21 +342,26 @@ class Controller:
             age = (observed.now - memory.status_written).total_seconds()
             if age < STATUS_SECONDS and status.phase is Phase.RUNNING:
                 return STATUS_SECONDS - age
-        await self._put_status(search, body)
+        memory.status_version = await self._put_status(search, body)
         memory.status, memory.status_written = body, observed.now
         events = transitions(before.conditions if before else (), status)
         await apply.tell(self._cluster, search, events, observed.now, memory.told)
         return None
 
-    async def _put_status(self, search: SearchObject, body: Json) -> None:
-        """Replace the whole status; a merge patch would leave fields behind that are gone now."""
+    async def _put_status(self, search: SearchObject, body: Json) -> int:
+        """Replace the whole status; a merge patch would leave fields behind that are gone now.
+
+        Returns:
+            The resource version of the search with it; 0 when the search is gone.
+        """
         path = f"{search_path(search)}/status"
         gone = {field: None for field in search.status if field not in body}
         try:
-            await self._cluster.patch(path, {"status": gone | body})
+            return version_of(await self._cluster.patch(path, {"status": gone | body}))
         except ApiError as error:
             if error.status != apply.NOT_FOUND:
                 raise
+            return 0
 
 
 def _deleted_jobs(

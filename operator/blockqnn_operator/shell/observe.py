@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from blockqnn_operator.api import names
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.history import TRIALS, Shard, read_shard
-from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
+from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod, version_of
 from blockqnn_operator.shell.cluster import Cluster, config_maps_path
 
 UNSEEN_SECONDS = 10.0
@@ -103,15 +103,6 @@ class GonePods:
             if pod.job in since and pod.created_at >= since[pod.job]
         }
         return tuple(self._pods.values())
-
-
-def version_of(body: Mapping[str, Any]) -> int:
-    """Return an object's resource version; those of one kind grow with each write.
-
-    The API promises this since Kubernetes 1.34; every version before it kept to it with etcd.
-    """
-    text = body["metadata"].get("resourceVersion", "0")
-    return int(text) if text.isdigit() else 0
 
 
 def watched_job(body: Mapping[str, Any]) -> tuple[int, TrialJob] | None:
