@@ -310,11 +310,11 @@ def test_the_annotation_of_a_pod_says_which_blocks_it_trains() -> None:
     assert [block["trial"] for block in json.loads(annotations["blockqnn.dev/blocks"])] == [4, 6]
 
 
-def test_trials_of_one_job_share_its_accelerators() -> None:
+def test_of_the_trials_of_a_job_one_runs_on_its_accelerators() -> None:
     trials = [OpenTrial(make_proposal(n), Stage.RUNNING, part) for n, part in enumerate(RUNNING)]
     another = OpenTrial(make_proposal(4), Stage.RUNNING, make_job(4))
     counted = count_open(Ledger((*trials, another), ()), 0)
-    assert (counted.running, counted.gpus) == (4, 2)
+    assert (counted.running, counted.gpus) == (2, 2)
 
 
 def test_the_pod_of_a_trial_is_found_among_those_of_several() -> None:

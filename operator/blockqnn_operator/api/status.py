@@ -110,7 +110,7 @@ class TrialCounts(Model):
     total: int
     """Trials whose outcome is known."""
     running: int
-    """Trials whose Job exists and has no result yet."""
+    """Trials that train: one for each Job that has no results of all its trials yet."""
     succeeded: int
     """Trials that were trained and have an accuracy."""
     infeasible: int

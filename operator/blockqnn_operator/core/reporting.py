@@ -66,7 +66,7 @@ def report(
     left = without_archived(ledger, state)
     open_trials = left.trials
     counts = _counts(state, [t.outcome for t in open_trials if t.outcome])
-    running = sum(trial.stage is Stage.RUNNING for trial in open_trials)
+    running = left.running_jobs
     budget = state.settings.budget.trials
     reached = spent(observed, state, left)
     last = last_wanted(observed, state, left)

@@ -128,9 +128,9 @@ class Open:
     reasons: Reasons
     retries: int
     running: int
-    """Trials whose Job exists and has no outcome yet."""
+    """Trials that train: one for each Job with a trial that has no outcome yet."""
     gpus: int
-    """Accelerators of those trials' Jobs."""
+    """Accelerators of those Jobs."""
 
 
 def count_open(ledger: Ledger | None, archived: int) -> Open:
@@ -141,7 +141,8 @@ def count_open(ledger: Ledger | None, archived: int) -> Open:
         archived: how many trials are in the history by now; the ledger may be older.
     """
     trials = [t for t in (ledger.trials if ledger else ()) if t.number >= archived]
-    running = [trial for trial in trials if trial.stage is Stage.RUNNING]
+    running = [trial.job for trial in trials if trial.stage is Stage.RUNNING and trial.job]
+    jobs = {job.name: job for job in running}
     reasons: Reasons = Counter()
     for trial in trials:
         if trial.verdict is not None and trial.shared_with is None:
@@ -150,9 +151,8 @@ def count_open(ledger: Ledger | None, archived: int) -> Open:
         outcomes=Counter(trial.outcome for trial in trials if trial.outcome),
         reasons=reasons,
         retries=sum(trial.attempt for trial in trials),
-        running=len(running),
-        # Trials that share a Job share its accelerators.
-        gpus=sum({trial.job.name: trial.job.gpus for trial in running if trial.job}.values()),
+        running=len(jobs),
+        gpus=sum(job.gpus for job in jobs.values()),
     )
 
 

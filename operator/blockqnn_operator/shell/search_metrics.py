@@ -229,7 +229,7 @@ class SearchFamilies:
 
 
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "trials_running": ("Trials whose Job has no outcome yet.", ()),
+    "trials_running": ("Trials that train: one for each Job that runs.", ()),
     "trials_budget": ("Trials that the search may propose.", ()),
     "parallelism": ("Trials that may run at the same time.", ()),
     "failed_trials_limit": ("Failed trials that the search tolerates.", ()),
