@@ -218,6 +218,20 @@ def test_a_later_trial_without_memory_gets_a_program_of_its_own(message: Path) -
     assert results[1].seconds.start > 0
 
 
+def test_the_next_program_begins_with_the_standard_streams_alone(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from blockqnn_trainer.run import _leave_files_behind\n"
+        "os.set_inheritable(os.open('/dev/null', os.O_RDONLY), True)\n"
+        "_leave_files_behind()\n"
+        "listing = 'import os; print(len(os.listdir(\"/proc/self/fd\")) - 1)'\n"
+        "os.execv(sys.executable, [sys.executable, '-c', listing])\n"
+    )
+    python = COMMAND.with_name("python")
+    completed = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    assert completed.stdout == "3\n"
+
+
 def test_in_a_program_of_its_own_there_is_no_further_excuse(
     message: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

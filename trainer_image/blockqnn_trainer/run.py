@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,6 +39,9 @@ _KILLED = (
     "the kernel does so where memory runs out."
 )
 
+
+_LAST_STANDARD_STREAM = 2
+"""Standard input, output and error are 0 to 2."""
 
 FINISHED_VARIABLE = "BLOCKQNN_FINISHED"
 """Carries the results of earlier trials to the program that takes this process over."""
@@ -134,6 +137,7 @@ class TrialProcess:
         environment = {**os.environ, TRIALS_VARIABLE: write_trials(specs), **finished}
         print(f"trial {specs[0].trial} is run again, with the memory to itself", flush=True)
         sys.stderr.flush()
+        _leave_files_behind()
         os.execve(sys.executable, [sys.executable, "-m", "blockqnn_trainer", "run"], environment)
 
     def _next(self, spec: TrialSpec) -> TrialResult:
@@ -186,6 +190,19 @@ class TrialProcess:
         if self.progress is None:
             return text
         return self.progress.result(Outcome.FAILED, reason, text)
+
+
+def _leave_files_behind() -> None:
+    """Have the next program of this process begin with the standard streams alone.
+
+    A device that stayed open would keep what this program has on it.
+    """
+    # Where the kernel has no such list, there is no device of the kind either.
+    with suppress(FileNotFoundError):
+        for number in map(int, os.listdir("/proc/self/fd")):
+            # The list itself was one of them.
+            with suppress(OSError):
+                os.set_inheritable(number, number <= _LAST_STANDARD_STREAM)
 
 
 def _finished(environment: Mapping[str, str]) -> tuple[TrialResult, ...] | None:
