@@ -19,7 +19,7 @@ from operator_builders import (
     make_settings,
     make_state,
 )
-from test_operator_verdicts import failure_of, judged
+from operator_verdicts import failure_of, judged
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn.group_contract import TRIALS_VARIABLE, read_trials, write_results

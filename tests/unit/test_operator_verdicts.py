@@ -1,15 +1,15 @@
 """What became of a trial's Job, judged from its annotation, its conditions and its Pods."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import pytest
 from operator_builders import NOW, A, B, at, make_job, make_pod, make_result
+from operator_verdicts import failure_of, judged
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.core.starting import CANNOT_START
-from blockqnn_operator.core.verdicts import Judgement, judge
+from blockqnn_operator.core.verdicts import Judgement
 
 GOOD = make_result(accuracy=0.75)
 INFEASIBLE = make_result(outcome=Outcome.INFEASIBLE, reason="OutOfMemory", message="Too big.")
@@ -28,26 +28,12 @@ OUT_OF_TIME = make_job(
     condition="Failed", reason="DeadlineExceeded", message=DEADLINE_MESSAGE, failed_pods=1
 )
 
-PENDING = timedelta(minutes=15)
-
 FIRST = make_pod(name="first", exit_code=1, reason="OOMKilled")
 SECOND = replace(FIRST, name="second", created_at=at(30))
 
 
 def annotated(text: str) -> TrialJob:
     return make_job(result=text)
-
-
-def judged(job: TrialJob, *pods: TrialPod, now: datetime = NOW) -> Judgement:
-    return judge(job, pods, now, PENDING)
-
-
-def failure_of(judgement: Judgement) -> tuple[str, str]:
-    """Reason and message of a trial that failed."""
-    assert judgement.verdict is not None
-    assert judgement.verdict.outcome is Outcome.FAILED
-    assert judgement.annotate is None
-    return judgement.verdict.reason, judgement.verdict.message
 
 
 @pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ContainerCreating"),)])

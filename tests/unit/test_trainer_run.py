@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from trainer_trials import CODE, COMMAND, environment, specification
 
 from blockqnn.contract import Outcome, TrialResult
 from blockqnn.graph import canonical_hash, network_macs, network_parameters
@@ -22,57 +23,12 @@ from blockqnn_trainer.network import build_network
 from blockqnn_trainer.result import Reporter
 from blockqnn_trainer.run import TrialProcess
 
-CODE = "(1,1,3,0,0)(2,7,0,0,0)"
-COMMAND = Path(sys.executable).with_name("blockqnn-train")
-
 torch.set_num_threads(1)
-
-
-def specification(**changes: Any) -> dict[str, Any]:
-    """A trial of a second; `changes` replace its fields, `section__field` within a section."""
-    fields: dict[str, Any] = {
-        "version": 1,
-        "search": "default/test",
-        "trial": 7,
-        "attempt": 1,
-        "block": CODE,
-        "seed": 1,
-        "splitSeed": 2,
-        "network": {"filters": [4, 8], "repeats": 1, "outputProjection": True},
-        "dataset": {
-            "name": "digits",
-            "path": "/data",
-            "validation": {"source": "train", "fraction": 0.2},
-        },
-        "training": {
-            "epochs": 2,
-            "batchSize": 64,
-            "precision": "auto",
-            "optimizer": {
-                "name": "Adam",
-                "learningRate": 0.01,
-                "beta1": 0.9,
-                "beta2": 0.999,
-                "epsilon": 1e-8,
-            },
-            "schedule": {"factor": 0.2, "every": 5},
-            "restarts": {"maximum": 1, "factor": 0.4},
-        },
-    }
-    for name, value in changes.items():
-        section, _, field = name.rpartition("__")
-        (fields[section] if section else fields)[field] = value
-    return fields
 
 
 @pytest.fixture
 def message(tmp_path: Path) -> Path:
     return tmp_path / "termination-message"
-
-
-def environment(message: Path, text: str | None) -> dict[str, str]:
-    variables = {"TERMINATION_MESSAGE_PATH": str(message), "OMP_NUM_THREADS": "1"}
-    return variables if text is None else {**variables, "BLOCKQNN_TRIAL": text}
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_trainer_run import COMMAND, environment, specification
+from trainer_trials import COMMAND, environment, specification
 
 from blockqnn.contract import RESULT_LIMIT, Outcome, TrialResult
 from blockqnn.group_contract import TRIALS_VARIABLE, result_texts, write_results

@@ -1,0 +1,23 @@
+"""Judging trials' Jobs in tests."""
+
+from datetime import datetime, timedelta
+
+from operator_builders import NOW
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.core.observation import TrialJob, TrialPod
+from blockqnn_operator.core.verdicts import Judgement, judge
+
+PENDING = timedelta(minutes=15)
+
+
+def judged(job: TrialJob, *pods: TrialPod, now: datetime = NOW) -> Judgement:
+    return judge(job, pods, now, PENDING)
+
+
+def failure_of(judgement: Judgement) -> tuple[str, str]:
+    """Reason and message of a trial that failed."""
+    assert judgement.verdict is not None
+    assert judgement.verdict.outcome is Outcome.FAILED
+    assert judgement.annotate is None
+    return judgement.verdict.reason, judgement.verdict.message
