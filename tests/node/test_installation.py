@@ -152,7 +152,9 @@ def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, 
             parallelism=GPUS,
         )
     )
-    pods = eventually(lambda: installation.get(RESEARCH, "pods", "-l", "blockqnn.dev/trial"))
+    pods = eventually(
+        lambda: installation.get(RESEARCH, "pods", "-l", "blockqnn.dev/search=search")
+    )
     (container,) = pods[0]["spec"]["containers"]
     assert container["image"] == IMAGES[1]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
@@ -208,6 +210,20 @@ def test_the_search_ends_with_every_trial_once_and_real_accuracies(installation,
     assert all(record.gpus == 1 for record in trained)
 
 
+GREEDY = """
+import json, os
+trial = json.loads(os.environ["BLOCKQNN_TRIAL"])
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+result = {"version": 1, "trial": trial["trial"], "attempt": trial["attempt"],
+          "blockHash": canonical_hash(Block.parse(trial["block"])),
+          "outcome": "Failed", "reason": "Killed", "message": "It was killed."}
+open("/dev/termination-log", "w").write(json.dumps(result))
+bytes([1]) * 10**9
+"""
+"""A trainer that says, as the contract asks, that it has begun, and then takes too much memory."""
+
+
 def few_with_little_memory(name: str, memory: str, **spec: Any) -> dict[str, Any]:
     """A search of two trials that have too little memory for their blocks."""
     limits = {"nvidia.com/gpu": 1, "memory": memory}
@@ -237,8 +253,8 @@ def test_a_trial_that_needs_more_memory_than_it_has_is_infeasible(installation, 
 
 
 def test_a_trial_that_the_kernel_kills_for_its_memory_is_infeasible(installation, eventually):
-    """The trainer reports the end of its memory itself; this one is not given the time to."""
-    greedy = {"name": "trainer", "command": ["python", "-c", "x = [bytes([1]) * 10**9]"]}
+    """Our trainer limits itself, and so reports the end of its memory; this one does not."""
+    greedy = {"name": "trainer", "command": ["python", "-c", GREEDY]}
     installation.searching.apply(
         few_with_little_memory(
             "greedy", "256Mi", trial={"podTemplate": {"spec": {"containers": [greedy]}}}
