@@ -66,7 +66,7 @@ chaos: programs ## hundreds of trials while everything is killed, stopped and de
 	$(BIN)/python -m pytest tests/chaos -s -q
 
 chart: programs ## the chart, by Helm against a real API server
-	$(BIN)/python -m pytest tests/chart -n 0 -q
+	$(BIN)/python -m pytest tests/chart -n 2 -q
 
 monitoring: programs ## metrics, dashboards, alerts and the report, by a real Prometheus and browser
 	-$(BIN)/python -m monitoring.debian
