@@ -96,21 +96,17 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 
 @pytest.fixture
 def untouched(cluster: DevCluster, helm: Helm, eventually: Eventually) -> Iterator[None]:
-    """A cluster without any release and without the definition, before and after the test."""
+    """A cluster without any release and without the definition, which the test leaves as it was."""
 
-    def clean() -> None:
-        releases = json.loads(helm("list", "-A", "-a", "-o", "json"))
-        for release in releases:
-            helm("uninstall", release["name"], "-n", release["namespace"], "--ignore-not-found")
-        kinds = "crd,clusterrole,clusterrolebinding"
-        cluster.kubectl("delete", kinds, "-l", "app.kubernetes.io/part-of=blockqnn")
-        crd = "crd/blocksearches.blockqnn.dev"
-        cluster.kubectl("delete", crd, "--ignore-not-found")
-        cluster.kubectl("wait", "--for=delete", crd, "--timeout=60s")
-
-    clean()
     yield
-    clean()
+    releases = json.loads(helm("list", "-A", "-a", "-o", "json"))
+    for release in releases:
+        helm("uninstall", release["name"], "-n", release["namespace"], "--ignore-not-found")
+    kinds = "crd,clusterrole,clusterrolebinding"
+    cluster.kubectl("delete", kinds, "-l", "app.kubernetes.io/part-of=blockqnn")
+    crd = "crd/blocksearches.blockqnn.dev"
+    cluster.kubectl("delete", crd, "--ignore-not-found")
+    cluster.kubectl("wait", "--for=delete", crd, "--timeout=60s")
 
 
 @pytest.fixture(scope="session")

@@ -61,19 +61,26 @@ def test_viewers_may_look_at_searches_and_editors_may_change_them(
     cluster: DevCluster, helm: Helm, namespace: str, eventually: Callable[..., object]
 ) -> None:
     helm.install(namespace)
-    for role in ("view", "edit"):
-        binding = ("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er")
+    for role in ("view", "edit", "admin"):
+        binding = ("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}")
         cluster.kubectl(*binding, "-n", namespace)
 
-    def may(user: str, verb: str) -> bool:
-        question = ("auth", "can-i", verb, "blocksearches.blockqnn.dev", "-n", namespace)
+    def may(user: str, verb: str, *options: str) -> bool:
+        question = ("auth", "can-i", verb, "blocksearches.blockqnn.dev", "-n", namespace, *options)
         return cluster.kubectl(*question, "--as", user, check=False).stdout.strip() == "yes"
 
-    eventually(lambda: may("viewer", "list") and may("editer", "create"))
-    assert may("viewer", "watch")
-    assert not may("viewer", "create")
-    for verb in ("get", "patch", "delete"):
-        assert may("editer", verb)
+    eventually(lambda: all(may(user, "list") for user in ("view", "edit", "admin")))
+    eventually(lambda: may("edit", "create") and may("admin", "create"))
+    assert may("view", "watch")
+    assert may("view", "get", "--subresource=status")
+    for verb in ("create", "update", "patch", "delete", "deletecollection"):
+        assert not may("view", verb)
+        assert not may("somebody", verb)
+    for user in ("edit", "admin"):
+        for verb in ("get", "patch", "delete"):
+            assert may(user, verb)
+        # What a search has found out is the operator's to say.
+        assert not may(user, "patch", "--subresource=status")
 
 
 @pytest.mark.usefixtures("untouched")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_command import CHART, Helm, HelmError
+from helm_command import CHART, CI_VALUES, Helm, HelmError
 from release import Installed
 from searching import search_manifest
 from test_failures import trainer_of
@@ -205,6 +205,19 @@ def test_an_upgrade_brings_a_newer_definition_and_keeps_the_searches(
     assert exists(cluster, "blocksearch/search", "-n", namespace)
     helm("rollback", "blockqnn", "1", "-n", namespace)
     assert exists(cluster, "blocksearch/search", "-n", namespace)
+
+
+@pytest.mark.usefixtures("monitored")
+def test_each_switch_can_be_turned_in_a_release_that_is_there(
+    cluster: DevCluster, helm: Helm, namespace: str, eventually: Eventually
+) -> None:
+    """From each values file to the next: nothing that is fixed stands in the way."""
+    for values in CI_VALUES:
+        helm.install(namespace, "-f", str(values))
+    helm.install(namespace)
+    helm.uninstall(namespace)
+    everywhere = (namespace, "default", "kube-public")
+    eventually(lambda: left(cluster, *everywhere) == {DEFINITION})
 
 
 def test_an_upgrade_to_one_namespace_takes_back_the_rights_in_all(
