@@ -67,9 +67,7 @@ class Helm:
 
     def rendered(self, *options: str, namespace: str = "blockqnn") -> list[Manifest]:
         """Return the same as values."""
-        # The loader in C: the definition alone takes the other one a second.
-        text = self.render(*options, namespace=namespace)
-        found = yaml.load_all(text, Loader=yaml.CSafeLoader)
+        found = yaml.safe_load_all(self.render(*options, namespace=namespace))
         return [manifest for manifest in found if manifest]
 
 

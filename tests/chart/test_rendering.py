@@ -6,6 +6,8 @@ import pytest
 import yaml
 from helm_command import CHART, CI_VALUES, Helm, HelmError, of_kind, only, operator_container
 
+from blockqnn_operator.api import names
+
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 
 BAD_VALUES = {
@@ -123,6 +125,25 @@ def test_a_package_renders_what_the_folder_does(offline: Helm, tmp_path: Path) -
     offline("package", str(CHART), "-d", str(tmp_path))
     (package,) = tmp_path.glob("*.tgz")
     assert offline.render(chart=package) == offline.render()
+
+
+def test_all_that_trains_is_cut_off_the_network_and_what_downloads_is_not(offline: Helm) -> None:
+    values = CHART / "ci" / "network-policy-of-trials-values.yaml"
+    policy = only(offline.rendered("-f", str(values)), "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(policy)
+    (expression,) = policy["podSelector"]["matchExpressions"]
+    assert expression["key"] == names.COMPONENT_LABEL
+    assert expression["values"] == [names.TRIAL_COMPONENT, names.FINALIST_COMPONENT]
+
+
+def test_whoever_may_scrape_the_metrics_the_pod_of_helm_test_may_too(offline: Helm) -> None:
+    values = CHART / "ci" / "network-policy-values.yaml"
+    manifests = offline.rendered("-f", str(values))
+    operator, *_ = of_kind(manifests, "NetworkPolicy")
+    (scraped,) = [rule for rule in operator["spec"]["ingress"] if "from" in rule]
+    labels = only(manifests, "Job")["spec"]["template"]["metadata"]["labels"]
+    assert {"podSelector": {"matchLabels": labels}} in scraped["from"]
 
 
 def test_alerts_keep_their_braces_and_can_be_left_out(offline: Helm) -> None:
