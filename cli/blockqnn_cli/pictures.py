@@ -25,7 +25,12 @@ COLOURS: Mapping[Outcome, str] = {
 }
 """The colour of each outcome in a terminal."""
 
-_PHASES = {"Complete": "bold green", "Failed": "bold red", "Suspended": "bold yellow"}
+_PHASES = {
+    "Complete": "bold green",
+    "TrainingFinalists": "bold cyan",
+    "Failed": "bold red",
+    "Suspended": "bold yellow",
+}
 
 _ATTENTION = {"Failed": "red", "Degraded": "yellow", "Suspended": "yellow"}
 """The conditions that a person should know of when they are true."""
@@ -103,6 +108,21 @@ def _counts(status: Mapping[str, Any]) -> Text:
     best = status.get("best")
     if best:
         text.append(f"   best accuracy {best['accuracy']:.2%} (trial {best['trial']})", "bold")
+    if status.get("finalists"):
+        text.append("\n").append_text(_finalists(status["finalists"]))
+    return text
+
+
+def _finalists(told: Mapping[str, Any]) -> Text:
+    done = told["succeeded"] + told["infeasible"]
+    text = Text(f"finalists {done}/{told['total']}   running {told['running']}")
+    if told["failed"]:
+        text.append(f"   failed {told['failed']}", "red")
+    best = told.get("best")
+    if best:
+        spread = f" ± {best['deviation']:.2%}" if "deviation" in best else ""
+        text.append(f"   best accuracy {best['accuracy']:.2%}{spread}", "bold")
+        text.append(f" (trial {best['trial']})", "bold")
     return text
 
 
@@ -190,6 +210,9 @@ def best_block(search: SearchView) -> RenderableType:
     facts = f"trial {best['trial']}: accuracy {best['accuracy']:.2%}, reward {best['reward']:.2f}"
     if best.get("parameters") is not None:
         facts += f", {best['parameters']:,} parameters, {best.get('macs', 0):,} MACs"
+    converged = best.get("convergedAccuracy")
+    if converged is not None:
+        facts += f"\n{_converged(search, best['trial'], converged)}"
     return Group(
         # A space between the layers lets a long code wrap; it is read back just the same.
         Text(" ".join(str(layer) for layer in block), style="bold"),
@@ -198,6 +221,17 @@ def best_block(search: SearchView) -> RenderableType:
         Text(),
         Text(facts),
     )
+
+
+def _converged(search: SearchView, trial: int, accuracy: float) -> str:
+    """Say what a block reached after its complete training, and where its model is."""
+    text = f"complete training: accuracy {accuracy:.2%}"
+    winner = search.status.get("finalists", {}).get("best", {})
+    if winner.get("trial") != trial:
+        return text
+    if "deviation" in winner:
+        text += f" ± {winner['deviation']:.2%} over {winner['seeds']} seeds"
+    return f"{text}, model in {winner['folder']} on the volume" if winner.get("folder") else text
 
 
 def learning(search: SearchView) -> str:

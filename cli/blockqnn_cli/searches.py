@@ -8,6 +8,7 @@ from blockqnn_cli.errors import CommandError, Forbidden, NotFound, NothingYet
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
+from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord
 from blockqnn_operator.core.history import Shard, ShardWrite
 from blockqnn_operator.core.observation import SearchObject, read_blocks
 from blockqnn_operator.core.records import Header, TrialRecord, read_lines
@@ -89,9 +90,18 @@ class Searches:
         self._known[uid] = (len(records), header, records)
         return header, records
 
-    def shards(self, namespace: str, name: str) -> list[Shard]:
-        """Return the stored ConfigMaps of a history, in order."""
-        selector = f"{names.SEARCH_LABEL}={name},{names.COMPONENT_LABEL}=history"
+    def finalists(self, search: SearchView) -> tuple[FinalistRecord, ...]:
+        """Return the finalists of a search that have a result.
+
+        Raises:
+            HistoryUnreadable: when their history is damaged.
+        """
+        shards = self.shards(search.namespace, search.name, history.FINALISTS)
+        return tuple(FinalistArchive.recover(shards).records.values())
+
+    def shards(self, namespace: str, name: str, kind: str = history.TRIALS) -> list[Shard]:
+        """Return the stored ConfigMaps of a history, that of trials or finalists, in order."""
+        selector = f"{names.SEARCH_LABEL}={name},{names.COMPONENT_LABEL}={kind}"
         stored = self.cluster.ask(
             self.cluster.core.list_namespaced_config_map, namespace, label_selector=selector
         )

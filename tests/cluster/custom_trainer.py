@@ -3,6 +3,7 @@
 It reads the trial from BLOCKQNN_TRIAL, or several from BLOCKQNN_TRIALS, and writes a result to the
 termination message, with an accuracy that depends on the block alone. Some blocks it finds
 infeasible. Of several it hangs once before the third, where PAUSE_ONCE names a file to tell by.
+Finalists, which it is told of by BLOCKQNN_FINALIST, it leaves to our trainer.
 """
 
 import json
@@ -52,6 +53,8 @@ def pause_once(marker: Path) -> None:
 
 
 def main() -> int:
+    if "BLOCKQNN_FINALIST" in os.environ:
+        os.execvp("blockqnn-train", ["blockqnn-train", "finalist"])
     message = Path(os.environ["TERMINATION_MESSAGE_PATH"])
     if "BLOCKQNN_TRIALS" in os.environ:
         run_several(json.loads(os.environ["BLOCKQNN_TRIALS"]), message)

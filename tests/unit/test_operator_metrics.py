@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from blockqnn.contract import Outcome
+from blockqnn_operator.api.status import BestFinalist, FinalistsStatus
 from blockqnn_operator.core.ledger import survey
 from blockqnn_operator.core.reporting import report
 from blockqnn_operator.core.state import SearchState
@@ -209,3 +210,20 @@ def test_no_series_is_labelled_by_trial_and_all_are_there_from_the_start() -> No
     assert value("blockqnn_api_requests_total", {"verb": "POST", "code": "201"}) == 1
     assert value("blockqnn_trial_launch_latency_seconds_count") == 0
     assert value("blockqnn_result_collection_latency_seconds_sum") == 0
+
+
+def test_finalists_have_series_where_a_search_asks_for_them() -> None:
+    plain = known(make_state())
+    assert "blockqnn_finalists" not in scrape(SearchMetrics(lambda: [plain]))
+    best = BestFinalist(trial=3, block=str(A), accuracy=0.93, seeds=2)
+    told = FinalistsStatus(
+        total=6, running=2, succeeded=2, infeasible=1, failed=1, records=3, best=best
+    )
+    assert plain.status is not None
+    status = plain.status.model_copy(update={"finalists": told})
+    found = scrape(SearchMetrics(lambda: [replace(plain, status=status, finalist_gpus=4)]))
+    assert found["blockqnn_finalists_wanted"] == {(): 6}
+    assert found["blockqnn_finalists_running"] == {(): 2}
+    assert found["blockqnn_finalists"] == {("Succeeded",): 2, ("Infeasible",): 1, ("Failed",): 1}
+    assert found["blockqnn_best_converged_accuracy_ratio"] == {(): 0.93}
+    assert found["blockqnn_gpus_in_use"] == {(): 4}

@@ -253,3 +253,30 @@ def test_limits_for_images_of_ones_own_need_their_shape() -> None:
     resolved = resolve({**spec, "dataset": {"name": "npz", "shape": shape}})
     assert resolved.dataset.images is not None
     assert resolved.dataset.images.size == (3, 64, 48)
+
+
+FINALISTS = {"volume": {"persistentVolumeClaim": {"claimName": "models"}}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"training": {"epochs": 0}}, "spec.finalists.training is wrong at epochs"),
+        (
+            {"training": {"schedule": {"milestones": [5, 3]}}},
+            "milestones must be in ascending order",
+        ),
+        (
+            {"targets": [{"name": "a"}, {"name": "b", "network": {"width": 3}}]},
+            "spec.finalists.targets[1].network is wrong at width",
+        ),
+        ({"targets": [{"name": "a"}, {"name": "a"}]}, "two targets called 'a'"),
+        ({"timeout": "3d"}, "'3d' is no duration"),
+        ({"targets": [{"name": "a", "dataset": {"name": "cifar10", "path": "/finalists",
+          "volume": {"emptyDir": {}}}}]}, "change spec.finalists.path"),
+    ],
+)  # fmt: skip
+def test_finalists_that_cannot_be_trained_are_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidSearch) as refused:
+        resolve({"dataset": {"name": "digits"}, "finalists": FINALISTS | asked})
+    assert said in str(refused.value)

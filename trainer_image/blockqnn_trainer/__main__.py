@@ -59,8 +59,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "finalist", help="train the finalist that BLOCKQNN_FINALIST specifies to convergence"
     )
     finalist.add_argument("--spec", type=Path, help="a file with the specification, as JSON")
-    load = commands.add_parser("load", help="measure the model of a finalist in all its forms")
-    load.add_argument("directory", type=Path, help="the finalist's directory on the volume")
+    load = commands.add_parser("load", help="measure the models of finalists in all their forms")
+    load.add_argument(
+        "directories",
+        type=Path,
+        nargs="+",
+        metavar="DIRECTORY",
+        help="a finalist's directory on the volume",
+    )
     load.add_argument("--dataset-path", help="where the images are now, if elsewhere")
     prepare = commands.add_parser("prepare", help="fetch, verify and decode images for all trials")
     prepare.add_argument("name", help="as dataset.name: cifar10, imagefolder, ...")
@@ -96,17 +102,22 @@ def _finalist(options: argparse.Namespace) -> int:
 
 
 def load_command(options: argparse.Namespace) -> int:
-    """Measure the model of a finalist; return the exit status."""
+    """Measure the models of finalists; return the exit status."""
     # Imported here because it imports torch and an ONNX runtime.
     from blockqnn_trainer.finalists.verify import verify
 
-    try:
-        lines = verify(options.directory, options.dataset_path, thread_count(os.environ))
-    except BlockQNNError as error:
-        print(error, file=sys.stderr)
-        return EXIT_INPUT
-    print("\n".join(lines))
-    return EXIT_VERDICT
+    status, several = EXIT_VERDICT, len(options.directories) > 1
+    for directory in options.directories:
+        if several:
+            print(f"{directory}:")
+        try:
+            lines = verify(directory, options.dataset_path, thread_count(os.environ))
+        except BlockQNNError as error:
+            print(error, file=sys.stderr)
+            status = EXIT_INPUT
+        else:
+            print("\n".join(lines))
+    return status
 
 
 def prepare_command(options: argparse.Namespace) -> int:

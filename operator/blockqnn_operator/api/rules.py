@@ -63,6 +63,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("network", optional=True),
         _fixed("training", optional=True),
         Rule(
+            "!has(oldSelf.finalists) || has(self.finalists)",
+            "finalists cannot be taken away once they are given; lower finalists.count, or set "
+            "suspend",
+        ),
+        Rule(
             f"!({_LIMITED.format('self.space')}) || has(self.dataset.shape) || "
             "!(self.dataset.name in ['npz', 'imagefolder'])",
             "dataset.shape must say what the images of npz and imagefolder are where "
@@ -97,6 +102,32 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "shape is for npz and imagefolder; other datasets have theirs",
         ),
         _fixed("validation", optional=True),
+    ),
+    "spec.finalists": (
+        _fixed("recipe", optional=False),
+        _fixed("network", optional=True),
+        _fixed("training", optional=True),
+        _fixed("validation", optional=True),
+    ),
+    "spec.finalists.timeout": (_duration("timeout"),),
+    "spec.finalists.targets[]": (
+        _fixed("recipe", optional=True),
+        _fixed("network", optional=True),
+        _fixed("training", optional=True),
+        Rule(
+            "has(self.dataset) == has(oldSelf.dataset)",
+            "dataset cannot be given to a target later or taken away from it, since its results "
+            "would not be comparable; add another target",
+        ),
+    ),
+    "spec.finalists.targets[].dataset": (
+        _fixed("name", optional=False),
+        _fixed("imageSize", optional=True),
+        _fixed("validation", optional=True),
+        Rule(
+            "!has(self.imageSize) || self.name == 'imagefolder'",
+            "imageSize is for imagefolder; images of other datasets keep their size",
+        ),
     ),
     "spec.budget.duration": (_duration("duration"),),
     "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),

@@ -25,9 +25,6 @@ and the preset could never win."""
 OPERATOR_FIELDS = frozenset({"spec.trial.image"})
 """What the operator fills in, as it was installed: no default stands here either."""
 
-NOT_YET = frozenset({"spec.finalists"})
-"""What the operator cannot carry out yet: the API server does not take it either."""
-
 _COPIED = (
     "description", "type", "format", "enum", "default", "minimum", "maximum", "pattern",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
@@ -98,7 +95,6 @@ class _Translation:
         properties = {
             name: self.translate(child, f"{path}.{name}")
             for name, child in node["properties"].items()
-            if f"{path}.{name}" not in NOT_YET
         }
         required = _required(node, path)
         return {"properties": properties, **({"required": required} if required else {})}

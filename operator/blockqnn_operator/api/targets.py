@@ -80,8 +80,14 @@ def check_finalists(settings: BlockSearchSpec) -> None:
         return
     if asked.timeout is not None:
         seconds(asked.timeout)
+    targets = [target.name for target in asked.targets]
+    for name in targets:
+        if targets.count(name) > 1:
+            raise InvalidSearch(
+                f"spec.finalists.targets has two targets called {name!r}; each needs its own name."
+            )
     for goal in goals_of(settings):
-        number = [target.name for target in asked.targets].index(goal.name) if goal.name else 0
+        number = targets.index(goal.name) if goal.name else 0
         where = f"spec.finalists.targets[{number}]" if goal.name else "spec.finalists"
         sections = goal.sections(settings.network)
         for section, model in (("network", FinalistNetwork), ("training", FinalistTraining)):

@@ -143,7 +143,13 @@ class Controller:
         """Return what is known of each search, for the metrics."""
         for (namespace, name), memory in tuple(self._memories.items()):
             yield Measured(
-                namespace, name, memory.uid, memory.state, memory.ledger, memory.reported
+                namespace,
+                name,
+                memory.uid,
+                memory.state,
+                memory.ledger,
+                memory.reported,
+                memory.finalists.latest.gpus,
             )
 
     async def _reconcile(self, key: Key) -> float | None:

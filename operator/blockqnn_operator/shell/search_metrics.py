@@ -18,7 +18,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from blockqnn.contract import Outcome
-from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase
+from blockqnn_operator.api.status import (
+    BlockSearchStatus,
+    ConditionType,
+    FinalistsStatus,
+    Phase,
+)
 from blockqnn_operator.core.ledger import Ledger
 from blockqnn_operator.core.observation import read_time
 from blockqnn_operator.core.state import SearchState
@@ -48,6 +53,8 @@ class Measured:
     ledger: Ledger | None
     """The open trials as last surveyed."""
     status: BlockSearchStatus | None
+    finalist_gpus: int = 0
+    """Accelerators of its finalists that run."""
 
 
 @dataclass(slots=True)
@@ -164,7 +171,7 @@ class SearchFamilies:
         tally = kept.tally_of(search.state)
         if tally is None:
             return
-        self._add_sums(labels, tally, search.ledger, kept)
+        self._add_sums(labels, tally, search, kept)
         self._add_settings(labels, tally.state, search.uid)
         self._add_learning(labels, tally)
 
@@ -185,11 +192,21 @@ class SearchFamilies:
         if status.best is not None:
             self.gauge("best_accuracy_ratio", labels, status.best.accuracy)
             self.gauge("best_reward", labels, status.best.reward)
+        if status.finalists is not None:
+            self._add_finalists(labels, status.finalists)
+
+    def _add_finalists(self, labels: tuple[str, str], told: FinalistsStatus) -> None:
+        self.gauge("finalists_wanted", labels, told.total)
+        self.gauge("finalists_running", labels, told.running)
+        for outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED):
+            self.gauge("finalists", (*labels, outcome), getattr(told, outcome.lower()))
+        if told.best is not None:
+            self.gauge("best_converged_accuracy_ratio", labels, told.best.accuracy)
 
     def _add_sums(
-        self, labels: tuple[str, str], tally: Tally, ledger: Ledger | None, kept: _Kept
+        self, labels: tuple[str, str], tally: Tally, search: Measured, kept: _Kept
     ) -> None:
-        unarchived = count_open(ledger, tally.counted)
+        unarchived = count_open(search.ledger, tally.counted)
         for outcome in Outcome:
             count = tally.outcomes[outcome] + unarchived.outcomes[outcome]
             self.trials.add_metric((*labels, outcome), kept.at_least((outcome,), count))
@@ -205,7 +222,7 @@ class SearchFamilies:
         _add_distribution(self.durations, labels, tally.durations)
         _add_distribution(self.accuracies, labels, tally.accuracies)
         self.gauge("trials_running", labels, unarchived.running)
-        self.gauge("gpus_in_use", labels, unarchived.gpus)
+        self.gauge("gpus_in_use", labels, unarchived.gpus + search.finalist_gpus)
 
     def _add_settings(self, labels: tuple[str, str], state: SearchState, uid: str) -> None:
         settings = state.settings
@@ -237,6 +254,13 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "iteration": ("Iterations that are in the history.", ()),
     "epsilon": ("Share of random choices in the present iteration.", ()),
     "best_accuracy_ratio": ("Validation accuracy of the block with the highest reward.", ()),
+    "best_converged_accuracy_ratio": (
+        "Highest accuracy of a finalist on the search's own dataset, the mean over its seeds.",
+        (),
+    ),
+    "finalists": ("Finalists that are over, by outcome.", ("outcome",)),
+    "finalists_running": ("Finalists whose Job has no outcome yet.", ()),
+    "finalists_wanted": ("Finalists that are to have a result, as far as is known yet.", ()),
     "best_reward": ("Reward of the best block, in percent.", ()),
     "iteration_mean_reward": (
         "Mean reward of the latest iteration in the history, in percent.",

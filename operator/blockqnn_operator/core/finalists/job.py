@@ -1,5 +1,6 @@
 """The Job of a finalist, as the API server takes it. Pure."""
 
+import base64
 import hashlib
 
 from blockqnn.finalist_contract import FINALIST_VARIABLE, FINALIST_VERSION, FinalistSpec
@@ -37,8 +38,10 @@ def finalist_job_name(search: str, finalist: Finalist, attempt: int) -> str:
     name = f"{search}-f{finalist.trial:05d}{target}-s{finalist.seed}-a{attempt}"
     if len(name) <= LONGEST_JOB_NAME:
         return name
-    digest = hashlib.sha256(f"{finalist.target}:{finalist.seed}".encode()).hexdigest()[:6]
-    return f"{search}-f{finalist.trial:05d}-{digest}-a{attempt}"
+    digest = hashlib.sha256(f"{finalist.target}:{finalist.seed}".encode()).digest()
+    # Five letters and digits are all that fit the longest search's name and the last attempt's.
+    short = base64.b32encode(digest).decode().lower()[:5]
+    return f"{search}-f{finalist.trial:05d}-{short}-a{attempt}"
 
 
 def finalist_seed(search_seed: int, finalist: Finalist) -> int:

@@ -100,6 +100,11 @@ class FinalistPlan:
         """How many Jobs have no outcome yet."""
         return sum(one.stage is Stage.RUNNING for one in self.open)
 
+    @property
+    def gpus(self) -> int:
+        """How many accelerators the Jobs have that run."""
+        return sum(one.job.gpus for one in self.open if one.stage is Stage.RUNNING and one.job)
+
     def seconds_left(self, now: datetime) -> float | None:
         """Say after how many seconds to look again; None when there is no need."""
         if self.wait_until is None:

@@ -1,0 +1,187 @@
+"""The finalists of a search as tables: for a terminal, as CSV, as JSON. Pure."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from blockqnn.calibration import Calibration, Weight
+from blockqnn.calibration import Finalist as Calibrated
+from blockqnn.contract import Outcome
+from blockqnn.nsc import Block
+from blockqnn_cli.quantities import count, duration, short
+from blockqnn_cli.view import SearchView
+from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord, Standing
+
+OWN = "(the search's own)"
+"""What stands for the search's own dataset where people read."""
+
+COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
+    "trial": lambda record: record.trial,
+    "target": lambda record: record.target,
+    "seed": lambda record: record.seed,
+    "outcome": lambda record: str(record.outcome),
+    "reason": lambda record: record.reason,
+    "accuracy": lambda record: record.accuracy,
+    "top5Accuracy": lambda record: record.top5_accuracy,
+    "measuredOn": lambda record: record.measured_on,
+    "epochs": lambda record: record.epochs,
+    "resumed": lambda record: record.resumed,
+    "parameters": lambda record: record.parameters,
+    "macs": lambda record: record.macs,
+    "processes": lambda record: record.processes,
+    "device": lambda record: record.device,
+    "gpus": lambda record: record.gpus,
+    "folder": lambda record: record.folder,
+    "weights": lambda record: record.weights,
+    "hash": lambda record: record.hash,
+    "block": lambda record: record.block,
+    "message": lambda record: record.message,
+}
+"""The columns of the CSV; new ones are added at the end."""
+
+
+def as_csv(records: Sequence[FinalistRecord]) -> str:
+    """Write finalists as CSV with a line of titles; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([value(record) for value in COLUMNS.values()] for record in records)
+    return text.getvalue()
+
+
+def as_json(records: Sequence[FinalistRecord]) -> str:
+    """Write finalists as a list of the history's records; what is not known is left out."""
+    return json.dumps([record.model_dump(mode="json", exclude_none=True) for record in records])
+
+
+def ordered(records: Sequence[FinalistRecord]) -> list[FinalistRecord]:
+    """Order finalists by target, the search's own first, then by trial and seed."""
+    return sorted(records, key=lambda record: (record.target, record.trial, record.seed))
+
+
+def table(search: SearchView, records: Sequence[FinalistRecord]) -> RenderableType:
+    """Draw finalists for a terminal: a line for each block and target, the best first."""
+    archive = FinalistArchive()
+    archive.extend(records)
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    drawn.add_column("target")
+    for title in ("trial", "accuracy", "early", "seeds", "parameters", "MACs", "took"):
+        drawn.add_column(title, justify="right")
+    drawn.add_column("model of the best seed", overflow="fold")
+    for target in dict.fromkeys(record.target for record in ordered(records)):
+        for standing in archive.standings(target):
+            drawn.add_row(Text(target or OWN), *_measures(search, standing))
+    parts: list[RenderableType] = [drawn]
+    parts += [
+        Text(f"Finalist of trial {r.trial}, seed {r.seed}: {r.reason}: {r.message}", "yellow")
+        for r in ordered(records)
+        if r.outcome is not Outcome.SUCCEEDED
+    ]
+    return Group(*parts, *_how_far(search))
+
+
+def _measures(search: SearchView, standing: Standing) -> tuple[str | Text, ...]:
+    best, deviation = standing.best, standing.deviation
+    spread = "" if deviation is None else f" ± {deviation:.2%}"
+    early = next((r.accuracy for r in search.records if r.trial == standing.trial), None)
+    return (
+        str(standing.trial),
+        f"{standing.mean:.2%}{spread}",
+        "-" if early is None else f"{early:.2%}",
+        str(len(standing.records)),
+        "-" if best.parameters is None else short(best.parameters),
+        "-" if best.macs is None else short(best.macs),
+        duration(sum(record.seconds.total for record in standing.records)),
+        Text(best.folder),
+    )
+
+
+def _how_far(search: SearchView) -> list[Text]:
+    for condition in search.status.get("conditions", ()):
+        if condition["type"] == "FinalistsReady" and condition.get("message"):
+            return [Text(), Text(condition["message"])]
+    return []
+
+
+def to_calibrate(search: SearchView, records: Sequence[FinalistRecord]) -> list[Calibrated]:
+    """Return the blocks of a search that have both accuracies, the early and the converged."""
+    archive = FinalistArchive()
+    archive.extend(records)
+    early = {record.trial: record.accuracy for record in search.records}
+    found = []
+    for standing in archive.standings(""):
+        accuracy = early.get(standing.trial)
+        if accuracy is not None:
+            found.append(Calibrated(Block.parse(standing.block), accuracy, standing.mean))
+    return found
+
+
+def calibration_text(judged: Calibration, weights: tuple[float, float]) -> str:
+    """Say in words what finalists tell of a reward.
+
+    Args:
+        judged: what they tell.
+        weights: the search's `reward.macsWeight` and `densityWeight`.
+    """
+    lines = [
+        f"{count(judged.finalists, 'finalist')}; Spearman's rank correlation with the converged "
+        "accuracy:",
+        f"  early-stop accuracy  {judged.early_correlation:+.3f}",
+        f"  redefined reward     {judged.reward_correlation:+.3f}   "
+        f"(macsWeight {weights[0]:g}, densityWeight {weights[1]:g})",
+    ]
+    if judged.fitted_correlation is not None:
+        lines.append(
+            f"  with fitted weights  {judged.fitted_correlation:+.3f}   (on the finalists that "
+            "they were fitted to)"
+        )
+    lines.append("")
+    if judged.note:
+        return "\n".join([*lines, judged.note])
+    lines.append("Weights that would have fitted best, with the range of 95 % of resamples:")
+    for name, weight in (("macsWeight", judged.macs), ("densityWeight", judged.density)):
+        lines.append(f"  {name:13}  {_weight(weight)}")
+    return "\n".join(lines)
+
+
+_SIGNS = {
+    1: "the reward should subtract this term",
+    -1: "the reward should add this term",
+    0: "these finalists do not tell whether this term helps",
+}
+
+
+def _weight(weight: Weight | None) -> str:
+    if weight is None:
+        return "cannot be told"
+    return f"{weight.value:+.3g} ({weight.low:+.3g} to {weight.high:+.3g}): {_SIGNS[weight.sign]}"
+
+
+def calibration_json(judged: Calibration) -> str:
+    """Write what finalists tell of a reward as JSON, in the resource's names."""
+
+    def of(weight: Weight | None) -> dict[str, float] | None:
+        if weight is None:
+            return None
+        return {
+            "value": weight.value,
+            "low": weight.low,
+            "high": weight.high,
+            "sign": weight.sign,
+        }
+
+    told = {
+        "finalists": judged.finalists,
+        "earlyCorrelation": judged.early_correlation,
+        "rewardCorrelation": judged.reward_correlation,
+        "fittedCorrelation": judged.fitted_correlation,
+        "macsWeight": of(judged.macs),
+        "densityWeight": of(judged.density),
+        "note": judged.note,
+    }
+    return json.dumps({key: value for key, value in told.items() if value is not None}, indent=2)

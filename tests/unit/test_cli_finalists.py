@@ -1,0 +1,163 @@
+"""`kubectl blockqnn finalists`, `calibrate`, and what `best` and `status` say of finalists."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cli_searches import NOW, simulated
+from rich.console import Console
+
+from blockqnn.contract import Outcome
+from blockqnn_cli import pictures
+from blockqnn_cli.__main__ import main
+from blockqnn_cli.errors import ExitStatus
+from blockqnn_operator.core.finalists.records import FinalistRecord
+
+PLAIN = simulated()
+BEST = sorted(
+    (r for r in PLAIN.records if r.outcome is Outcome.SUCCEEDED), key=lambda r: -(r.reward or 0)
+)
+TOLD = {
+    "total": 13,
+    "running": 1,
+    "succeeded": 12,
+    "infeasible": 0,
+    "failed": 0,
+    "records": 12,
+    "best": {
+        "trial": BEST[0].trial,
+        "block": BEST[0].block,
+        "accuracy": 0.94,
+        "deviation": 0.004,
+        "seeds": 2,
+        "folder": "lab/digits/trial-00007/seed-1",
+    },
+}
+SEARCH = replace(
+    PLAIN,
+    spec={**PLAIN.spec, "finalists": {"volume": {"emptyDir": {}}}},
+    status={
+        **PLAIN.status,
+        "finalists": TOLD,
+        "best": {**PLAIN.status["best"], "trial": BEST[0].trial, "convergedAccuracy": 0.94},
+    },
+)
+
+
+def record(place: int, accuracy: float | None, **changes: Any) -> FinalistRecord:
+    found = BEST[place]
+    fields: dict[str, Any] = {
+        "trial": found.trial,
+        "seed": 0,
+        "block": found.block,
+        "hash": found.hash,
+        "outcome": Outcome.SUCCEEDED,
+        "reason": "Completed",
+        "accuracy": accuracy,
+        "folder": f"lab/digits/trial-{found.trial:05d}/seed-0",
+    }
+    return FinalistRecord(**fields | changes)
+
+
+# The more accurate early, the more accurate in the end.
+RECORDS = [record(n, round(0.5 + (BEST[n].accuracy or 0) / 2, 4)) for n in range(10)]
+RECORDS += [record(0, 0.9999, seed=1), record(1, 0.71, target="cifar100")]
+
+
+class OneSearch:
+    """A cluster with one search and its finalists."""
+
+    def __init__(self) -> None:
+        self.search, self.trained = SEARCH, RECORDS
+        self.cluster, self.namespace = self, "lab"
+
+    def get(self, _namespace: str, _name: str, **_options: bool) -> Any:
+        return self.search
+
+    def finalists(self, _search: Any) -> tuple[FinalistRecord, ...]:
+        return tuple(self.trained)
+
+
+@pytest.fixture
+def cluster(monkeypatch) -> OneSearch:
+    one = OneSearch()
+    monkeypatch.setattr("blockqnn_cli.command.Context.searches", one)
+    return one
+
+
+def test_the_table_has_a_line_for_each_block_and_target_the_best_first(cluster, capsys) -> None:
+    assert main(["finalists", "digits"]) == ExitStatus.OK
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if "%" in line]
+    assert len(rows) == 11
+    assert "cifar100" in rows[-1]
+    assert all("(the search's own)" in row for row in rows[:-1])
+    (two,) = [row for row in rows if "±" in row]
+    assert f" {BEST[0].trial} " in two
+
+
+def test_csv_has_a_line_for_each_seed_and_json_the_records(cluster, capsys) -> None:
+    assert main(["finalists", "digits", "-o", "csv"]) == ExitStatus.OK
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == len(RECORDS)
+    assert rows[-1]["target"] == "cifar100"
+    assert main(["finalists", "digits", "-o", "json", "--target", "cifar100"]) == ExitStatus.OK
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["target"], told["accuracy"]) == ("cifar100", 0.71)
+
+
+def test_infeasible_finalists_are_named_with_the_reason(cluster, capsys) -> None:
+    unfit = record(2, None, outcome=Outcome.INFEASIBLE, reason="NotFinite", seed=3)
+    cluster.trained = [*RECORDS, unfit]
+    assert main(["finalists", "digits"]) == ExitStatus.OK
+    assert f"trial {BEST[2].trial}, seed 3: NotFinite" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["finalists", "calibrate"])
+def test_a_search_without_finalists_or_results_says_so(cluster, capsys, command: str) -> None:
+    cluster.trained = []
+    assert main([command, "digits"]) == ExitStatus.NOTHING_YET
+    assert "has a result yet" in capsys.readouterr().err
+    cluster.search = PLAIN
+    assert main([command, "digits"]) == ExitStatus.NOTHING_YET
+    assert "asks for no finalists" in capsys.readouterr().err
+
+
+def test_calibrate_tells_the_rank_correlations(cluster, capsys) -> None:
+    cluster.trained = RECORDS[:10]
+    assert main(["calibrate", "digits"]) == ExitStatus.OK
+    said = capsys.readouterr().out
+    assert "10 finalists" in said
+    assert "early-stop accuracy  +1.000" in said
+    assert main(["calibrate", "digits", "-o", "json"]) == ExitStatus.OK
+    told = json.loads(capsys.readouterr().out)
+    assert told["finalists"] == 10
+    assert told["earlyCorrelation"] == pytest.approx(1)
+    assert -1 <= told["rewardCorrelation"] < 1
+
+
+def test_too_few_finalists_calibrate_nothing(cluster, capsys) -> None:
+    cluster.trained = RECORDS[:7]
+    assert main(["calibrate", "digits"]) == ExitStatus.NOTHING_YET
+    assert "at least 8 are needed" in capsys.readouterr().err
+
+
+def test_best_shows_what_the_complete_training_reached_and_where_the_model_is(
+    cluster, capsys
+) -> None:
+    assert main(["best", "digits"]) == ExitStatus.OK
+    said = " ".join(capsys.readouterr().out.split())
+    assert "complete training: accuracy 94.00% ± 0.40% over 2 seeds" in said
+    assert "model in lab/digits/trial-00007/seed-1 on the volume" in said
+    assert main(["best", "digits", "-o", "json"]) == ExitStatus.OK
+    assert json.loads(capsys.readouterr().out)["convergedAccuracy"] == 0.94
+
+
+def test_status_counts_the_finalists() -> None:
+    console = Console(width=200, file=io.StringIO())
+    console.print(pictures.whole(SEARCH, (), NOW))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "finalists 12/13   running 1   best accuracy 94.00% ± 0.40%" in said

@@ -1,0 +1,300 @@
+"""Which finalists are trained, in which order, and what the status says of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from operator_builders import BLOCKS, NOW, make_observed, make_record, make_search, make_state
+from operator_finalists import (
+    CLAIM,
+    asking,
+    failure,
+    make_finalist_record,
+    make_job,
+    make_pod,
+    make_result,
+)
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.api import names
+from blockqnn_operator.api.status import Reason
+from blockqnn_operator.api.targets import goals_of
+from blockqnn_operator.core.finalists.observation import FinalistJob
+from blockqnn_operator.core.finalists.planning import (
+    NO_FINALISTS,
+    FinalistPlan,
+    FinalistState,
+    plan_finalists,
+)
+from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
+from blockqnn_operator.core.finalists.reporting import FinalistReport, report_finalists
+from blockqnn_operator.core.observation import TrialPod
+from blockqnn_operator.core.state import SearchState
+from blockqnn_operator.errors import HistoryUnreadable
+
+REWARDS = (10.0, 80.0, 30.0, 80.0, 60.0)
+"""Of the trials 0 to 4: 1 and 3 are the best, 1 the earlier of them."""
+RECORDS = [
+    make_record(trial, BLOCKS[trial], reward=reward, accuracy=reward / 100)
+    for trial, reward in enumerate(REWARDS)
+]
+WIDE = {"name": "wide", "network": {"filters": [8, 16]}}
+
+
+def own(trial: int, seed: int = 0) -> Finalist:
+    return Finalist(trial, "", seed)
+
+
+def state_of(suspend: bool = False, **finalists: Any) -> SearchState:
+    return make_state(records=RECORDS, suspend=suspend, **asking(**finalists))
+
+
+def archive_of(*records: FinalistRecord) -> FinalistArchive:
+    archive = FinalistArchive()
+    archive.extend(records)
+    return archive
+
+
+def planned(
+    *jobs: FinalistJob,
+    records: Sequence[FinalistRecord] = (),
+    pods: Sequence[TrialPod] = (),
+    over: bool = True,
+    **changes: Any,
+) -> FinalistPlan:
+    kept = FinalistState(archive_of(*records))
+    observed = make_observed(pods=pods)
+    return plan_finalists(observed, state_of(**changes), kept, jobs, over=over)
+
+
+def reported(
+    *jobs: FinalistJob,
+    records: Sequence[FinalistRecord] = (),
+    over: bool = True,
+    **changes: Any,
+) -> FinalistReport:
+    decided = planned(*jobs, records=records, over=over, **changes)
+    told = report_finalists(state_of(**changes), archive_of(*records), decided, over=over)
+    assert told is not None
+    return told
+
+
+def created(decided: FinalistPlan) -> list[tuple[int, str, int]]:
+    labels = [body["metadata"]["labels"] for body in decided.create]
+    return [
+        (int(one[names.FINALIST_LABEL]), one[names.TARGET_LABEL], int(one[names.SEED_LABEL]))
+        for one in labels
+    ]
+
+
+def test_the_best_by_reward_are_trained_the_earliest_of_equals_first() -> None:
+    assert created(planned(count=3, parallelism=9)) == [own(1), own(3), own(4)]
+
+
+def test_a_search_that_asks_for_none_has_none() -> None:
+    state = make_state(records=RECORDS)
+    kept = FinalistState()
+    assert plan_finalists(make_observed(), state, kept, (), over=True) is NO_FINALISTS
+    assert report_finalists(state, kept.archive, NO_FINALISTS, over=True) is None
+
+
+def test_what_repeats_another_network_or_failed_is_no_finalist() -> None:
+    records = [
+        make_record(0, BLOCKS[0], outcome=Outcome.CACHED, reward=99.0),
+        make_record(1, BLOCKS[1], outcome=Outcome.INFEASIBLE, reward=99.0),
+        make_record(2, BLOCKS[2], reward=1.0),
+    ]
+    state = make_state(records=records, **asking(count=3))
+    decided = plan_finalists(make_observed(), state, FinalistState(), (), over=True)
+    assert created(decided) == [own(2)]
+
+
+def test_nothing_begins_before_the_search_is_over_unless_it_shall() -> None:
+    assert planned(over=False).wanted == ()
+    assert created(planned(over=False, continuous=True)) == [own(1), own(3)]
+
+
+def test_as_many_run_as_the_parallelism_says_and_by_default_as_many_as_trials() -> None:
+    assert created(planned(count=5, parallelism=1)) == [own(1)]
+    assert created(planned(count=5)) == [own(1), own(3)]
+    running = make_job(own(1), BLOCKS[1])
+    assert created(planned(running, count=5)) == [own(3)]
+
+
+def test_each_block_is_trained_from_every_seed() -> None:
+    decided = planned(count=1, seeds=3, parallelism=9)
+    assert created(decided) == [own(1), own(1, 1), own(1, 2)]
+
+
+def test_annotation_then_history_then_deletion() -> None:
+    one = own(1)
+    job, good = make_job(one, BLOCKS[1]), make_result(one, BLOCKS[1])
+    pod = make_pod(job, message=good, exit_code=0)
+    first = planned(job, pods=[pod])
+    assert [x.judgement.annotate for x in first.annotate] == [good]
+    assert (first.archive, first.delete) == ((), ())
+    second = planned(make_job(one, BLOCKS[1], result=good))
+    assert [record.finalist for record in second.archive] == [one]
+    assert (second.annotate, second.delete) == ((), ())
+    third = planned(make_job(one, BLOCKS[1], result=good), records=second.archive)
+    assert third.delete == (job.name,)
+    assert third.archive == ()
+
+
+def test_the_targets_come_when_all_on_the_own_dataset_are_over_with_the_best_by_accuracy() -> None:
+    half = [make_finalist_record(own(1), 0.7)]
+    assert planned(records=half, targets=[WIDE], parallelism=9).wanted == (own(1), own(3))
+    both = [*half, make_finalist_record(own(3), 0.9)]
+    decided = planned(records=both, targets=[WIDE], parallelism=9)
+    assert created(decided) == [Finalist(3, "wide", 0)]
+
+
+def test_more_transfers_start_while_others_run() -> None:
+    records = [make_finalist_record(own(1), 0.7), make_finalist_record(own(3), 0.9)]
+    running = make_job(Finalist(3, "wide", 0), BLOCKS[3])
+    decided = planned(running, records=records, targets=[{**WIDE, "count": 2}])
+    assert created(decided) == [Finalist(1, "wide", 0)]
+    assert len(decided.wanted) == 4
+
+
+def test_one_that_was_overtaken_is_trained_to_its_end() -> None:
+    job = make_job(own(0), BLOCKS[0])
+    decided = planned(job, count=1)
+    assert [one.finalist for one in decided.open] == [own(1), own(0)]
+    assert decided.delete == ()
+    done = make_finalist_record(own(0), 0.99)
+    best = reported(records=[done, make_finalist_record(own(1), 0.5)], count=1).winner
+    assert best is not None
+    assert best.trial == 1, "only those that are wanted in the end can win"
+
+
+@pytest.mark.parametrize("reason", ["VolumeMissing", "VolumeUnusable", "DatasetMissing"])
+def test_what_would_end_the_others_too_keeps_them_from_starting(reason: str) -> None:
+    job = make_job(own(1), result=failure(reason, own(1)))
+    assert planned(job, count=5).create == ()
+    told = reported(make_job(own(1), result=failure(reason, own(1))), count=5)
+    assert (told.reason, told.stopped, told.status.failed) == (reason, True, 1)
+    assert f"delete Job {job.name}" in told.message
+    assert "It is so." in told.message
+
+
+def test_what_is_wrong_with_one_alone_does_not() -> None:
+    job = make_job(own(1), result=failure("FolderTaken", own(1)))
+    assert created(planned(job, count=2)) == [own(3)]
+
+
+def test_a_target_whose_images_are_missing_leaves_other_targets_alone() -> None:
+    records = [make_finalist_record(own(1), 0.7)]
+    bad = make_job(Finalist(1, "wide", 0), result=failure("DatasetMissing", Finalist(1, "wide", 0)))
+    targets = [WIDE, {"name": "deep", "network": {"repeats": 9}}]
+    decided = planned(bad, records=records, count=1, targets=targets)
+    assert created(decided) == [Finalist(1, "deep", 0)]
+
+
+def test_a_missing_result_is_asked_for_as_often_as_retries_say() -> None:
+    silent = make_job(own(1), BLOCKS[1], condition="Complete")
+    pods = [make_pod(silent, exit_code=0)]
+    (again, _) = planned(silent, pods=pods, retries=1).create
+    assert again["metadata"]["name"] == "digits-f00001-s0-a1"
+    second = make_job(own(1), BLOCKS[1], condition="Complete", attempt=1)
+    both = planned(silent, second, pods=[*pods, make_pod(second, exit_code=0)], retries=1)
+    assert own(1) not in created(both)
+    assert both.delete == (silent.name,)
+
+
+def test_a_suspended_search_starts_none_and_stops_those_that_run_only_if_it_shall() -> None:
+    running = make_job(own(1), BLOCKS[1])
+    drained = planned(running, suspend=True)
+    assert (drained.create, drained.delete) == ((), ())
+    state = make_state(records=RECORDS, suspend=True, suspendPolicy="Stop", **asking())
+    stopped = plan_finalists(make_observed(), state, FinalistState(), [running], over=True)
+    assert stopped.delete == (running.name,)
+    told = reported(suspend=True)
+    assert (told.reason, told.stopped) == (Reason.SUSPENDED, False)
+
+
+def test_jobs_of_an_earlier_search_of_the_name_are_no_concern() -> None:
+    other = make_job(own(1), BLOCKS[1], owner_uid="another")
+    assert created(planned(other)) == [own(1), own(3)]
+
+
+IMAGES = {"name": "cifar10", "volume": CLAIM}
+
+
+def test_the_images_of_a_target_are_prepared_before_it_is_trained_on() -> None:
+    records = [make_finalist_record(own(1), 0.7)]
+    target = {"name": "cifar10", "dataset": IMAGES}
+    decided = planned(records=records, count=1, targets=[target])
+    assert decided.create == ()
+    preparation = decided.preparations["cifar10"].create
+    assert preparation is not None
+    command = preparation["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert command == ["blockqnn-train", "prepare", "cifar10", "/data"]
+    told = reported(records=records, count=1, targets=[target])
+    assert (told.reason, told.ready, told.stopped) == (Reason.PREPARING, False, False)
+
+
+def test_the_winner_has_the_highest_mean_over_its_seeds() -> None:
+    records = [
+        make_finalist_record(own(1), 0.95),
+        make_finalist_record(own(1, 1), 0.65),
+        make_finalist_record(own(3), 0.82),
+        make_finalist_record(own(3, 1), 0.84),
+    ]
+    told = reported(records=records, seeds=2)
+    assert (told.ready, told.reason) == (True, Reason.TRAINED)
+    assert told.winner is not None
+    assert told.winner.trial == 3
+    best = told.status.best
+    assert best is not None
+    assert (best.accuracy, best.seeds) == (0.83, 2)
+    assert best.deviation == pytest.approx(0.014142, abs=1e-6)
+    assert best.folder.endswith("seed-1"), "that of the best seed"
+    assert "83.00% ± 1.41% over 2 seeds" in told.message
+
+
+def test_infeasible_finalists_are_over_and_win_nothing() -> None:
+    records = [make_finalist_record(own(1), None), make_finalist_record(own(3), 0.4)]
+    told = reported(records=records)
+    assert (told.status.succeeded, told.status.infeasible) == (1, 1)
+    assert told.winner is not None
+    assert told.winner.trial == 3
+
+
+def test_a_search_without_a_block_to_be_trained_is_ready() -> None:
+    state = make_state(**asking())
+    decided = plan_finalists(make_observed(), state, FinalistState(), (), over=True)
+    told = report_finalists(state, FinalistArchive(), decided, over=True)
+    assert told is not None
+    assert (told.ready, told.message) == (True, "No block to be trained.")
+
+
+def test_what_runs_waits_or_is_queued_is_told() -> None:
+    running = make_job(own(1), BLOCKS[1])
+    assert "1 finalist is running" in reported(running, count=1).message
+    queued = make_job(own(1), BLOCKS[1], suspended=True)
+    assert reported(queued, count=1).reason is Reason.QUEUED
+    observed = make_observed(
+        pods=[make_pod(running, unplaced="0/1 nodes are available.", created_at=NOW)],
+        search=make_search(),
+    )
+    decided = plan_finalists(observed, state_of(), FinalistState(), [running], over=True)
+    assert decided.wait_until is not None
+
+
+def test_a_history_that_says_something_twice_cannot_be_read() -> None:
+    record = make_finalist_record(own(1))
+    with pytest.raises(HistoryUnreadable, match="two results"):
+        archive_of(record, record)
+
+
+def test_a_record_is_read_as_it_was_written() -> None:
+    record = make_finalist_record(own(1, 2))
+    assert FinalistRecord.read(record.write()) == record
+    with pytest.raises(HistoryUnreadable):
+        FinalistRecord.read(record.write().replace('"version":1', '"version":2'))
+
+
+def test_goals_are_the_own_dataset_and_the_targets_in_order() -> None:
+    goals = goals_of(state_of(seeds=2, targets=[WIDE, {"name": "again", "seeds": 5}]).settings)
+    assert [(goal.name, goal.seeds) for goal in goals] == [("", 2), ("wide", 2), ("again", 5)]

@@ -1,0 +1,132 @@
+"""What became of a finalist's Job, from its annotation, its condition and its Pods."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from operator_builders import NOW, B, at
+from operator_finalists import FIRST, failure, make_job, make_pod, make_result
+
+from blockqnn.contract import Outcome
+from blockqnn_operator.core.finalists.job import finalist_seed
+from blockqnn_operator.core.finalists.observation import FinalistJob
+from blockqnn_operator.core.finalists.verdicts import RUNNING, Judgement, judge
+from blockqnn_operator.core.observation import OUT_OF_TIME, TrialPod
+from blockqnn_operator.core.verdicts import REPORTING_DEADLINE
+
+GOOD = make_result()
+FULL = failure("VolumeUnusable")
+KILLED = failure("Killed")
+
+
+def judged(job: FinalistJob, pods: Sequence[TrialPod] = (), now: datetime = NOW) -> Judgement:
+    return judge(job, pods, finalist_seed(0, FIRST), now, timedelta(minutes=5))
+
+
+def test_a_job_that_has_said_nothing_runs() -> None:
+    job = make_job()
+    assert judged(job) == RUNNING
+    assert judged(job, [make_pod(job)]) == RUNNING
+
+
+def test_a_good_result_of_a_pod_becomes_the_annotation_before_it_counts() -> None:
+    job = make_job()
+    pods = [make_pod(job, message=GOOD, exit_code=0)]
+    assert judged(job, pods) == Judgement(annotate=GOOD)
+    assert judged(make_job(result=GOOD)) == Judgement(result=GOOD)
+
+
+def test_an_infeasible_block_has_a_result() -> None:
+    unfit = make_result(outcome=Outcome.INFEASIBLE)
+    assert judged(make_job(result=unfit)).result == unfit
+
+
+def test_a_pod_that_was_killed_or_drained_decides_nothing_while_the_job_goes_on() -> None:
+    job = make_job(failed_pods=1)
+    for status in (137, 143):
+        assert judged(job, [make_pod(job, message=KILLED, exit_code=status)]) == RUNNING
+
+
+def test_the_words_of_the_last_pod_decide_once_the_job_has_failed() -> None:
+    job = make_job(condition="Failed", reason="PodFailurePolicy", failed_pods=2)
+    pods = [
+        make_pod(job, message=KILLED, exit_code=137, name="first"),
+        make_pod(job, message=FULL, exit_code=2, name="second", created_at=at(60)),
+    ]
+    assert judged(job, pods) == Judgement(annotate=FULL)
+    failed = judged(make_job(result=FULL)).failure
+    assert failed is not None
+    assert (failed.reason, failed.message, failed.retry) == ("VolumeUnusable", "It is so.", False)
+
+
+def test_a_job_that_has_ended_waits_for_its_pods_to_be_seen_but_not_for_ever() -> None:
+    job = make_job(condition="Failed", reason="BackoffLimitExceeded", failed_pods=1)
+    deadline = NOW + REPORTING_DEADLINE
+    assert judged(job) == Judgement(wait_until=deadline)
+    lost = judged(job, now=deadline).failure
+    assert lost is not None
+    assert lost.reason == "BackoffLimitExceeded"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("", "ResultMissing"), ("Done!", "ResultInvalid")], ids=str
+)
+def test_a_trainer_that_ends_well_without_a_result_is_tried_again(text: str, reason: str) -> None:
+    job = make_job(condition="Complete")
+    judgement = judged(job, [make_pod(job, message=text, exit_code=0)])
+    assert judgement.failure is not None
+    assert (judgement.failure.reason, judgement.failure.retry) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_result(FIRST._replace(trial=1)),
+        make_result(FIRST._replace(target="wide")),
+        make_result(FIRST._replace(seed=1)),
+        make_result(block=B),
+    ],
+    ids=["trial", "target", "seed", "block"],
+)
+def test_the_result_of_another_finalist_is_none(other: object) -> None:
+    judgement = judged(make_job(result=other))  # type: ignore[arg-type]
+    assert judgement.result is None
+    assert "expected were" in judgement.invalid
+
+
+def test_a_pod_that_took_too_long_ends_the_job() -> None:
+    job = make_job()
+    judgement = judged(job, [make_pod(job, out_of_time=True)])
+    assert judgement.end
+    assert judgement.annotate is not None
+    assert judgement.annotate.reason == OUT_OF_TIME
+    assert "spec.finalists.timeout" in judgement.annotate.message
+
+
+def test_a_pod_that_cannot_start_is_given_up_after_a_time() -> None:
+    job = make_job()
+    pods = [make_pod(job, reason="ErrImagePull", message="no such image", placed_at=NOW)]
+    waiting = judged(job, pods)
+    assert waiting.waiting is not None
+    assert "no such image" in waiting.waiting.message
+    given_up = judged(job, pods, at(300))
+    assert given_up.end
+    assert given_up.annotate is not None
+    assert given_up.annotate.reason == "ErrImagePull"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ('persistentvolumeclaim "models" not found', "VolumeMissing"),
+        ("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", "Unschedulable"),
+    ],
+)
+def test_a_pod_without_a_node_is_news_after_ten_seconds(words: str, reason: str) -> None:
+    job = make_job()
+    pods = [make_pod(job, unplaced=words)]
+    assert judged(job, pods) == Judgement(wait_until=at(10))
+    waiting = judged(job, pods, at(10)).waiting
+    assert waiting is not None
+    assert waiting.reason == reason
+    assert words.split(".")[0] in waiting.message
