@@ -31,6 +31,14 @@ FINALISTS: dict[str, Any] = {
 }
 
 
+ONE_ITERATION: dict[str, Any] = {
+    **REAL_TRAINING,
+    "trial": {**REAL_TRAINING["trial"], "blocksPerJob": 4},
+    "agent": {"batchSize": 8, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 1}]},
+}
+"""Eight blocks in two Jobs."""
+
+
 def on(volume: Path, **changes: Any) -> dict[str, Any]:
     """Finalists that are kept in a directory of this machine."""
     source = {"hostPath": {"path": str(volume), "type": "Directory"}}
@@ -77,12 +85,7 @@ def test_the_best_blocks_become_models_whatever_is_killed_on_the_way(
     """Five finalists; the Pod of one is deleted in the middle, and the operator is killed then."""
     volume = tmp_path / "models"
     volume.mkdir()
-    trial = {**REAL_TRAINING["trial"], "blocksPerJob": 4}
-    agent = {"batchSize": 8, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 1}]}
-    asked = on(volume, count=5)
-    searching.apply(
-        search_manifest(**{**REAL_TRAINING, "trial": trial, "agent": agent, "finalists": asked})
-    )
+    searching.apply(search_manifest(**ONE_ITERATION, finalists=on(volume, count=5)))
     checkpoint = eventually(
         lambda: next(volume.glob("*/*/trial-*/seed-0/checkpoints/*.checkpoint"), None),
         within=PATIENCE,
@@ -166,25 +169,25 @@ def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(
     asked = on(volume, count=1, targets=[target("colours", images)])
     asked["volume"] = {"hostPath": {"path": str(volume), "type": ""}}
     asked["training"] = {**asked["training"], "epochs": 2, "schedule": {"milestones": [1]}}
-    searching.apply(search_manifest(**CUSTOM_TRAINER, finalists=asked))
+    searching.apply(search_manifest(**ONE_ITERATION, finalists=asked))
     eventually(searching.is_over, within=WHILE_TRAINING)
     assert waits_for_a_person(searching, eventually) == "VolumeMissing"
     assert len(searching.records()) == 8
     assert results(searching) == {}
 
     volume.mkdir()
-    delete_failed(searching)
+    delete_job_of(searching, "finalist")
     eventually(lambda: results(searching), within=PATIENCE)
     (own,) = results(searching)
     assert waits_for_a_person(searching, eventually) == "DatasetMissing"
     status = searching.status()
     assert status["finalists"]["best"]["trial"] == own.trial
-    assert status["finalists"]["failed"] == 1
-    assert any("colours" in said for said in searching.events("FinalistFailed"))
+    assert status["finalists"]["total"] == 2
+    assert finalists(searching) == [], "its images were to be prepared first"
 
     images.mkdir()
     draw_colours(images)
-    delete_failed(searching)
+    delete_job_of(searching, "preparation")
     eventually(lambda: searching.status()["phase"] == "Complete", within=PATIENCE)
     found = results(searching)
     assert set(found) == {own, Finalist(own.trial, "colours", 0)}
@@ -206,9 +209,12 @@ def waits_for_a_person(searching: Searching, eventually: Any) -> str:
     return str(ready["reason"])
 
 
-def delete_failed(searching: Searching) -> None:
-    (job,) = finalists(searching)
-    searching.kubectl("delete", "job", job["metadata"]["name"])
+def delete_job_of(searching: Searching, component: str) -> None:
+    """Delete the one Job of a component, as the condition says to."""
+    (job,) = searching.items("jobs", f"app.kubernetes.io/component={component}")
+    name = job["metadata"]["name"]
+    assert f"delete Job {name}" in searching.condition("FinalistsReady")["message"]
+    searching.kubectl("delete", "job", name)
 
 
 def test_a_claim_that_does_not_exist_is_told_while_the_finalist_waits_for_it(searching, eventually):

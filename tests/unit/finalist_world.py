@@ -20,6 +20,8 @@ from operator_world import (
     annotated,
     created,
     observed,
+    pods_of,
+    reached,
     reconcile,
     without_jobs,
     written,
@@ -106,6 +108,14 @@ OTHER_WORDS[names.FINALIST_COMPONENT] = _words
 def is_finalist(job: Json) -> bool:
     """Whether a Job trains a finalist."""
     return bool(job["metadata"]["labels"][names.COMPONENT_LABEL] == names.FINALIST_COMPONENT)
+
+
+def busy_finalists(world: World) -> int:
+    """How many Pods of finalists are running, or about to."""
+    running = (name for name in world.running if is_finalist(world.jobs[name]))
+    return sum(
+        not any(reached(world.pods[pod]) for pod in pods_of(world, name)[-1:]) for name in running
+    )
 
 
 def finalists_of(world: World) -> dict[Finalist, FinalistRecord]:

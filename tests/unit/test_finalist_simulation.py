@@ -13,6 +13,7 @@ import pytest
 from finalist_world import (
     FinalistFate,
     Remembered,
+    busy_finalists,
     finalist_fate,
     finalists_of,
     is_finalist,
@@ -29,8 +30,6 @@ from operator_world import (
     advance,
     is_preparation,
     new_world,
-    pods_of,
-    reached,
     without_jobs,
 )
 
@@ -141,14 +140,7 @@ class Run:
             self.check_status(remembered)
 
     def check_world(self) -> None:
-        running = [
-            name
-            for name, job in self.world.jobs.items()
-            if is_finalist(job)
-            and "conditions" not in job["status"]
-            and not any(reached(self.world.pods[pod]) for pod in pods_of(self.world, name)[-1:])
-        ]
-        assert len(running) <= FINALISTS["parallelism"]
+        assert busy_finalists(self.world) <= FINALISTS["parallelism"]
 
     def check_status(self, remembered: Remembered) -> None:
         status = self.status(remembered)
