@@ -2,17 +2,20 @@
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
-from benchmarks.operator.report import table
+from benchmarks.operator.report import table, write_csv
 from benchmarks.operator.runs import Setting, measure_scale, measure_slots
 from benchmarks.report import is_quick, write
 
 
 def main() -> None:
-    """Measure, print tables, and write build/benchmarks/operator.json."""
-    options = _parser(is_quick()).parse_args()
-    setting = Setting(options.parallelism, options.bare_trials, options.operator_log)
+    """Measure, print tables, and write build/benchmarks/operator.json and operator.csv."""
+    options = _parser(is_quick() or "--quick" in sys.argv).parse_args()
+    setting = Setting(
+        options.parallelism, options.bare_trials, options.paced_trials, options.operator_log
+    )
     scales = asyncio.run(measure_scale(options.sizes, setting)) if options.sizes else []
     slots = [] if options.no_slots else asyncio.run(measure_slots(options.iterations))
     print(table(scales, slots))
@@ -21,7 +24,10 @@ def main() -> None:
         "sizes": [scale.as_json() for scale in scales],
         "slots": [one.as_json() for one in slots],
     }
-    print(f"written to {write(options.name, figures)}")
+    path = write(options.name, figures)
+    if scales:
+        write_csv(scales, path.with_suffix(".csv"))
+    print(f"written to {path}" + (f" and {path.with_suffix('.csv')}" if scales else ""))
 
 
 def _parser(quick: bool) -> argparse.ArgumentParser:
@@ -41,6 +47,8 @@ def _parser(quick: bool) -> argparse.ArgumentParser:
     )
     number("--parallelism", 100, 500, "trials at a time")
     number("--bare-trials", 300, 1000, "Jobs of each bare loop")
+    number("--paced-trials", 150, 600, "trials that show how soon a slot is filled again")
+    parser.add_argument("--quick", action="store_true", help="the short form, as QUICK=1")
     number("--iterations", 4, 12, "iterations of the searches that show the use of slots")
     parser.add_argument("--no-slots", action="store_true", help="leave the use of slots out")
     parser.add_argument("--operator-log", type=Path, help="keep the operator's log there")

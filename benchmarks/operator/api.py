@@ -5,7 +5,7 @@ import json
 import re
 import ssl
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -66,12 +66,34 @@ class Api:
         Raises:
             RuntimeError: when the API server refuses it.
         """
-        async with self._session.request(method, path, json=body, params=query) as response:
+        answer: Json = json.loads(await self._text(method, path, body, query))
+        return answer
+
+    async def metrics(self) -> str:
+        """Return what the API server tells Prometheus."""
+        return await self._text("GET", "/metrics", None, {})
+
+    async def merge(self, path: str, patch: Json) -> Json:
+        """Merge a patch into an object and return it."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer: Json = json.loads(await self._text("PATCH", path, patch, {}, headers))
+        return answer
+
+    async def _text(
+        self,
+        method: str,
+        path: str,
+        body: Json | None,
+        query: Mapping[str, str],
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        async with self._session.request(
+            method, path, json=body, params=query, headers=headers
+        ) as response:
             text = await response.text()
             if response.status >= 400:
                 raise RuntimeError(f"{method} {path} was answered {response.status}: {text}")
-            answer: Json = json.loads(text)
-            return answer
+            return text
 
     @asynccontextmanager
     async def additions(

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -15,9 +15,9 @@ from blockqnn_operator.api import names
 from blockqnn_operator.shell.cluster import config_maps_path, jobs_path
 
 LOOK = 0.5
-"""Seconds between two looks at a search; near its end there are more."""
+"""Seconds between two looks at a search."""
 
-SILENCE = 120.0
+SILENCE = 180.0
 """Seconds without a result after which something must be wrong."""
 
 LANDED = 0.5
@@ -32,26 +32,20 @@ class Timeline:
     created: list[float] = field(default_factory=list)
     finished: list[float] = field(default_factory=list)
     ended: float = 0.0
-    outage: tuple[float, float, float] | None = None
-    """When the operator was killed, when its successor created its first Job, and how many seconds
-    after its start that was."""
 
     @property
     def seconds(self) -> float:
-        """From the creation of the search to its end."""
+        """From the beginning to the end."""
         return self.ended - self.begun
 
     def reactions(self, parallelism: int) -> list[float]:
         """Return how long each result took to be followed by the Job that takes its slot.
 
         Where slots are all that a search waits for, the Job after the first ``parallelism`` takes
-        the slot of the first result, and so on. What the outage touched is left out.
+        the slot of the first result, and so on.
         """
         pairs = zip(self.finished, self.created[parallelism:], strict=False)
-        down, back, _ = self.outage or (self.ended, self.begun, 0.0)
-        return sorted(
-            created - finished for finished, created in pairs if created < down or finished > back
-        )
+        return sorted(created - finished for finished, created in pairs)
 
     def utilisation(self, parallelism: int) -> float:
         """Return the share of the slots' time that had a Job without a result in it.
@@ -76,6 +70,17 @@ class Sizes:
     shards: int
 
 
+@dataclass(frozen=True)
+class Course:
+    """How a search went that was looked at now and then only, which costs the API server little."""
+
+    seconds: float
+    """From its creation to its end."""
+    sizes: Sizes
+    restart_seconds: float | None
+    """From the start of a new operator, in the middle, to its first Job."""
+
+
 async def follow(
     api: Api,
     namespace: str,
@@ -83,8 +88,8 @@ async def follow(
     operator: OperatorProcess,
     *,
     restart_after: int | None = None,
-) -> tuple[Timeline, Sizes]:
-    """Create a search and follow it to its end.
+) -> Course:
+    """Create a search and look at it until its end.
 
     Args:
         api: the API server.
@@ -94,54 +99,92 @@ async def follow(
         restart_after: kill the operator, and start it again, after so many results.
     """
     name = search["metadata"]["name"]
-    line, labels = Timeline(), f"{names.SEARCH_LABEL}={name}"
-    pods = f"/api/v1/namespaces/{namespace}/pods"
-    searches = searches_path(namespace)
-    async with AsyncExitStack() as stack:
-        for path, times, fields in (
-            (jobs_path(namespace), line.created, "status.successful=0"),
-            (pods, line.finished, "status.phase=Succeeded"),
-        ):
-            note = _noting(times)
-            await stack.enter_async_context(api.additions(path, note, fields=fields, labels=labels))
-        line.begun = time.monotonic()
-        await api.request("POST", searches, search)
-        status_size = 0
-        while True:
-            near = len(line.finished) >= search["spec"]["budget"]["trials"]
-            await asyncio.sleep(LOOK / 10 if near else LOOK)
-            if restart_after is not None and len(line.finished) >= restart_after:
-                restart_after = None
-                line.outage = await _restart(operator, line)
-            status = (await api.request("GET", f"{searches}/{name}")).get("status", {})
-            status_size = max(status_size, len(json.dumps(status, separators=(",", ":"))))
-            if status.get("phase") == "Complete":
-                line.ended = time.monotonic()
-                break
-            heard = line.finished[-1] if line.finished else line.begun
-            if status.get("phase") == "Failed" or time.monotonic() - heard > SILENCE:
-                raise RuntimeError(f"The search {name} does not go on; its status is {status}")
+    begun, restart, largest = time.monotonic(), None, 0
+
+    async def look(status: Json) -> None:
+        nonlocal restart, largest
+        largest = max(largest, len(json.dumps(status, separators=(",", ":"))))
+        total = status.get("trials", {}).get("total", 0)
+        if restart is None and restart_after is not None and total >= restart_after:
+            restart = await _restart(api, namespace, operator)
+
+    await api.request("POST", searches_path(namespace), search)
+    await _until_complete(api, namespace, name, look)
+    seconds = time.monotonic() - begun
+    labels = f"{names.SEARCH_LABEL}={name}"
     shards = (await api.request("GET", config_maps_path(namespace), labelSelector=labels))["items"]
     history = sum(len(text) for shard in shards for text in shard["data"].values())
-    return line, Sizes(status_size, history, len(shards))
+    return Course(seconds, Sizes(largest, history, len(shards)), restart)
+
+
+async def watch(
+    api: Api, namespace: str, name: str, begin: Callable[[], Awaitable[object]]
+) -> Timeline:
+    """Begin something, and note each Job and each result of a search until its end."""
+    line, labels = Timeline(), f"{names.SEARCH_LABEL}={name}"
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    succeeded = "status.phase=Succeeded"
+    async with (
+        _noting(api, jobs_path(namespace), "status.successful=0", labels, line.created),
+        _noting(api, pods, succeeded, labels, line.finished),
+    ):
+        line.begun = time.monotonic()
+        await begin()
+        await _until_complete(api, namespace, name)
+        line.ended = time.monotonic()
+    return line
+
+
+@asynccontextmanager
+async def _noting(
+    api: Api, path: str, fields: str, labels: str, times: list[float]
+) -> AsyncIterator[None]:
+    def note() -> None:
+        times.append(time.monotonic())
+
+    async with api.additions(path, note, fields=fields, labels=labels):
+        yield
+
+
+async def _nothing(_status: Json) -> None:
+    return
+
+
+async def _until_complete(
+    api: Api,
+    namespace: str,
+    name: str,
+    look: Callable[[Json], Awaitable[None]] = _nothing,
+) -> None:
+    heard, total = time.monotonic(), 0
+    while True:
+        body = await api.request("GET", f"{searches_path(namespace)}/{name}")
+        status = body.get("status", {})
+        await look(status)
+        current = status.get("observedGeneration") == body["metadata"]["generation"]
+        if current and status.get("phase") == "Complete":
+            return
+        if status.get("trials", {}).get("total", 0) > total:
+            heard, total = time.monotonic(), status["trials"]["total"]
+        if status.get("phase") == "Failed" or time.monotonic() - heard > SILENCE:
+            raise RuntimeError(f"The search {name} does not go on; its status is {status}")
+        await asyncio.sleep(LOOK)
+
+
+async def _restart(api: Api, namespace: str, operator: OperatorProcess) -> float:
+    """Kill the operator and start another; return how long that takes to create its first Job."""
+    created: list[float] = []
+    async with _noting(api, jobs_path(namespace), "status.successful=0", "", created):
+        operator.kill()
+        await asyncio.sleep(LANDED)
+        seen, start = len(created), time.monotonic()
+        operator.start()
+        # The watch appends to the list; a hundredth of a second more or less is nothing here.
+        while len(created) == seen:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return created[seen] - start
 
 
 def searches_path(namespace: str) -> str:
     """Return the path of a namespace's searches."""
     return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{names.PLURAL}"
-
-
-def _noting(times: list[float]) -> Callable[[], None]:
-    return lambda: times.append(time.monotonic())
-
-
-async def _restart(operator: OperatorProcess, line: Timeline) -> tuple[float, float, float]:
-    down = time.monotonic()
-    operator.kill()
-    await asyncio.sleep(LANDED)
-    seen, start = len(line.created), time.monotonic()
-    operator.start()
-    # The watch appends to the list; a hundredth of a second more or less is nothing here.
-    while len(line.created) == seen:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    return down, line.created[seen], line.created[seen] - start

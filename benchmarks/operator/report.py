@@ -1,12 +1,14 @@
 """The figures of the benchmark, as tables and as JSON."""
 
-from collections.abc import Iterator, Sequence
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from statistics import mean
 from typing import Any, Self
 
 from benchmarks.operator.bare import Bare
-from benchmarks.operator.measure import Sizes, Timeline
+from benchmarks.operator.measure import Course, Sizes
 from benchmarks.operator.process import WRITES, OperatorProcess
 
 MEBI = 2**20
@@ -18,7 +20,6 @@ class Scale:
 
     trials: int
     seconds: float
-    jobs: int
     writes: dict[str, float]
     """Writes to the API server for each trial, by verb."""
     reads: int
@@ -26,9 +27,12 @@ class Scale:
     peak_bytes: int
     sizes: Sizes
     reaction: dict[str, float]
-    """Seconds from a result being visible to the next Job, by quantile."""
+    """Seconds from a result being visible to the next Job, by quantile, once the history has so
+    many trials; with trials that take their time, so that slots are what they wait for."""
     restart_seconds: float | None
     """From the start of a new operator, in the middle, to its first Job."""
+    counted_writes: dict[str, float]
+    """The same writes, but for Events, as the API server has counted them."""
     milliseconds: dict[str, float] = field(default_factory=dict)
     """Processor time of each trial, by program."""
     bare: tuple[Bare, ...] = ()
@@ -38,25 +42,28 @@ class Scale:
     def of(
         cls,
         trials: int,
-        parallelism: int,
-        line: Timeline,
-        sizes: Sizes,
+        course: Course,
+        counted: Mapping[str, int],
         operator: OperatorProcess,
     ) -> Self:
         """Sum up a search whose operator still runs."""
-        requests, reactions = operator.requests(), line.reactions(parallelism)
+        requests = operator.requests()
         return cls(
             trials=trials,
-            seconds=line.seconds,
-            jobs=len(line.created),
+            seconds=course.seconds,
+            counted_writes={verb: counted[verb] / trials for verb in WRITES},
             writes={verb: requests[verb] / trials for verb in WRITES},
             reads=requests["GET"],
             processor_seconds=operator.processor_seconds,
             peak_bytes=operator.peak_bytes,
-            sizes=sizes,
-            reaction={str(share): _quantile(reactions, share) for share in (0.5, 0.95)},
-            restart_seconds=line.outage[2] if line.outage else None,
+            sizes=course.sizes,
+            reaction={},
+            restart_seconds=course.restart_seconds,
         )
+
+    def set_reactions(self, seconds: Sequence[float]) -> None:
+        """Take note of the reactions, in ascending order."""
+        self.reaction = {str(share): _quantile(seconds, share) for share in (0.5, 0.95)}
 
     @property
     def rate(self) -> float:
@@ -139,7 +146,10 @@ def _scale_lines(scales: Sequence[Scale]) -> Iterator[str]:
     )
     for verb in WRITES:
         yield row(f"of these {verb}", [f"{scale.writes[verb]:.3f}" for scale in scales])
-    yield row("Jobs per trial", [f"{scale.jobs / scale.trials:.3f}" for scale in scales])
+    yield row(
+        "writes per trial but for Events, as the API server counts them",
+        [f"{sum(scale.counted_writes.values()):.2f}" for scale in scales],
+    )
     yield row(
         "operator, processor ms per trial",
         [f"{scale.processor_seconds / scale.trials * 1000:.1f}" for scale in scales],
@@ -160,6 +170,15 @@ def _scale_lines(scales: Sequence[Scale]) -> Iterator[str]:
         ["" if s.restart_seconds is None else f"{s.restart_seconds:.1f}" for s in scales],
         "<= 10 s",
     )
+
+
+def write_csv(scales: Sequence[Scale], path: Path) -> None:
+    """Write the table of the sizes as CSV: a line for each figure, a column for each size."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        for line in _scale_lines(scales):
+            if not line.startswith("|---"):
+                writer.writerow(cell.strip() for cell in line.strip("|").split("|"))
 
 
 def _milliseconds(scale: Scale, share: str) -> str:

@@ -13,10 +13,17 @@ import yaml
 
 from benchmarks.operator import bare
 from benchmarks.operator.api import Api
-from benchmarks.operator.measure import follow, searches_path
-from benchmarks.operator.process import OperatorProcess, used_by_cluster
+from benchmarks.operator.measure import Timeline, follow, searches_path, watch
+from benchmarks.operator.process import OperatorProcess, counted_by_server, used_by_cluster
 from benchmarks.operator.report import Scale, Slots
-from benchmarks.operator.scenery import NODES, complete_stage, random_search, search
+from benchmarks.operator.scenery import (
+    NODES,
+    Json,
+    complete_stage,
+    paced,
+    random_search,
+    search,
+)
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.simulated import SimulatedNodes
 from blockqnn_operator.shell.cluster import jobs_path
@@ -30,8 +37,12 @@ SLOTS = 32
 """Trials at a time where the use of slots is measured, and half an iteration."""
 
 SHORTEST, LONGEST = 2.0, 8.0
-"""Seconds of a trial where the use of slots is measured: the slowest of an iteration takes four
-times as long as the quickest."""
+"""Seconds of a trial that takes its time: the slowest of an iteration takes four times as long as
+the quickest."""
+
+PACED_PARALLELISM = 48
+"""Trials at a time where reactions are measured: about ten results a second, under which the
+control plane is busy and does not fall behind."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Setting:
 
     parallelism: int
     bare_trials: int
+    paced_trials: int
     log: Path | None
     """Where the operator's log is kept."""
 
@@ -47,7 +59,7 @@ class Setting:
 async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:
     """Run a search of each size, and the bare loop before and after each, on one control plane."""
     scales = []
-    with _cluster(0.0, 0.0) as cluster:
+    with _cluster() as cluster:
         async with Api(cluster.kubeconfig) as api:
             before = await _bare(api, cluster, 0, setting)
             for number, size in enumerate(sizes, 1):
@@ -70,7 +82,14 @@ async def measure_slots(iterations: int) -> list[Slots]:
         "learned phase, pipelining 0": search("piped-0", trials, SLOTS, **learned),
         "learned phase, pipelining 1": search("piped-1", trials, SLOTS, pipelining=1, **learned),
     }
-    with _cluster(SHORTEST, LONGEST) as cluster:
+
+    async def run(api: Api, manifest: Json) -> Timeline:
+        manifest["spec"] = _merged(manifest["spec"], paced())
+        name = manifest["metadata"]["name"]
+        path = searches_path("slots")
+        return await watch(api, "slots", name, lambda: api.request("POST", path, manifest))
+
+    with _cluster() as cluster:
         async with Api(cluster.kubeconfig) as api:
             operator = _operator(cluster, "slots", None)
             _progress(f"use of slots: {len(searches)} searches of {trials} trials side by side")
@@ -78,12 +97,12 @@ async def measure_slots(iterations: int) -> list[Slots]:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = {
-                        name: group.create_task(follow(api, "slots", manifest, operator))
+                        name: group.create_task(run(api, manifest))
                         for name, manifest in searches.items()
                     }
             finally:
                 operator.kill()
-    lines = {name: task.result()[0] for name, task in tasks.items()}
+    lines = {name: task.result() for name, task in tasks.items()}
     return [
         Slots(name, trials, SLOTS, line.utilisation(SLOTS), line.seconds)
         for name, line in lines.items()
@@ -115,10 +134,14 @@ async def _search(
     operator.start()
     try:
         manifest = random_search("search", size, setting.parallelism)
-        line, sizes = await follow(api, namespace, manifest, operator, restart_after=restart)
-        scale = Scale.of(size, setting.parallelism, line, sizes, operator)
+        counted = counted_by_server(await api.metrics())
+        course = await follow(api, namespace, manifest, operator, restart_after=restart)
+        counted = counted_by_server(await api.metrics()) - counted
+        scale = Scale.of(size, course, counted, operator)
         own = {"operator": operator.processor_seconds / size * 1000}
         scale.milliseconds = _milliseconds(before, cluster, size) | own
+        line = await _paced(api, namespace, size, setting)
+        scale.set_reactions(line.reactions(PACED_PARALLELISM))
     finally:
         operator.kill()
     _progress(
@@ -128,6 +151,19 @@ async def _search(
     await api.request("DELETE", f"{searches_path(namespace)}/search")
     await _until_empty(api, namespace)
     return scale
+
+
+async def _paced(api: Api, namespace: str, size: int, setting: Setting) -> Timeline:
+    """Let a finished search go on, with trials that take their time and few slots."""
+    path = f"{searches_path(namespace)}/search"
+    more = {"parallelism": PACED_PARALLELISM, "budget": {"trials": size + setting.paced_trials}}
+    patch = {"spec": more | paced()}
+    return await watch(api, namespace, "search", lambda: api.merge(path, patch))
+
+
+def _merged(spec: Json, more: Json) -> Json:
+    trial = {**spec.get("trial", {}), **more["trial"]}
+    return {**spec, "trial": trial}
 
 
 def _milliseconds(
@@ -149,8 +185,11 @@ def _operator(cluster: DevCluster, namespace: str, log: Path | None) -> Operator
 
 
 @contextmanager
-def _cluster(shortest: float, longest: float) -> Iterator[DevCluster]:
-    stages = [complete_stage(shortest, longest)]
+def _cluster() -> Iterator[DevCluster]:
+    stages = [
+        complete_stage(0.0, 0.0, paced=False),
+        complete_stage(SHORTEST, LONGEST, paced=True),
+    ]
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with DevCluster.start(name, node=False) as cluster, SimulatedNodes(cluster, NODES, stages):
         _install(cluster)

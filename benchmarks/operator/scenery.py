@@ -9,6 +9,9 @@ Json = dict[str, Any]
 BATCH = 64
 """Trials of an iteration, as in the papers."""
 
+PACE = "benchmark/pace"
+"""The label of Pods that take their time."""
+
 NODES = 4
 """Simulated nodes: enough that the scheduler has a choice."""
 
@@ -38,18 +41,28 @@ phase: Succeeded
 block. A trial number loses its leading zeros, which JSON does not allow."""
 
 
-def complete_stage(shortest: float, longest: float) -> Json:
-    """Return KWOK's stage that ends trainers after a time, drawn evenly, in seconds."""
+def complete_stage(shortest: float, longest: float, *, paced: bool) -> Json:
+    """Return KWOK's stage that ends trainers after a time, drawn evenly, in seconds.
+
+    Args:
+        shortest: the shortest time.
+        longest: the longest.
+        paced: whether it is for the Pods with the label :data:`PACE`, or for those without.
+    """
     return {
         "apiVersion": "kwok.x-k8s.io/v1alpha1",
         "kind": "Stage",
-        "metadata": {"name": "pod-complete"},
+        "metadata": {"name": "pod-complete-paced" if paced else "pod-complete"},
         "spec": {
             "resourceRef": {"apiGroup": "v1", "kind": "Pod"},
             "selector": {
                 "matchExpressions": [
                     {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"},
                     {"key": ".status.phase", "operator": "In", "values": ["Running"]},
+                    {
+                        "key": f'.metadata.labels["{PACE}"]',
+                        "operator": "Exists" if paced else "DoesNotExist",
+                    },
                 ]
             },
             "delay": {
@@ -88,7 +101,13 @@ def search(name: str, trials: int, parallelism: int, **agent: Any) -> Json:
 def random_search(name: str, trials: int, parallelism: int) -> Json:
     """Return a search that is random to its end, so that only the operator limits it.
 
-    No iteration waits for another, and no block comes twice: every trial is a Job.
+    No iteration waits for another, and no block comes twice: every trial is a Job. It stays so when
+    the budget is raised.
     """
     stage = {"epsilon": 1.0, "iterations": -(-trials // BATCH)}
     return search(name, trials, parallelism, epsilonSchedule=[stage])
+
+
+def paced() -> Json:
+    """Return what a search's spec must have so that its trials take their time."""
+    return {"trial": {"podTemplate": {"metadata": {"labels": {PACE: "slow"}}}}}

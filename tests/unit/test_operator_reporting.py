@@ -208,6 +208,12 @@ class TestDegraded:
             f"2 Pods wait for a node: {words}",
         )
 
+    def test_jobs_that_get_no_pod_are_named(self) -> None:
+        jobs = [make_job(0, A, created_at=at(-60)), make_job(1, B, created_at=at(-61))]
+        value, reason, message = self.degraded(reported(*jobs))
+        assert (value, reason) == ("True", "PodsMissing")
+        assert message.startswith("2 Jobs have no Pod, such as digits-t00000-a0: kubectl describe")
+
     def test_jobs_that_a_queue_has_not_admitted_are_counted(self) -> None:
         jobs = [make_job(0, A, suspended=True), make_job(1, B, suspended=True)]
         assert self.degraded(reported(*jobs)) == (

@@ -92,8 +92,8 @@ class Process:
         )
 
     def _search(self) -> SearchObject:
-        search = make_search(self.server.search.spec, status=self.server.status)
-        return replace(search, version=self.server.status_version)
+        status, version = self.server.status, self.server.status_version
+        return replace(self.server.search, status=status, version=version)
 
     def _now(self) -> datetime:
         return at(self.server.world.steps * TICK)
@@ -169,6 +169,20 @@ def test_the_history_is_that_of_the_undisturbed_run(
     for step in steps:
         run.step(step)
     assert run.finish().server.world.records == serial(seed)
+
+
+def test_a_history_that_is_imported_while_the_search_is_suspended_is_gone_on_from() -> None:
+    """The operator has read the empty history before, and is not started again."""
+    run = Disturbed(spec_of(seed=1, parallelism=3, suspend=True))
+    run.look(Pass(UP_TO_DATE, ()))
+    (empty,) = run.server.world.shards
+    lines = "".join(record.write() + "\n" for record in serial(1)[:8])
+    imported = replace(empty, text=empty.text + lines, resource_version="77")
+    run.server.put(replace(run.server.world, shards=(imported,)))
+    resumed = make_search(spec_of(seed=1, parallelism=3), generation=2)
+    run.server.search = resumed
+    assert run.finish().server.world.records == serial(1)
+    assert min(run.server.world.created) >= "digits-t00008"
 
 
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 1), passes | st.integers(0, 9))))

@@ -36,6 +36,18 @@ def annotated(text: str) -> TrialJob:
     return make_job(result=text)
 
 
+def test_a_job_without_a_pod_is_news_after_a_minute_unless_a_queue_holds_it() -> None:
+    job = make_job(created_at=NOW)
+    assert judged(job, now=at(59)) == Judgement(wait_until=at(60))
+    assert judged(job, now=at(60)) == Judgement(podless=True)
+    for waiting in (
+        make_job(created_at=NOW, suspended=True),
+        make_job(created_at=NOW, pods=1),
+        make_job(),
+    ):
+        assert judged(waiting, now=at(3600)) == Judgement()
+
+
 @pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ContainerCreating"),)])
 def test_a_job_that_runs_says_nothing(pods: tuple[TrialPod, ...]) -> None:
     assert judged(RUNNING, *pods) == Judgement()

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     QUEUED = "Queued"
     UNSCHEDULABLE = "Unschedulable"
+    PODS_MISSING = "PodsMissing"
     NOT_NEEDED = "NotNeeded"
     PREPARED = "Prepared"
     PREPARING = "Preparing"

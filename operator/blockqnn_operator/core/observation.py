@@ -118,6 +118,8 @@ class TrialJob:
     """It may not start Pods yet: a queue such as Kueue has not admitted it."""
     failures: int = 0
     """How many attempts at the trial have failed before this one."""
+    pods: int = 0
+    """How many of its Pods there are that have not ended, as Kubernetes has counted them."""
     members: "tuple[TrialJob, ...]" = ()
     """Of a Job of several trials, which train one after another: the part of each, in order."""
     before: "tuple[TrialJob, ...]" = ()
@@ -152,7 +154,8 @@ class TrialJob:
         )
         if owner is None or not trial.isdigit() or not (attempt or "").isdigit():
             return None
-        ended = end_of(body.get("status", {}))
+        status = body.get("status", {})
+        ended = end_of(status)
         job = TrialJob(
             name=metadata["name"],
             owner_uid=owner["uid"],
@@ -172,6 +175,7 @@ class TrialJob:
             gpus=accelerators(body.get("spec", {})),
             suspended=body.get("spec", {}).get("suspend") is True,
             failures=int(annotations.get(names.FAILURES_ANNOTATION) or attempt or 0),
+            pods=status.get("active", 0) + status.get("terminating", 0),
         )
         blocks = read_blocks(annotations)
         return _divided(job, blocks, annotations) if blocks else job

@@ -371,12 +371,9 @@ def _degraded(
     for trial in ledger.trials:
         if trial.judgement.invalid:
             return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
-    queued = [t for t in ledger.at(Stage.RUNNING) if t.job and t.job.suspended]
-    if queued:
-        return True, Reason.QUEUED, _queued(len(queued))
-    unplaced = [trial.judgement.unplaced for trial in ledger.trials if trial.judgement.unplaced]
-    if unplaced:
-        return True, Reason.UNSCHEDULABLE, _unplaced(unplaced)
+    waiting = _waiting(ledger)
+    if waiting is not None:
+        return (True, *waiting)
     failed = [t for t in ledger.trials if t.outcome is Outcome.FAILED and t.verdict]
     if failed and failed[-1].verdict:
         return True, Reason.TRIALS_FAILED, _failure(failed[-1].number, failed[-1].verdict.message)
@@ -388,9 +385,31 @@ def _degraded(
     return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
 
 
+def _waiting(ledger: Ledger) -> tuple[Reason, str] | None:
+    """Say what Jobs that exist wait for; None when they do not."""
+    queued = [t for t in ledger.at(Stage.RUNNING) if t.job and t.job.suspended]
+    if queued:
+        return Reason.QUEUED, _queued(len(queued))
+    unplaced = [trial.judgement.unplaced for trial in ledger.trials if trial.judgement.unplaced]
+    if unplaced:
+        return Reason.UNSCHEDULABLE, _unplaced(unplaced)
+    podless = [trial.job.name for trial in ledger.trials if trial.job and trial.judgement.podless]
+    if podless:
+        return Reason.PODS_MISSING, _podless(podless)
+    return None
+
+
 def _queued(count: int) -> str:
     jobs = "1 Job is suspended and waits" if count == 1 else f"{count} Jobs are suspended and wait"
     return f"{jobs} to be admitted by a queue, such as Kueue's."
+
+
+def _podless(jobs: Sequence[str]) -> str:
+    has = "1 Job has" if len(jobs) == 1 else f"{len(jobs)} Jobs have"
+    return (
+        f"{has} no Pod, such as {jobs[0]}: kubectl describe job says whether a quota or a webhook "
+        "refuses it; without a word there, the controller of Jobs does not run."
+    )
 
 
 def _unplaced(words: Sequence[str]) -> str:

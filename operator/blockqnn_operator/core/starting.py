@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from blockqnn_operator.core.observation import TrialPod
+from blockqnn_operator.core.observation import TrialJob, TrialPod
 
 CANNOT_START = frozenset(
     {
@@ -22,6 +22,10 @@ SCHEDULING = timedelta(seconds=10)
 """How long a Pod without a node is no news: a busy scheduler takes less."""
 
 
+CREATING = timedelta(seconds=60)
+"""How long a Job without a Pod is no news: Kubernetes needs seconds for it on a busy machine."""
+
+
 def stuck(pods: Sequence[TrialPod]) -> TrialPod | None:
     """Return the Pod that has a node and cannot start there; None when there is none.
 
@@ -38,3 +42,14 @@ def give_up_at(pod: TrialPod, timeout: timedelta) -> datetime:
 def unplaced(pods: Sequence[TrialPod]) -> TrialPod | None:
     """Return the Pod that the scheduler finds no node for; None when there is none."""
     return next((pod for pod in pods if pod.exit_code is None and pod.unplaced), None)
+
+
+def without_pod_at(job: TrialJob, pods: Sequence[TrialPod]) -> datetime | None:
+    """Say when it is news that a Job which may start Pods has none; None where it has one.
+
+    Nothing is wrong with the Job, and its trial may go on at any time: a quota refuses its Pod, a
+    webhook does, or the controller of Jobs does not run.
+    """
+    if pods or job.pods or job.suspended or job.created_at is None:
+        return None
+    return job.created_at + CREATING

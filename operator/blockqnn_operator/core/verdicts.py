@@ -16,7 +16,7 @@ from blockqnn.group_contract import result_texts
 from blockqnn_operator.api.spec import FailurePolicy
 from blockqnn_operator.core.manifests import BAD_INPUT_STATUS, SIGTERM_STATUS
 from blockqnn_operator.core.observation import OUT_OF_TIME, TrialJob, TrialPod
-from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced
+from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced, without_pod_at
 
 REPORTING_DEADLINE = timedelta(seconds=60)
 """How long after its end a Job without a result is given for its Pods to be seen: the watch of the
@@ -60,6 +60,8 @@ class Judgement:
     """When to look again although nothing may happen until then."""
     unplaced: str = ""
     """Why the scheduler finds no node for the Job's Pod, in its words, once that is news."""
+    podless: bool = False
+    """The Job has had no Pod for so long that this is news."""
     interruptions: tuple[tuple[str, str], ...] = ()
     """The Pods that somebody else has ended, each with the reason."""
 
@@ -222,6 +224,10 @@ def _of_running_job(
     elif pod := unplaced(latest):
         news_at = pod.created_at + SCHEDULING
         waiting, wait_until = (pod.unplaced, None) if now >= news_at else ("", news_at)
+    elif missing_at := without_pod_at(job, latest):
+        if now >= missing_at:
+            return Judgement(invalid=invalid, podless=True)
+        wait_until = missing_at
     return Judgement(
         invalid=invalid,
         wait_until=wait_until,

@@ -68,6 +68,8 @@ class Memory:
 
     uid: str
     freshest: Freshest[TrialJob] = field(default_factory=lambda: Freshest(TrialJob.read))
+    generation: int = 0
+    """That of the search when its history was read."""
     state: SearchState | None = None
     finalists: FinalistMemory = field(default_factory=FinalistMemory)
     ledger: Ledger | None = None
@@ -189,7 +191,11 @@ class Controller:
 
     async def _advance(self, observed: Observed, memory: Memory) -> float | None:
         search, cluster = observed.search, self._cluster
+        if memory.state is not None and not len(memory.state.archive):
+            # A history may have been imported while the search was suspended.
+            memory.state = memory.state if memory.generation == search.generation else None
         if memory.state is None:
+            memory.generation = search.generation
             memory.state = await self._recover(search)
             if memory.state is None:
                 return COLLECTED_SECONDS
