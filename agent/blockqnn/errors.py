@@ -50,3 +50,7 @@ class ForeignHistory(InvalidHistory):
 
 class NotProposable(BlockQNNError):
     """Blocks were asked for that depend on values not learned yet, or no longer there."""
+
+
+class NotFitted(BlockQNNError):
+    """A model was asked before it had learned anything."""

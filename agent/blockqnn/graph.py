@@ -27,6 +27,8 @@ from blockqnn.nsc import Block, Layer, LayerType, loose_ends
 _POOLING = frozenset({LayerType.MAX_POOLING, LayerType.AVERAGE_POOLING})
 _KERNELS = 8
 """More than the largest kernel: an operation is a type times this, plus its kernel."""
+_OUTPUTS = 8
+"""The bits of a label that count how often a node is in the output."""
 _RELU = LayerType.RELU * _KERNELS
 
 
@@ -70,10 +72,15 @@ def fold(block: Block) -> FoldedGraph:
         node_of[layer.index] = len(operations)
         operations.append(layer.type * _KERNELS + layer.kernel)
         sources.append(tuple([node_of[index] for index in layer.predecessors]))
-    labels = [operation << 8 for operation in operations]
+    labels = [operation << _OUTPUTS for operation in operations]
     for index in block.loose_ends:
         labels[node_of[index]] += 1
     return FoldedGraph(tuple(labels), tuple(sources))
+
+
+def operations(graph: FoldedGraph) -> list[tuple[int, int]]:
+    """Return the type and the kernel of each node; type and kernel 0 are the block's input."""
+    return [divmod(label >> _OUTPUTS, _KERNELS) for label in graph.labels]
 
 
 def canonical_hash(block: Block) -> str:

@@ -18,12 +18,14 @@ from blockqnn.graph import canonical_hash
 from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.reward import floor_reward, redefined_reward
+from blockqnn.ridge import Prediction
 from blockqnn.schedule import scaled
 from blockqnn.search_space import Candidate
 from blockqnn.settings import SearchSettings
 from blockqnn.space import Space
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
+from blockqnn.strategies.filtering import check_predictor
 
 __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
 
@@ -51,6 +53,9 @@ class Proposal:
     block: Block
     hash: str
     """:func:`blockqnn.graph.canonical_hash` of the block."""
+    expected: Prediction | None = None
+    """Which share of the trials before its iteration it should be better than; None where no
+    predictor had a say."""
 
 
 class Search:
@@ -65,7 +70,8 @@ class Search:
         images: what the images are; needed for constraints, which limit the network for them.
 
     Raises:
-        InvalidSettings: when constraints are given without images, or leave no block.
+        InvalidSettings: when constraints are given without images, or leave no block, or the
+            predictor does not go with the rest of the agent.
     """
 
     def __init__(
@@ -79,11 +85,12 @@ class Search:
             stages = scaled(settings.agent.epsilon_schedule, iterations)
             agent = settings.agent.model_copy(update={"epsilon_schedule": stages})
             settings = settings.model_copy(update={"agent": agent})
+        check_predictor(settings.agent)
         self._settings = settings
         self._batch_size = settings.agent.batch_size
         self._pipelining = settings.agent.pipelining
         self._limits = Limits(settings.space, settings.network, images)
-        self._space = Space(settings.space, self._limits)
+        self._space = Space(settings.space, self._limits, settings.network, images)
         self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
@@ -128,12 +135,19 @@ class Search:
             first = iteration * self._batch_size
             candidates = self._strategy.propose(iteration, self._in_flight(iteration))
             blocks = [self._space.decode(one) for one in candidates]
+            expected = [self._strategy.expected(one) for one in candidates]
             known = tuple(
-                Proposal(trial, iteration, block, canonical_hash(block))
-                for trial, block in enumerate(blocks, first)
+                Proposal(trial, iteration, block, canonical_hash(block), prediction)
+                for trial, (block, prediction) in enumerate(
+                    zip(blocks, expected, strict=True), first
+                )
             )
             self._proposals[iteration] = known
         return known
+
+    def propose_next(self) -> None:
+        """Work out the next iteration's proposals now, so that they are there when asked for."""
+        self.proposals(self._learned)
 
     def _in_flight(self, iteration: int) -> list[Candidate]:
         """Return what is proposed before an iteration and not learned yet when it is proposed.

@@ -5,7 +5,7 @@ a candidate is the sequence of its parts' numbers. For blocks (:mod:`blockqnn.sp
 layer of the Network Structure Code; a benchmark plugs another space in.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol, TypeVar
@@ -87,6 +87,10 @@ class SearchSpace(Protocol):
 
     def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
         """Return the names under which the value of an option is kept, the coarse and the fine."""
+        ...
+
+    def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
+        """Return what the reward of a candidate may be predicted from, by name; zeros left out."""
         ...
 
     def features(self, prefix: Prefix, number: int) -> Sequence[Key]:

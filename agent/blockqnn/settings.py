@@ -55,6 +55,23 @@ class ReplaySettings(Model):
     the likelier, in proportion to 1 / (k + 0.05 m + 1) for the trial with k better ones, of m."""
 
 
+class PredictorSettings(Model):
+    """Training only the blocks of which a predictor expects most (TPAMI 2020, the faster version).
+
+    The predictor learns from all trained blocks, anew for each iteration.
+    """
+
+    candidates: Annotated[int, Field(ge=1, le=100)] = 10
+    """How many blocks are drawn for each one that is trained."""
+
+    keep_random: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """The share of each iteration that is trained whatever is expected of it."""
+
+    warmup: Annotated[int, Field(ge=0, le=100_000)] = 128
+    """How many blocks are trained before the predictor has a say; while epsilon is 1 it has
+    none."""
+
+
 class EvolutionSettings(Model):
     """How regularized evolution breeds (Real et al. 2019); only `algorithm: Evolution` does."""
 
@@ -125,6 +142,10 @@ class AgentSettings(Model):
     replay: ReplaySettings
 
     evolution: EvolutionSettings
+
+    predictor: PredictorSettings | None
+    """Trains only the blocks of which a predictor expects most; absent, all that are drawn. Only
+    `algorithm: QLearning` with `duplicates: Redraw` can."""
 
 
 class RewardSettings(Model):

@@ -6,10 +6,10 @@ return decomposition by a ridge regression of the rewards on what the decisions 
 """
 
 from collections.abc import Sequence
-from math import fsum, sqrt
-from operator import mul
+from math import fsum
 from typing import Literal
 
+from blockqnn.ridge import decompose, solve
 from blockqnn.search_space import Candidate, Key, SearchSpace
 
 Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
@@ -112,7 +112,7 @@ class LearnedShaping:
             for features in row:
                 for feature in features:
                     sums[feature] += reward - mean
-        self._weights = _solve(self._products, sums)
+        self._weights = solve(decompose(self._products, _PENALTY), sums)
 
     def split(self, number: int, reward: float) -> list[float]:
         """Return the reward of each decision of a candidate that was added before the last fit."""
@@ -123,28 +123,3 @@ class LearnedShaping:
         shares = [one + left for one in earned]
         shares[-1] += self._mean
         return shares
-
-
-def _solve(products: list[list[float]], sums: list[float]) -> list[float]:
-    """Solve the ridge's normal equations by the decomposition of Cholesky.
-
-    `fsum` rounds once, in every version of Python alike; `sum` does not.
-    """
-    lower: list[list[float]] = []
-    halfway: list[float] = []
-    for number, row in enumerate(products):
-        solved: list[float] = []
-        for other in range(number):
-            above = lower[other]
-            solved.append((row[other] - fsum(map(mul, solved, above))) / above[other])
-        diagonal = sqrt(row[number] + _PENALTY - fsum(map(mul, solved, solved)))
-        halfway.append((sums[number] - fsum(map(mul, solved, halfway))) / diagonal)
-        solved.append(diagonal)
-        lower.append(solved)
-    weights = [0.0] * len(sums)
-    for number in range(len(sums) - 1, -1, -1):
-        weight = halfway[number] / lower[number][number]
-        weights[number] = weight
-        for other in range(number):
-            halfway[other] -= lower[number][other] * weight
-    return weights

@@ -18,11 +18,13 @@ order of the index, then of the type. A block is the sequence of its layers' num
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from random import Random
 from typing import cast
 
+from blockqnn.contract import ImageShape, NetworkSpec
+from blockqnn.encoding import encode_block
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import canonical_hash
 from blockqnn.limits import Limits, widths_of
@@ -47,10 +49,20 @@ class Space:
     Args:
         settings: which blocks there are.
         limits: what their networks may cost; None, or limits that limit nothing, for no limit.
+        network: how blocks are stacked; matters to encodings alone.
+        images: what they are trained on; matters to encodings alone.
     """
 
-    def __init__(self, settings: SpaceSettings, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: SpaceSettings,
+        limits: Limits | None = None,
+        network: NetworkSpec | None = None,
+        images: ImageShape | None = None,
+    ) -> None:
         self._limits = limits or None
+        self._network = network
+        self._images = images
         self._known: dict[Candidate, Choices] = {}
         self.max_layers = settings.max_layers
         self._start_with_identity = settings.start_with_identity
@@ -228,6 +240,10 @@ class Space:
     def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
         """Return the names of an option's values, the coarse and the fine."""
         return names(situation, option)
+
+    def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
+        """Return the features of a block (:func:`blockqnn.encoding.encode_block`)."""
+        return encode_block(self.decode(candidate), self._network, self._images)
 
     def features(self, prefix: Prefix, number: int) -> Sequence[Key]:
         """Return what the next layer may contribute to the reward."""

@@ -7,7 +7,9 @@ are no lengths and no isomorphic duplicates to be told apart, as in the publishe
 
 import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from random import Random
 
@@ -70,6 +72,11 @@ class CellSpace:
     def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
         """Back off from (edge, last operation) to the edge."""
         return ((situation[0], *option), (*situation, *option))
+
+    def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
+        """Return the operation on each edge, and all pairs of them."""
+        pairs = combinations(candidate, 2)
+        return {key: 1.0 for key in [*[(number,) for number in candidate], *pairs]}
 
     def features(self, prefix: Prefix, number: int) -> tuple[Key, ...]:
         """Put the reward down to the operation on each edge."""

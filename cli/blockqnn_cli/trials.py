@@ -91,6 +91,8 @@ COLUMNS: Mapping[str, Column] = {
     "hash": Column(str, lambda record: record.hash),
     "block": Column(str, lambda record: record.block),
     "message": Column(str, lambda record: record.message),
+    "predicted": Column(float, lambda record: record.predicted),
+    "predictedDeviation": Column(float, lambda record: record.predicted_deviation),
 }
 """The columns of CSV and Parquet; new ones are added at the end."""
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from blockqnn.canonical import canonical_form
 from blockqnn.contract import NetworkSpec
+from blockqnn.encoding import encode_block
 from blockqnn.graph import (
     block_macs,
     canonical_hash,
@@ -99,6 +100,12 @@ def isomorphic(one: Block, other: Block) -> bool:
 @given(blocks(), st.randoms(use_true_random=False))
 def test_renumbered_layers_mean_the_same(block: Block, random: Random) -> None:
     assert canonical_hash(renumbered(block, random)) == canonical_hash(block)
+
+
+@settings(deadline=None)
+@given(blocks(), st.randoms(use_true_random=False))
+def test_renumbered_layers_are_encoded_alike(block: Block, random: Random) -> None:
+    assert encode_block(renumbered(block, random), None, None) == encode_block(block, None, None)
 
 
 @settings(deadline=None)

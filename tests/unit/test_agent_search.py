@@ -29,9 +29,12 @@ FEW_TRIALS: dict[str, Any] = {
 }
 """What changes Q-learning the most."""
 
+PREDICTING: dict[str, Any] = {**FEW_TRIALS, "predictor": {"candidates": 3, "warmup": 6}}
+
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in ALGORITHMS),
     *((name, FEW_TRIALS) for name in ALGORITHMS),
+    ("QLearning", PREDICTING),
 ]
 
 
@@ -122,6 +125,16 @@ def test_proposals_are_numbered_hashed_and_repeatable(
         assert proposal.iteration == 6
         assert proposal.hash == canonical_hash(proposal.block)
         assert len(proposal.block) <= 8
+
+
+def test_what_a_predictor_expected_is_known_of_what_it_chose() -> None:
+    search = Search(settings_for(**PREDICTING), 0, 12)
+    run(search, 6)
+    random, chosen = search.proposals(0), search.proposals(6)
+    assert all(proposal.expected is None for proposal in random)
+    assert all(proposal.expected is not None for proposal in chosen)
+    networks = [proposal.hash for proposal in chosen]
+    assert len(set(networks)) == 4
 
 
 def test_the_random_phase_can_be_proposed_at_once() -> None:

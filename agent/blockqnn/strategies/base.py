@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
+from blockqnn.ridge import Prediction
 from blockqnn.search_space import Candidate
 
 
@@ -46,6 +47,10 @@ class Strategy(Protocol):
             in_flight: the candidates of the iterations before it that are not learned yet; where
                 nothing is to be proposed twice, these count too.
         """
+        ...
+
+    def expected(self, candidate: Candidate) -> Prediction | None:
+        """Return what a predictor said of a candidate that was proposed last; None without one."""
         ...
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:

@@ -70,6 +70,9 @@ class Evolution:
         best = max(drawn, key=lambda member: (self._population[member][0], member))
         return self._space.mutate(self._population[best][1], random)
 
+    def expected(self, candidate: Candidate) -> None:
+        """Return None: nothing is predicted."""
+
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
         """Let the trials that have a reward join the population, and the oldest leave."""
         for candidate, reward in batch:

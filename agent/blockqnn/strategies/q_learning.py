@@ -1,18 +1,21 @@
 """Epsilon-greedy Q-learning with experience replay: the strategy of the papers."""
 
 from collections.abc import Sequence
+from itertools import cycle
 from random import Random
 from typing import Protocol
 
 from blockqnn.back_off import BackOffTable
 from blockqnn.qlearning import QTable
 from blockqnn.replay import ReplayMemory, rank_rewards
+from blockqnn.ridge import Prediction
 from blockqnn.schedule import epsilon_at
 from blockqnn.search_space import Candidate, Prefix, SearchSpace, draw_part
 from blockqnn.settings import AgentSettings
 from blockqnn.shaping import FixedShaping, LearnedShaping
 from blockqnn.strategies.base import Feedback, replay_random, trial_random
 from blockqnn.strategies.duplicates import Met, RandomPhase
+from blockqnn.strategies.filtering import Filter
 
 _FAILURES = 10
 _MORE_RANDOM = 0.1
@@ -72,6 +75,7 @@ class QLearning:
         self._seed = seed
         self._met = Met(space)
         self._phase = RandomPhase(settings, space, seed)
+        self._filter = Filter(settings.predictor, space, seed) if settings.predictor else None
 
     def epsilon(self, iteration: int) -> float:
         """Return epsilon by the schedule."""
@@ -98,13 +102,21 @@ class QLearning:
         met = Met(self.space, self._met)
         if self._settings.duplicates == "Redraw":
             met.add(in_flight)
-        first = iteration * self._settings.batch_size
-        return tuple(
-            [
-                self._propose_one(epsilon, trial_random(self._seed, trial), met)
-                for trial in range(first, first + self._settings.batch_size)
-            ]
+        size = self._settings.batch_size
+        randoms = [trial_random(self._seed, iteration * size + place) for place in range(size)]
+        if self._filter is None or not self._filter.is_warm:
+            return tuple([self._propose_one(epsilon, random, met) for random in randoms])
+        endless = cycle(randoms)
+        return self._filter.choose(
+            iteration,
+            size,
+            self.memory.rewards,
+            lambda: self._propose_one(epsilon, next(endless), met),
         )
+
+    def expected(self, candidate: Candidate) -> Prediction | None:
+        """Return what was expected of a candidate of the last iteration that was filtered."""
+        return self._filter.expected(candidate) if self._filter else None
 
     def _propose_one(self, epsilon: float, random: Random, met: Met) -> Candidate:
         if self._settings.duplicates == "Keep":
@@ -132,6 +144,8 @@ class QLearning:
             self.memory.append(reward)
             self.table.add(candidate)
             self._shaping.add(candidate)
+            if self._filter is not None:
+                self._filter.add(candidate)
             if self._settings.duplicates == "Redraw":
                 self._met.add([candidate])
         if len(self.memory):

@@ -29,5 +29,8 @@ class RandomSearch:
         """Return the candidates of an iteration, which avoid those of all before it."""
         return self._phase.propose(iteration)
 
+    def expected(self, candidate: Candidate) -> None:
+        """Return None: nothing is predicted."""
+
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
         """Do nothing: there is nothing to learn."""

@@ -10,6 +10,7 @@ from blockqnn.errors import InvalidSettings
 from blockqnn.limits import Limits
 from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, check_schedule, scaled
+from blockqnn.strategies.filtering import check_predictor
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.api.targets import check_finalists
@@ -55,6 +56,7 @@ def resolve(
     try:
         check_finalists(resolved)
         limits_of(resolved)
+        check_predictor(resolved.agent)
         if pinned is None:
             agent, trials = resolved.agent, resolved.budget.trials
             check_schedule(agent.epsilon_schedule, trials, agent.batch_size)

@@ -195,6 +195,15 @@ class FinalistsStatus(Model):
     """The best block on each target that has a result."""
 
 
+class PredictorStatus(Model):
+    """How well `agent.predictor` foresees rewards."""
+
+    trials: int
+    """How many trials it has chosen that have a reward."""
+    rank_correlation: float | None = None
+    """Spearman's correlation of what it expected of them and what came out, from -1 to 1."""
+
+
 class History(Model):
     """Where the results are: ConfigMaps named ``NAME-history-NNNN``."""
 
@@ -245,5 +254,6 @@ class BlockSearchStatus(Model):
     one with the highest accuracy among them."""
     top: Annotated[tuple[BestBlock, ...], Field(max_length=MOST_TOP)] = ()
     """The best blocks by reward, duplicates left out."""
+    predictor: PredictorStatus | None = None
     finalists: FinalistsStatus | None = None
     history: History | None = None

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.contract import Outcome, TrialResult
+from blockqnn.search import Proposal
 from blockqnn_operator.core.ledger import OpenTrial
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import SearchState
+
+_PREDICTED_DIGITS = 4
 
 
 def record_of(
@@ -36,8 +39,19 @@ def record_of(
         message=verdict.message,
         reward=reward_of(trial, state),
         gpus=trial.job.gpus if trial.job else 0,
+        **_prediction(trial.proposal),
         **_measurements(result),
     )
+
+
+def _prediction(proposal: Proposal) -> dict[str, Any]:
+    if proposal.expected is None:
+        return {}
+    value, deviation = proposal.expected
+    return {
+        "predicted": round(value, _PREDICTED_DIGITS),
+        "predicted_deviation": round(deviation, _PREDICTED_DIGITS),
+    }
 
 
 def _measurements(result: TrialResult | None) -> dict[str, Any]:

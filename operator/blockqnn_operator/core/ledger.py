@@ -232,4 +232,4 @@ def _adopt(proposal: Proposal, job: TrialJob, state: SearchState) -> Proposal | 
         return None
     if not state.agent.admits(block):
         return None
-    return replace(proposal, block=block, hash=canonical_hash(block))
+    return replace(proposal, block=block, hash=canonical_hash(block), expected=None)

@@ -51,6 +51,11 @@ class TrialRecord(Model):
     accuracy: Accuracy | None = None
     reward: float | None = None
     """The redefined reward in percent; none for a failed trial, which is not learned from."""
+    predicted: float | None = None
+    """The share of the trials before its iteration that it was expected to be better than, about 0
+    to 1; only where `agent.predictor` had a say."""
+    predicted_deviation: float | None = None
+    """The standard deviation of that share."""
     curve: tuple[Accuracy, ...] = ()
     parameters: int | None = None
     macs: int | None = None

@@ -18,6 +18,7 @@ from blockqnn_operator.api.status import (
     ConditionType,
     History,
     Phase,
+    PredictorStatus,
     Reason,
     TrialCounts,
 )
@@ -96,6 +97,7 @@ def report(
         best=_winner(state, finalists) or (top[0] if top else None),
         top=tuple(top),
         history=History(shards=len(state.shards), records=archived),
+        predictor=_predictor(state),
         finalists=finalists.status if finalists else None,
     )
     timed = _with_times(status, before, observed, state)
@@ -215,6 +217,17 @@ def _best_block(record: TrialRecord) -> BestBlock:
         reward=round(record.reward or 0.0, DIGITS),
         parameters=record.parameters,
         macs=record.macs,
+    )
+
+
+def _predictor(state: SearchState) -> PredictorStatus | None:
+    if state.settings.agent.predictor is None:
+        return None
+    predictions = state.archive.predictions
+    correlation = predictions.rank_correlation
+    return PredictorStatus(
+        trials=len(predictions),
+        rank_correlation=None if correlation is None else round(correlation, DIGITS),
     )
 
 

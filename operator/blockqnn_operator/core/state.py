@@ -14,6 +14,7 @@ from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.api.status import MOST_TOP
 from blockqnn_operator.core.history import Shard
+from blockqnn_operator.core.predictions import Predictions
 from blockqnn_operator.core.records import Header, TrialRecord
 from blockqnn_operator.errors import HistoryUnreadable
 
@@ -30,12 +31,14 @@ class Archive:
     """Canonical hash -> the earliest trial with a result for it."""
     top: list[TrialRecord] = field(default_factory=list)
     """The best records by reward, duplicates left out, the best first."""
+    predictions: Predictions = field(default_factory=Predictions)
 
     def extend(self, records: Sequence[TrialRecord]) -> None:
         """Take in the next records, in trial order."""
         for record in records:
             self.records.append(record)
             self.outcomes[record.outcome] += 1
+            self.predictions.add(record)
             self.gpu_seconds += record.gpu_seconds
             self.best_accuracy = max(self.best_accuracy, record.accuracy or 0.0)
             if record.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):

@@ -201,6 +201,9 @@ class Controller:
                 return COLLECTED_SECONDS
         state = memory.state
         state.settings = self._resolve(search.spec, state.header.settings)
+        if state.settings.agent.predictor is not None:
+            # That takes up to seconds, in which other searches go on.
+            await asyncio.to_thread(state.agent.propose_next)
         decided = plan(observed, state)
         events = decided.events
         if decided.annotate:

@@ -241,6 +241,10 @@ class SearchFamilies:
         latest = latest_iteration(tally.state)
         self.gauge("iteration_mean_reward", labels, mean_reward(latest))
         self.gauge("random_mean_reward", labels, tally.random_mean_reward)
+        predictions = tally.state.archive.predictions
+        if tally.state.settings.agent.predictor is not None:
+            self.gauge("predicted_trials", labels, len(predictions))
+            self.gauge("prediction_rank_correlation", labels, predictions.rank_correlation)
         for statistic, value in accuracy_statistics(latest).items():
             self.gauge("iteration_accuracy_ratio", (*labels, statistic), value)
 
@@ -268,6 +272,11 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "random_mean_reward": (
         "Mean reward of the iterations whose blocks were chosen at random, in percent.",
+        (),
+    ),
+    "predicted_trials": ("Trials in the history that a predictor has chosen.", ()),
+    "prediction_rank_correlation": (
+        "Spearman's correlation of what the predictor expected of them and what came out.",
         (),
     ),
     "iteration_accuracy_ratio": (

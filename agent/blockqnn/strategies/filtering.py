@@ -1,0 +1,93 @@
+"""Proposals that a predictor has chosen from more than are trained.
+
+Q-learning draws several times as many candidates as an iteration trains; those that the predictor
+expects most of are proposed, and some at random, so that it learns of what it does not expect.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from blockqnn.errors import InvalidSettings
+from blockqnn.predictor import Predictor
+from blockqnn.ridge import Prediction
+from blockqnn.search_space import Candidate, SearchSpace, pick
+from blockqnn.settings import AgentSettings, PredictorSettings
+
+
+def check_predictor(settings: AgentSettings) -> None:
+    """Refuse a predictor where nothing could choose by it.
+
+    Raises:
+        InvalidSettings: when the algorithm or the handling of duplicates does not go with it.
+    """
+    if settings.predictor is None:
+        return
+    if settings.algorithm != "QLearning":
+        raise InvalidSettings(
+            f"agent.predictor chooses among blocks that Q-learning draws, but agent.algorithm is "
+            f"{settings.algorithm}; leave the predictor out, or take algorithm QLearning."
+        )
+    if settings.duplicates != "Redraw":
+        raise InvalidSettings(
+            "agent.predictor would fill iterations with copies of the block that it expects most "
+            "of, since agent.duplicates is Keep; set agent.duplicates to Redraw."
+        )
+
+
+class Filter:
+    """Chooses among drawn candidates by what is known of those that were trained."""
+
+    def __init__(self, settings: PredictorSettings, space: SearchSpace, seed: int) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._predictor = Predictor(space)
+        self._expected: dict[Candidate, Prediction] = {}
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether enough was trained for predictions to count."""
+        return len(self._predictor) >= max(self._settings.warmup, 2)
+
+    def add(self, candidate: Candidate) -> None:
+        """Take in the next candidate that was trained."""
+        self._predictor.add(candidate)
+
+    def choose(
+        self,
+        iteration: int,
+        size: int,
+        rewards: Sequence[float],
+        draw: Callable[[], Candidate],
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates of an iteration, in the order in which they were drawn.
+
+        Args:
+            iteration: its number.
+            size: how many candidates it has.
+            rewards: those of all candidates that were taken in.
+            draw: draws a candidate, no two alike.
+        """
+        self._predictor.fit(rewards)
+        drawn = [draw() for _ in range(size * self._settings.candidates)]
+        expected = [self._predictor.predict(candidate) for candidate in drawn]
+        order = sorted(range(len(drawn)), key=lambda number: (-expected[number], number))
+        random = Random(f"{self._seed}:filter:{iteration}")
+        kept = self._kept_at_random(size, random)
+        chosen, left = order[: size - kept], order[size - kept :]
+        for _ in range(kept):
+            chosen.append(left.pop(pick(range(len(left)), random)))
+        proposed = tuple([drawn[number] for number in sorted(chosen)])
+        self._expected = {one: self._predictor.explain(one) for one in proposed}
+        return proposed
+
+    def _kept_at_random(self, size: int, random: Random) -> int:
+        """Return how many are kept whatever is expected of them.
+
+        That is the wanted share to the nearest whole number, and where that is none, one by chance.
+        """
+        wanted = self._settings.keep_random * size
+        return round(wanted) or int(random.random() < wanted)
+
+    def expected(self, candidate: Candidate) -> Prediction | None:
+        """Return what was expected of a candidate of the iteration that was chosen last."""
+        return self._expected.get(candidate)

@@ -1,0 +1,128 @@
+"""What blocks are predicted from, what is expected of them, and what is chosen by that."""
+
+from random import Random
+
+import pytest
+from agent_spaces import COLOUR, make_space, space_settings
+
+from blockqnn.contract import NetworkSpec
+from blockqnn.encoding import encode_block
+from blockqnn.errors import InvalidSettings
+from blockqnn.nsc import Block
+from blockqnn.predictor import Predictor
+from blockqnn.presets import preset_for
+from blockqnn.search_space import Candidate, draw_candidate
+from blockqnn.settings import AgentSettings, PredictorSettings
+from blockqnn.space import Space
+from blockqnn.strategies.filtering import Filter, check_predictor
+
+SPACE = make_space(9)
+NETWORK = NetworkSpec.model_validate(preset_for("CVPR2018")["network"])
+CONVOLUTION, POOLING, INPUT = (1, 3), (2, 3), (0, 0)
+
+
+def draw(seed: int) -> Candidate:
+    return draw_candidate(SPACE, Random(seed), "TypeFirst")
+
+
+def worth(candidate: Candidate) -> float:
+    """A made-up reward: convolutions of the input."""
+    return SPACE.encoding(candidate).get(("edge", INPUT, CONVOLUTION), 0.0)
+
+
+def test_a_block_is_encoded_by_edges_depth_density_and_cost() -> None:
+    # A convolution and a pooling of the input, added: two of depth, one of convolutions.
+    block = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,2,3,1,0)(4,5,0,2,3)(5,7,0,0,0)")
+    assert encode_block(block, None, None) == pytest.approx(
+        {
+            ("edge", INPUT, CONVOLUTION): 1.0,
+            ("edge", INPUT, POOLING): 1.0,
+            ("edge", CONVOLUTION, (5, 0)): 1.0,
+            ("edge", POOLING, (5, 0)): 1.0,
+            ("depth",): 1.584962500721156,
+            ("convolutions",): 1.0,
+            ("density",): 0.3219280948873623,  # five edges of four nodes, the identity included
+        }
+    )
+    stacked = encode_block(block, NETWORK, COLOUR)
+    assert set(stacked) - set(encode_block(block, None, None)) == {("macs",), ("parameters",)}
+
+
+def test_it_expects_more_of_what_was_worth_more() -> None:
+    predictor = Predictor(SPACE)
+    trained = [draw(seed) for seed in range(120)]
+    for candidate in trained:
+        predictor.add(candidate)
+    predictor.fit([worth(candidate) for candidate in trained])
+    new = [draw(seed) for seed in range(1000, 1100)]
+    good = [predictor.predict(one) for one in new if worth(one) > 0]
+    poor = [predictor.predict(one) for one in new if worth(one) == 0]
+    assert sum(good) / len(good) > sum(poor) / len(poor) + 0.3
+    explained = predictor.explain(new[0])
+    assert explained.value == predictor.predict(new[0])
+    assert 0 < explained.deviation < 1
+
+
+def make_filter(**changes: float) -> tuple[Filter, list[float]]:
+    chosen = Filter(PredictorSettings.model_validate({"warmup": 40, **changes}), SPACE, 1)
+    trained = [draw(seed) for seed in range(60)]
+    for candidate in trained:
+        chosen.add(candidate)
+    return chosen, [worth(candidate) for candidate in trained]
+
+
+def test_the_most_promising_are_chosen_and_some_at_random() -> None:
+    greedy, rewards = make_filter(keepRandom=0.0)
+    drawn = iter(range(1000, 2000))
+    best = greedy.choose(0, 8, rewards, lambda: draw(next(drawn)))
+    everything = [draw(seed) for seed in range(1000, 1080)]
+    assert next(drawn) == 1080
+    expected = [greedy._predictor.predict(one) for one in everything]
+    assert sorted(expected)[-8:] == sorted(greedy._predictor.predict(one) for one in best)
+    half, rewards = make_filter(keepRandom=0.5)
+    drawn = iter(range(1000, 2000))
+    mixed = half.choose(0, 8, rewards, lambda: draw(next(drawn)))
+    assert len({*mixed} & {*best}) >= 4
+    assert mixed != best
+    told = half.expected(mixed[0])
+    assert told is not None
+    assert told.value == half._predictor.predict(mixed[0])
+    assert half.expected(draw(5)) is None
+
+
+@pytest.mark.parametrize(("size", "counts"), [(10, {2}), (3, {1}), (1, {0, 1})])
+def test_the_random_share_is_a_whole_number_of_blocks(size: int, counts: set[int]) -> None:
+    chosen, _ = make_filter(keepRandom=0.2)
+    kept = [chosen._kept_at_random(size, Random(seed)) for seed in range(200)]
+    assert set(kept) == counts
+
+
+def test_it_has_no_say_before_the_warm_up() -> None:
+    cold = Filter(PredictorSettings(warmup=2), SPACE, 1)
+    assert not cold.is_warm
+    cold.add(draw(1))
+    assert not cold.is_warm
+    cold.add(draw(2))
+    assert cold.is_warm
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"algorithm": "Evolution"}, "agent.algorithm is Evolution; leave the predictor out"),
+        ({"duplicates": "Keep"}, "set agent.duplicates to Redraw"),
+    ],
+)
+def test_a_predictor_that_nothing_chooses_by_is_refused(
+    changes: dict[str, str], message: str
+) -> None:
+    agent = {**preset_for("Efficient", 64)["agent"], "predictor": {}}
+    check_predictor(AgentSettings.model_validate(agent))
+    with pytest.raises(InvalidSettings, match=message):
+        check_predictor(AgentSettings.model_validate({**agent, **changes}))
+
+
+def test_encodings_of_a_space_know_how_blocks_are_stacked() -> None:
+    space = Space(space_settings(9), None, NETWORK, COLOUR)
+    assert ("macs",) in space.encoding(draw(1))
+    assert ("macs",) not in SPACE.encoding(draw(1))
