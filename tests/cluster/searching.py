@@ -160,6 +160,10 @@ class Searching:
     def is_over(self, name: str = "search") -> bool:
         return self.status(name).get("phase") in ("Complete", "Failed")
 
+    def wait(self, condition: str, within: float, name: str = "search") -> None:
+        """Wait until a search is so, as `kubectl wait --for` says it; it takes no processor."""
+        self.kubectl("wait", f"--for={condition}", "bs", name, f"--timeout={within:.0f}s")
+
     def events(self, reason: str) -> list[str]:
         return [e["message"] for e in self.items("events") if e["reason"] == reason]
 

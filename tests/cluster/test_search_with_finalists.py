@@ -19,12 +19,13 @@ from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, 
 PATIENCE = 4 * WHILE_TRAINING
 """Seconds for five complete trainings, two at a time."""
 
+COMPLETE = "jsonpath={.status.phase}=Complete"
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
 FINALISTS: dict[str, Any] = {
     "training": {
-        "epochs": 12,
+        "epochs": 8,
         "batchSize": 32,
-        "schedule": {"milestones": [8]},
+        "schedule": {"milestones": [6]},
         "augmentation": {"padding": 1, "flip": False},
     },
     "parallelism": 2,
@@ -33,10 +34,10 @@ FINALISTS: dict[str, Any] = {
 
 ONE_ITERATION: dict[str, Any] = {
     **REAL_TRAINING,
-    "trial": {**REAL_TRAINING["trial"], "blocksPerJob": 4},
+    "trial": {**REAL_TRAINING["trial"], "blocksPerJob": 8},
     "agent": {"batchSize": 8, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 1}]},
 }
-"""Eight blocks in two Jobs."""
+"""Eight blocks in one Job."""
 
 
 def on(volume: Path, **changes: Any) -> dict[str, Any]:
@@ -97,7 +98,7 @@ def test_the_best_blocks_become_models_whatever_is_killed_on_the_way(
     assert searching.status()["phase"] == "TrainingFinalists"
     searching.operator.kill()
     searching.operator.start()
-    eventually(searching.is_over, within=PATIENCE)
+    searching.wait(COMPLETE, PATIENCE)
 
     status, found = searching.status(), results(searching)
     assert status["phase"] == "Complete", status["message"]
@@ -161,25 +162,22 @@ def target(name: str, images: Path) -> dict[str, Any]:
     return {"name": name, "dataset": dataset, "training": {"epochs": 2, "batchSize": 8}}
 
 
-def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(
-    searching, eventually, tmp_path
-):
+def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(searching, tmp_path):
     """First the volume is not there, then the images of a target that has other channels."""
     volume, images = tmp_path / "models", tmp_path / "images"
     asked = on(volume, count=1, targets=[target("colours", images)])
     asked["volume"] = {"hostPath": {"path": str(volume), "type": ""}}
     asked["training"] = {**asked["training"], "epochs": 2, "schedule": {"milestones": [1]}}
     searching.apply(search_manifest(**ONE_ITERATION, finalists=asked))
-    eventually(searching.is_over, within=WHILE_TRAINING)
-    assert waits_for_a_person(searching, eventually) == "VolumeMissing"
+    assert waits_for_a_person(searching) == "VolumeMissing"
     assert len(searching.records()) == 8
     assert results(searching) == {}
 
     volume.mkdir()
     delete_job_of(searching, "finalist")
-    eventually(lambda: results(searching), within=PATIENCE)
+    searching.wait("jsonpath={.status.finalists.succeeded}=1", PATIENCE)
     (own,) = results(searching)
-    assert waits_for_a_person(searching, eventually) == "DatasetMissing"
+    assert waits_for_a_person(searching) == "DatasetMissing"
     status = searching.status()
     assert status["finalists"]["best"]["trial"] == own.trial
     assert status["finalists"]["total"] == 2
@@ -188,7 +186,7 @@ def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(
     images.mkdir()
     draw_colours(images)
     delete_job_of(searching, "preparation")
-    eventually(lambda: searching.status()["phase"] == "Complete", within=PATIENCE)
+    searching.wait(COMPLETE, PATIENCE)
     found = results(searching)
     assert set(found) == {own, Finalist(own.trial, "colours", 0)}
     (on_target,) = searching.status()["finalists"]["targets"]
@@ -199,9 +197,9 @@ def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(
     assert "Traceback" not in searching.operator.log.read_text()
 
 
-def waits_for_a_person(searching: Searching, eventually: Any) -> str:
+def waits_for_a_person(searching: Searching) -> str:
     """Wait until the search has stopped for its finalists; return why."""
-    eventually(lambda: searching.condition("Failed").get("status") == "True", within=PATIENCE)
+    searching.wait("condition=Failed", PATIENCE)
     ready = searching.condition("FinalistsReady")
     assert "delete Job" in ready["message"]
     assert searching.condition("Failed")["reason"] == "FinalistsNotReady"

@@ -7,24 +7,42 @@ from blockqnn_cli import files
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.report.page import report
+from blockqnn_cli.view import SearchView
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="default: NAME.html; - for the standard output"
     )
+    parser.add_argument(
+        "--beside",
+        metavar="OTHER",
+        nargs="+",
+        default=[],
+        help="lay these searches of the namespace beside it; those that differ from one another in "
+        "nothing but the seed are one line with a confidence band",
+    )
 
 
-def _run(context: Context) -> int:
-    search = context.search()
+def _with_trials(search: SearchView) -> SearchView:
     search.started()
     if not search.records:
         raise NothingYet(
             f"The search {search.key} has no trial in its history yet, so there is nothing to "
             "report."
         )
+    return search
+
+
+def _run(context: Context) -> int:
+    search = _with_trials(context.search())
+    beside = [
+        _with_trials(context.searches.get(context.namespace, name))
+        for name in dict.fromkeys(context.options.beside)
+        if name != search.name
+    ]
     file = context.options.output or f"{search.name}.html"
-    files.write(file, report(search, datetime.now(UTC)))
+    files.write(file, report(search, datetime.now(UTC), beside))
     if file != files.STANDARD:
         context.write(f"Wrote the report of {search.key} to {file}.")
     return ExitStatus.OK

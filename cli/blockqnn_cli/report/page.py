@@ -10,6 +10,7 @@ from blockqnn.contract import Outcome
 from blockqnn.nsc import Block
 from blockqnn_cli.quantities import count, duration, moment, short
 from blockqnn_cli.report import blocks, charts, facts
+from blockqnn_cli.report.comparison import side_by_side
 from blockqnn_cli.report.facts import Cost
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
 from blockqnn_cli.report.style import CSS
@@ -30,12 +31,13 @@ WIDE, NARROW = (1040.0, 400.0), (480.0, 340.0)
 """The sizes of a chart: across a page, and across half of one or a phone."""
 
 
-def report(search: SearchView, now: datetime) -> str:
+def report(search: SearchView, now: datetime, beside: Sequence[SearchView] = ()) -> str:
     """Return the report of a search as one HTML page that needs no other file.
 
     Args:
         search: a search with at least one trial in its history.
         now: when the report is made.
+        beside: other such searches, which it is laid beside.
     """
     cost = facts.cost(search.records)
     body = [
@@ -43,6 +45,7 @@ def report(search: SearchView, now: datetime) -> str:
         _figures(search, cost, now),
         _attention(search),
         _learning(search),
+        side_by_side([search, *beside], NARROW) if beside else Markup(),
         element("div", _accuracy(search), _layers(search), class_="pair"),
         _best(search),
         _cost(cost),

@@ -36,7 +36,7 @@ section > p:last-child { margin-bottom: 0; }
   white-space: nowrap;
 }
 .Complete { color: var(--green); } .Failed { color: var(--red); }
-.Running { color: var(--blue); } .Suspended, .Pending { color: var(--orange); }
+.Running, .TrainingFinalists { color: var(--blue); } .Suspended, .Pending { color: var(--orange); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem;
   margin: 1.25rem 0; padding: 0; }
 .tile, section {
