@@ -33,14 +33,14 @@ ROOT = Path(__file__).resolve().parents[2]
 USER = "blockqnn-operator"
 """Whom the operator runs as, with the rights of operator/role.yaml and no others."""
 
-SLOTS = 32
+SLOTS = 16
 """Trials at a time where the use of slots is measured, and half an iteration."""
 
-SHORTEST, LONGEST = 2.0, 8.0
+SHORTEST, LONGEST = 4.0, 16.0
 """Seconds of a trial that takes its time: the slowest of an iteration takes four times as long as
 the quickest."""
 
-PACED_PARALLELISM = 48
+PACED_PARALLELISM = 96
 """Trials at a time where reactions are measured: about ten results a second, under which the
 control plane is busy and does not fall behind."""
 
