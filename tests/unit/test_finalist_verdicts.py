@@ -130,3 +130,13 @@ def test_a_pod_without_a_node_is_news_after_ten_seconds(words: str, reason: str)
     assert waiting is not None
     assert waiting.reason == reason
     assert words.split(".")[0] in waiting.message
+
+
+def test_a_job_without_a_pod_is_news_after_a_minute() -> None:
+    job = make_job(created_at=NOW)
+    assert judged(job) == Judgement(wait_until=at(60))
+    waiting = judged(job, now=at(60)).waiting
+    assert waiting is not None
+    assert waiting.reason == "PodsMissing"
+    assert judged(make_job(created_at=NOW, pods=1), now=at(60)) == RUNNING
+    assert judged(make_job(created_at=NOW, suspended=True), now=at(60)) == RUNNING

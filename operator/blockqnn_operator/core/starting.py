@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from blockqnn_operator.core.observation import TrialJob, TrialPod
+from blockqnn_operator.core.observation import TrialPod
 
 CANNOT_START = frozenset(
     {
@@ -44,7 +45,18 @@ def unplaced(pods: Sequence[TrialPod]) -> TrialPod | None:
     return next((pod for pod in pods if pod.exit_code is None and pod.unplaced), None)
 
 
-def without_pod_at(job: TrialJob, pods: Sequence[TrialPod]) -> datetime | None:
+class _Job(Protocol):
+    @property
+    def created_at(self) -> datetime | None: ...
+
+    @property
+    def pods(self) -> int: ...
+
+    @property
+    def suspended(self) -> bool: ...
+
+
+def without_pod_at(job: _Job, pods: Sequence[TrialPod]) -> datetime | None:
     """Say when it is news that a Job which may start Pods has none; None where it has one.
 
     Nothing is wrong with the Job, and its trial may go on at any time: a quota refuses its Pod, a

@@ -31,6 +31,9 @@ class FinalistJob:
     finished_at: datetime | None
     failed_pods: int
     gpus: int = 0
+    created_at: datetime | None = None
+    pods: int = 0
+    """How many of its Pods there are that have not ended, as Kubernetes has counted them."""
     suspended: bool = False
     """It may not start Pods yet: a queue such as Kueue has not admitted it."""
 
@@ -71,5 +74,9 @@ class FinalistJob:
             finished_at=read_time(ended["lastTransitionTime"]) if ended else None,
             failed_pods=status.get("failed", 0),
             gpus=accelerators(spec),
+            created_at=read_time(created)
+            if (created := metadata.get("creationTimestamp"))
+            else None,
+            pods=status.get("active", 0) + status.get("terminating", 0),
             suspended=spec.get("suspend") is True,
         )

@@ -30,6 +30,7 @@ _KNOWN_REASONS = frozenset(
         Reason.FOLDER_TAKEN,
         Reason.MODEL_INVALID,
         Reason.NETWORK_INVALID,
+        Reason.PODS_MISSING,
         Reason.PREPARATION_FAILED,
         Reason.QUEUED,
         Reason.RESULT_INVALID,

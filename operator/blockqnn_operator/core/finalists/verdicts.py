@@ -14,11 +14,17 @@ from blockqnn.errors import InvalidMessage
 from blockqnn.finalist_contract import FinalistResult
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.observation import OUT_OF_TIME, TrialPod
-from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced
+from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced, without_pod_at
 from blockqnn_operator.core.verdicts import REPORTING_DEADLINE, quote
 
 VOLUME_MISSING = "VolumeMissing"
 """What a trainer says of a volume that is not there, and the operator of a claim that is not."""
+
+
+_PODLESS = (
+    "Its Job has no Pod: kubectl describe job says whether a quota or a webhook refuses it; without "
+    "a word there, the controller of Jobs does not run."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,10 @@ def _of_running_job(
         if now < news_at:
             return Judgement(wait_until=news_at, invalid=invalid)
         return Judgement(waiting=_unplaced(pod), invalid=invalid)
+    if missing_at := without_pod_at(job, latest):
+        if now < missing_at:
+            return Judgement(wait_until=missing_at, invalid=invalid)
+        return Judgement(waiting=Failure("PodsMissing", _PODLESS), invalid=invalid)
     return Judgement(invalid=invalid)
 
 
