@@ -22,8 +22,8 @@ VOLUME_MISSING = "VolumeMissing"
 
 
 _PODLESS = (
-    "Its Job has no Pod: kubectl describe job says whether a quota or a webhook refuses it; without "
-    "a word there, the controller of Jobs does not run."
+    "Its Job has no Pod: kubectl describe job says whether a quota or a webhook refuses it; "
+    "without a word there, the controller of Jobs does not run."
 )
 
 
