@@ -223,6 +223,20 @@ class TrainingSpec(Model):
     restarts: Restarts
 
 
+class StoppingRule(Model):
+    """A training that is worse than this after an epoch ends there, with an extrapolated accuracy.
+
+    Its accuracy counts as `intercept` + `slope` x that after the epoch, within 0 and 1.
+    """
+
+    epoch: Annotated[int, Field(ge=1)]
+    """The epoch after which the rule is looked at, from 1."""
+    below: Annotated[float, Field(ge=0, le=1)]
+    """The validation accuracy below which the training ends."""
+    intercept: float
+    slope: float
+
+
 class TrialSpec(Model):
     """One trial: the block, the network around it, the data, and how to train."""
 
@@ -242,6 +256,8 @@ class TrialSpec(Model):
     """What the network may cost; one that costs more is infeasible. None: there is no limit."""
     dataset: DatasetSpec
     training: TrainingSpec
+    stopping: tuple[StoppingRule, ...] | None = None
+    """When the training may stop itself. None: never. A trainer may train on in any case."""
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -308,6 +324,9 @@ class TrialResult(Model):
     """One sentence for people; empty when the trial succeeded."""
     accuracy: Accuracy | None = None
     """After the last epoch, on the held-out images; present exactly when the trial succeeded."""
+    stopped_after: Annotated[int, Field(ge=1)] | None = None
+    """The epoch after which the training stopped itself, by a rule of its specification; the
+    accuracy is extrapolated then."""
     curve: Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)] = ()
     """The validation accuracy after each epoch of the last restart."""
     parameters: Annotated[int, Field(ge=0)] | None = None

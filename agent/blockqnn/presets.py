@@ -45,6 +45,7 @@ _CVPR2018: Preset = {
         "replay": {"sampleSize": 64, "updates": 64, "weighting": "Uniform"},  # CVPR 4.2
         # Not in the papers; measured on NAS-Bench-201, from 150 trials on.
         "evolution": {"populationSize": 50, "sampleSize": 10},
+        "earlyTermination": None,  # CVPR 4.2: every block is trained for twelve epochs
         "predictor": None,  # TPAMI 2020 only
     },
     "reward": {
@@ -158,6 +159,7 @@ _EFFICIENT: Preset = {
         ],
         "replay": {"sampleSize": 512, "updates": 512, "weighting": "Rank"},  # measured
         "evolution": {"populationSize": 50, "sampleSize": 10},  # as CVPR2018
+        "earlyTermination": None,  # as CVPR2018
         "predictor": None,  # as CVPR2018
     },
 }

@@ -12,7 +12,7 @@ from itertools import islice
 from math import isfinite
 from typing import Self
 
-from blockqnn.contract import ImageShape, NetworkSpec
+from blockqnn.contract import ImageShape, NetworkSpec, StoppingRule
 from blockqnn.errors import ForeignHistory, InvalidBlock, InvalidHistory, NotProposable
 from blockqnn.graph import canonical_hash
 from blockqnn.limits import Limits
@@ -23,6 +23,7 @@ from blockqnn.schedule import scaled
 from blockqnn.search_space import Candidate
 from blockqnn.settings import SearchSettings
 from blockqnn.space import Space
+from blockqnn.stopping import Curves
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 from blockqnn.strategies.filtering import check_predictor
@@ -40,6 +41,8 @@ class Experience:
     """The block that was trained: as proposed, or as an earlier version had proposed it."""
     reward: float | None
     """The redefined reward in percent; None when the trial failed, which teaches nothing."""
+    curve: Sequence[float] = ()
+    """The accuracy after each epoch, 0 to 1; none where the training was not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Proposal:
     expected: Prediction | None = None
     """Which share of the trials before its iteration it should be better than; None where no
     predictor had a say."""
+    stopping: tuple[StoppingRule, ...] = ()
+    """When its training may stop itself, by what was learned before."""
 
 
 class Search:
@@ -92,6 +97,8 @@ class Search:
         self._limits = Limits(settings.space, settings.network, images)
         self._space = Space(settings.space, self._limits, settings.network, images)
         self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
+        early = settings.agent.early_termination
+        self._curves = Curves(early) if early else None
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
 
@@ -135,15 +142,27 @@ class Search:
             first = iteration * self._batch_size
             candidates = self._strategy.propose(iteration, self._in_flight(iteration))
             blocks = [self._space.decode(one) for one in candidates]
-            expected = [self._strategy.expected(one) for one in candidates]
             known = tuple(
-                Proposal(trial, iteration, block, canonical_hash(block), prediction)
-                for trial, (block, prediction) in enumerate(
-                    zip(blocks, expected, strict=True), first
+                Proposal(
+                    trial,
+                    iteration,
+                    block,
+                    canonical_hash(block),
+                    self._strategy.expected(candidate),
+                    self._stopping(iteration, block),
+                )
+                for trial, (block, candidate) in enumerate(
+                    zip(blocks, candidates, strict=True), first
                 )
             )
             self._proposals[iteration] = known
         return known
+
+    def _stopping(self, iteration: int, block: Block) -> tuple[StoppingRule, ...]:
+        if self._curves is None or self._strategy.proposable(iteration, iteration + 1):
+            # What can be proposed at any time must not depend on what was learned until then.
+            return ()
+        return self._curves.rules(-self.reward(block, 0.0))
 
     def propose_next(self) -> None:
         """Work out the next iteration's proposals now, so that they are there when asked for."""
@@ -206,6 +225,10 @@ class Search:
             raise ForeignHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
         self._propose_ahead()
         self._strategy.learn(self._learned, feedback)
+        if self._curves is not None:
+            for one in batch:
+                if one.curve and one.reward is not None:
+                    self._curves.add(one.curve, one.reward)
         self._proposals.pop(self._learned, None)
         self._learned += 1
 

@@ -72,6 +72,29 @@ class PredictorSettings(Model):
     none."""
 
 
+class EarlyTermination(Model):
+    """Trainings stop themselves that will not be among the best.
+
+    Lines fitted to the complete trainings so far extrapolate the accuracy; where it stays
+    `deviations` below what it takes to be among the best `share` by reward, the training ends, and
+    the extrapolated accuracy counts. Only in iterations that depend on what was learned.
+    """
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The share of the complete trainings, by reward, that a block must have a chance to join."""
+
+    deviations: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """How sure it must be that it will not, in standard deviations of the extrapolation."""
+
+    epochs: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=32)
+    ] = (1, 2, 3, 4, 6, 8)
+    """After which epochs that is looked at."""
+
+    warmup: Annotated[int, Field(ge=10, le=100_000)] = 50
+    """How many trainings are completed before any may stop."""
+
+
 class EvolutionSettings(Model):
     """How regularized evolution breeds (Real et al. 2019); only `algorithm: Evolution` does."""
 
@@ -142,6 +165,9 @@ class AgentSettings(Model):
     replay: ReplaySettings
 
     evolution: EvolutionSettings
+
+    early_termination: EarlyTermination | None
+    """Lets trainings stop themselves that will not be among the best; absent, none does."""
 
     predictor: PredictorSettings | None
     """Trains only the blocks of which a predictor expects most; absent, all that are drawn. Only

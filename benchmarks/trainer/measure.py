@@ -66,6 +66,9 @@ class _Clock:
     def restarted(self, learning_rate: float) -> None:
         self.epochs.clear()
 
+    def stopped(self, epoch: int) -> None:
+        """Do nothing: no rule stops these trainings."""
+
 
 def steady(spec: TrialSpec, split: Split, without: Without) -> Epoch:
     """What an epoch of the trainer's training takes, once it runs."""

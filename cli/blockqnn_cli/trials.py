@@ -91,6 +91,7 @@ COLUMNS: Mapping[str, Column] = {
     "hash": Column(str, lambda record: record.hash),
     "block": Column(str, lambda record: record.block),
     "message": Column(str, lambda record: record.message),
+    "stoppedAfter": Column(int, lambda record: record.stopped_after),
     "predicted": Column(float, lambda record: record.predicted),
     "predictedDeviation": Column(float, lambda record: record.predicted_deviation),
 }
@@ -144,4 +145,6 @@ def _measures(record: TrialRecord) -> tuple[str, ...]:
 def _note(record: TrialRecord) -> str:
     if record.shared_with is not None:
         return f"as trial {record.shared_with}"
+    if record.stopped_after is not None:
+        return f"stopped after epoch {record.stopped_after}, extrapolated"
     return "" if record.outcome is Outcome.SUCCEEDED else record.reason

@@ -29,7 +29,11 @@ FEW_TRIALS: dict[str, Any] = {
 }
 """What changes Q-learning the most."""
 
-PREDICTING: dict[str, Any] = {**FEW_TRIALS, "predictor": {"candidates": 3, "warmup": 6}}
+PREDICTING: dict[str, Any] = {
+    **FEW_TRIALS,
+    "predictor": {"candidates": 3, "warmup": 6},
+    "earlyTermination": {"warmup": 10, "epochs": [1, 2], "deviations": 1},
+}
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in ALGORITHMS),
@@ -64,9 +68,17 @@ def tried(search: Search, proposals: Sequence[Proposal], failing: int = 7) -> li
             proposal.trial,
             proposal.block,
             None if proposal.trial % failing == 3 else outcome(search, proposal),
+            curve(proposal),
         )
         for proposal in proposals
     ]
+
+
+def curve(proposal: Proposal) -> tuple[float, ...]:
+    """A learning curve whose first points nearly say where it ends."""
+    share, noise = (int(proposal.hash[a:b], 16) for a, b in ((0, 6), (6, 8)))
+    last = share / 0xFFFFFF
+    return (last / 2 + noise / 0xFFFF, last / 2 + noise / 0xFFFFF, last)
 
 
 def outcome(search: Search, proposal: Proposal) -> float:
@@ -135,6 +147,16 @@ def test_what_a_predictor_expected_is_known_of_what_it_chose() -> None:
     assert all(proposal.expected is not None for proposal in chosen)
     networks = [proposal.hash for proposal in chosen]
     assert len(set(networks)) == 4
+
+
+def test_only_what_depends_on_learning_may_stop_itself() -> None:
+    search = Search(settings_for(**PREDICTING), 0, 12)
+    run(search, 8)
+    assert not any(proposal.stopping for proposal in search.proposals(0))
+    rules = [proposal.stopping for proposal in search.proposals(8)]
+    assert all([rule.epoch for rule in one] == [1, 2] for one in rules)
+    cheap, dear = sorted(search.proposals(8), key=lambda one: search.reward(one.block, 0.0))[::3]
+    assert cheap.stopping[0].below >= dear.stopping[0].below
 
 
 def test_the_random_phase_can_be_proposed_at_once() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, Optimizer, TrainingSpec
+from blockqnn.contract import DatasetSpec, NetworkSpec, Optimizer, StoppingRule, TrainingSpec
 from blockqnn.nsc import Block
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Images, Split, load
@@ -34,6 +34,7 @@ class Record:
         self.epochs: list[tuple[int, float, float]] = []
         self.rates: list[float] = []
         self.stages: list[str] = []
+        self.stops: list[int] = []
 
     def timed(self, stage: str) -> AbstractContextManager[None]:
         self.stages.append(stage)
@@ -44,6 +45,9 @@ class Record:
 
     def restarted(self, learning_rate: float) -> None:
         self.rates.append(learning_rate)
+
+    def stopped(self, epoch: int) -> None:
+        self.stops.append(epoch)
 
 
 def training(epochs: int = 3, batch_size: int = 64, **optimizer: float) -> TrainingSpec:
@@ -99,6 +103,24 @@ def test_digits_are_learned_and_the_same_seed_gives_the_same_bits(digits: Split)
     assert bits(twin) == bits(network)
     run(digits, training(epochs=1), 6, other)
     assert other.epochs[0] != record.epochs[0]
+
+
+def test_a_training_that_a_rule_finds_too_poor_ends_with_what_it_would_reach(
+    digits: Split,
+) -> None:
+    whole, stopped = Record(), Record()
+    run(digits, training(), 5, whole)
+    second = whole.epochs[1][2]
+    rules = [
+        StoppingRule(epoch=1, below=0.0, intercept=0, slope=1),
+        StoppingRule(epoch=2, below=1.0, intercept=0.1, slope=0.5),
+    ]
+    generator = torch.Generator().manual_seed(5)
+    network = network_of(digits, generator, 8, 16)
+    accuracy = train(network, digits, training(), generator, stopped, rules)
+    assert stopped.epochs == whole.epochs[:2]
+    assert stopped.stops == [2]
+    assert accuracy == pytest.approx(0.1 + 0.5 * second)
 
 
 def test_the_reported_accuracy_is_that_of_the_network_on_the_held_out_images(digits: Split) -> None:

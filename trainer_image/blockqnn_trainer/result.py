@@ -57,6 +57,7 @@ class Progress:
         self.parameters: int | None = None
         self.macs: int | None = None
         self.restarts = 0
+        self.stopped_after: int | None = None
         self.curve: tuple[float, ...] = ()
         self.start: float | None = None
         self._spent: dict[Stage, float] = {}
@@ -100,6 +101,7 @@ class Progress:
             reason=reason,
             message=shorten(message, MESSAGE_LIMIT),
             accuracy=accuracy,
+            stopped_after=self.stopped_after if accuracy is not None else None,
             curve=tuple(round(one, CURVE_DIGITS) for one in thin(self.curve, CURVE_LIMIT)),
             parameters=self.parameters,
             macs=self.macs,

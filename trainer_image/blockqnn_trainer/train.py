@@ -8,6 +8,7 @@ Nothing waits for the device inside an epoch: the loss is summed there and read 
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from blockqnn.contract import TrainingSpec
+from blockqnn.contract import StoppingRule, TrainingSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Split
 from blockqnn_trainer.errors import Infeasible, NeverLearned, NotFinite
@@ -37,6 +38,9 @@ class Observer(Protocol):
     def restarted(self, learning_rate: float) -> None:
         """Learn that training starts again, at this rate."""
 
+    def stopped(self, epoch: int) -> None:
+        """Learn that training stops itself after an epoch, counted from 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Epoch:
@@ -56,6 +60,7 @@ def train(
     spec: TrainingSpec,
     generator: torch.Generator,
     observer: Observer,
+    rules: Sequence[StoppingRule] = (),
 ) -> float:
     """Train a network from its present weights.
 
@@ -67,10 +72,11 @@ def train(
         split: the images.
         spec: how to train.
         generator: on the CPU; draws the order of the images, and the weights of restarts.
-        observer: told of every epoch and restart.
+        observer: told of every epoch and restart, and of an end before the last epoch.
+        rules: when to end before the last epoch.
 
     Returns:
-        The validation accuracy after the last epoch, 0 to 1.
+        The validation accuracy after the last epoch, 0 to 1; extrapolated where a rule ended it.
 
     Raises:
         NeverLearned: when the first epoch ended no better than chance at every learning rate.
@@ -84,7 +90,7 @@ def train(
             rate *= spec.restarts.factor
             initialise(network, generator)
             observer.restarted(rate)
-        run = _Run(network, split, spec, rate, generator, observer)
+        run = _Run(network, split, spec, rate, generator, observer, rules)
         first = run.epoch(0)
         if first.finite and first.accuracy > chance:
             return run.finish(first)
@@ -125,7 +131,9 @@ class _Run:
         rate: float,
         generator: torch.Generator,
         observer: Observer,
+        rules: Sequence[StoppingRule],
     ) -> None:
+        self._rules = {rule.epoch: rule for rule in rules}
         device = split.training.labels.device
         dtype = choose_dtype(spec.precision, device)
         if dtype == torch.float32:
@@ -146,6 +154,10 @@ class _Run:
         """Train the epochs after the first; return the accuracy of the last."""
         last = first
         for number in range(1, self._spec.epochs):
+            rule = self._rules.get(number)
+            if rule is not None and last.accuracy < rule.below:
+                self._observer.stopped(number)
+                return min(max(rule.intercept + rule.slope * last.accuracy, 0.0), 1.0)
             last = self.epoch(number)
             if not last.finite:
                 raise NotFinite(

@@ -61,10 +61,12 @@ def run_trial(
             network = _build(spec, block, split, generator, device, progress)
             _announce(spec, split, progress)
             observer = _Log(progress, spec.training.epochs, note)
-            accuracy = train(network, split, spec.training, generator, observer)
+            rules = spec.stopping or ()
+            accuracy = train(network, split, spec.training, generator, observer, rules)
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
-    return progress.result(Outcome.SUCCEEDED, "Completed", accuracy=accuracy)
+    reason = "Completed" if progress.stopped_after is None else "StoppedEarly"
+    return progress.result(Outcome.SUCCEEDED, reason, accuracy=accuracy)
 
 
 def forget_the_last() -> None:
@@ -189,3 +191,7 @@ class _Log:
             f"learning rate {learning_rate:g}",
             flush=True,
         )
+
+    def stopped(self, epoch: int) -> None:
+        self._progress.stopped_after = epoch
+        print(f"stopped after epoch {epoch}: the block will not be among the best", flush=True)

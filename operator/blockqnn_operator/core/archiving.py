@@ -57,7 +57,16 @@ def _prediction(proposal: Proposal) -> dict[str, Any]:
 def _measurements(result: TrialResult | None) -> dict[str, Any]:
     if result is None:
         return {}
-    fields = ("accuracy", "curve", "parameters", "macs", "restarts", "device", "seconds")
+    fields = (
+        "accuracy",
+        "curve",
+        "parameters",
+        "macs",
+        "restarts",
+        "device",
+        "seconds",
+        "stopped_after",
+    )
     return {field: getattr(result, field) for field in fields}
 
 
@@ -81,6 +90,7 @@ def _cached(trial: OpenTrial, original: TrialRecord) -> TrialRecord:
         message=f"It means the same network as trial {original.trial}.",
         shared_with=original.trial,
         accuracy=original.accuracy,
+        stopped_after=original.stopped_after,
         reward=original.reward,
         parameters=original.parameters,
         macs=original.macs,

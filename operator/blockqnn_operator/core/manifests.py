@@ -227,6 +227,7 @@ def trial_spec(
             "constraints": settings.space.constraints or None,
             "dataset": dataset,
             "training": settings.training,
+            "stopping": proposal.stopping or None,
         }
     )
 

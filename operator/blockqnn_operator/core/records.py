@@ -51,6 +51,8 @@ class TrialRecord(Model):
     accuracy: Accuracy | None = None
     reward: float | None = None
     """The redefined reward in percent; none for a failed trial, which is not learned from."""
+    stopped_after: int | None = None
+    """The epoch after which the training stopped itself; the accuracy is extrapolated then."""
     predicted: float | None = None
     """The share of the trials before its iteration that it was expected to be better than, about 0
     to 1; only where `agent.predictor` had a say."""

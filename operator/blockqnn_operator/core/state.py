@@ -97,7 +97,8 @@ class SearchState:
         while len(self.archive) >= (self.agent.learned + 1) * size:
             first = self.agent.learned * size
             batch = self.archive.records[first : first + size]
-            self.agent.learn([_experience(record) for record in batch])
+            epochs = self.settings.training.epochs
+            self.agent.learn([_experience(record, epochs) for record in batch])
 
 
 def new_agent(settings: BlockSearchSpec, seed: int) -> Search:
@@ -114,5 +115,7 @@ def new_agent(settings: BlockSearchSpec, seed: int) -> Search:
     )
 
 
-def _experience(record: TrialRecord) -> Experience:
-    return Experience(record.trial, Block.parse(record.block), record.reward)
+def _experience(record: TrialRecord, epochs: int) -> Experience:
+    # A curve is shorter where its training stopped itself, and where it was thinned to be stored.
+    curve = record.curve if len(record.curve) == epochs else ()
+    return Experience(record.trial, Block.parse(record.block), record.reward, curve)
