@@ -83,6 +83,18 @@ def test_efficient_depends_on_the_budget(trials: int, batch: int, population: in
     assert sum(stage.iterations for stage in agent.epsilon_schedule) == 20
 
 
+@pytest.mark.parametrize(("trials", "warmup"), [(64, 9), (512, 76), (2000, 128)])
+def test_one_gpu_is_efficient_that_trains_less(trials: int, warmup: int) -> None:
+    preset, efficient = preset_for("OneGPU", trials), preset_for("Efficient", trials)
+    agent = AgentSettings.model_validate(preset["agent"])
+    assert agent.predictor is not None
+    assert agent.predictor.warmup == warmup
+    assert agent.early_termination is not None
+    without = {"predictor": None, "early_termination": None}
+    assert agent.model_copy(update=without) == AgentSettings.model_validate(efficient["agent"])
+    assert preset["budget"] == {"trials": trials, "gpuHours": 20.0}
+
+
 def test_without_a_budget_a_preset_is_as_it_is_written() -> None:
     for name, preset in PRESETS.items():
         assert preset_for(name) == preset

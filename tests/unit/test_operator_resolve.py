@@ -89,7 +89,7 @@ def test_a_schedule_that_does_not_fit_the_budget_is_refused() -> None:
 
 def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
     assert refusal({**SMALLEST, "preset": "Best"}) == (
-        "spec.preset is 'Best'; the presets are AAAI2017, CVPR2018, Efficient, MetaQNN."
+        "spec.preset is 'Best'; the presets are AAAI2017, CVPR2018, Efficient, MetaQNN, OneGPU."
     )
 
 

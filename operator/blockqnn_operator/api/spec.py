@@ -156,7 +156,7 @@ class BlockSearchSpec(Model):
     started they stay as they are.
     """
 
-    preset: Literal["AAAI2017", "CVPR2018", "Efficient", "MetaQNN"] = "CVPR2018"
+    preset: Literal["AAAI2017", "CVPR2018", "Efficient", "MetaQNN", "OneGPU"] = "CVPR2018"
     """Where the fields that are left out come from; a field set here wins."""
 
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
