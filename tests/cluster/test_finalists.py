@@ -18,6 +18,8 @@ from PIL import Image
 from blockqnn.contract import Outcome
 from blockqnn.finalist_contract import FinalistResult
 
+pytestmark = pytest.mark.models
+
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
 CIFAR100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100"
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from searching import ROOT, WHILE_TRAINING
 
 from blockqnn.contract import Outcome
+
+pytestmark = pytest.mark.models
 
 EXAMPLE = ROOT / "examples" / "keypoints"
 

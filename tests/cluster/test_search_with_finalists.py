@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import pytest
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
 from blockqnn.contract import Outcome
 from blockqnn.finalist_contract import FINALIST_VARIABLE, FinalistResult
 from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
+
+pytestmark = pytest.mark.models
 
 PATIENCE = 4 * WHILE_TRAINING
 """Seconds for five complete trainings, two at a time."""
