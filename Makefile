@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo images test unit cluster models chart chaos monitoring test-node static lint format generate lock programs clean
+.PHONY: help environment demo images test unit cluster long chart chaos monitoring test-node static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,10 +50,10 @@ unit: $(INSTALLED) ## the unit tests, in seconds
 	$(BIN)/python -m pytest tests/unit -n 2 -q
 
 cluster: programs ## the tests against a real API server
-	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -m 'not models' -n 4 -q
+	$(DEVCLUSTER) run --name test-$$$$ -- $(BIN)/python -m pytest tests/cluster -m 'not long' -n 3 -q
 
-models: programs ## from a search to a model: finalists, transfer, export, another task
-	$(DEVCLUSTER) run --name models-$$$$ -- $(BIN)/python -m pytest tests/cluster -m models -n 2 -q
+long: programs ## the tests against a real API server that take long: finalists, datasets, other tasks
+	$(DEVCLUSTER) run --name long-$$$$ -- $(BIN)/python -m pytest tests/cluster -m long -n 2 -q
 
 images: ## build both images with docker, podman or buildah; BASE_IMAGE=..., TAG=...
 	devcluster/images/build.sh

@@ -3,9 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
 from blockqnn.contract import Outcome
+
+pytestmark = pytest.mark.long
 
 AGENT = {"batchSize": 4, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 1}]}
 FOUR = {"budget": {"trials": 4}, "agent": AGENT, "seed": 5}

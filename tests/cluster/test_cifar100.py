@@ -16,6 +16,7 @@ CLASSES = 4
 better than chance after seconds on one core."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not SHARDS, reason="CIFAR-100 is not there: no shared/data/cifar100/train-*.npz"
 )

@@ -21,9 +21,13 @@ from blockqnn_devcluster.errors import DevClusterError
 from blockqnn_devcluster.layout import DIRECTORY_VARIABLE, ClusterDirectory
 
 Eventually = Callable[..., Any]
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="looks for processes in /proc, which is Linux's"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not Path("/proc/self/stat").exists(),
+        reason="looks for processes in /proc, which is Linux's",
+    ),
+]
 MODULE = [sys.executable, "-m", "blockqnn_devcluster"]
 
 SLEEPER = {

@@ -18,7 +18,7 @@ from PIL import Image
 from blockqnn.contract import Outcome
 from blockqnn.finalist_contract import FinalistResult
 
-pytestmark = pytest.mark.models
+pytestmark = pytest.mark.long
 
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
 CIFAR100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100"

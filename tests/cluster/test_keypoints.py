@@ -8,7 +8,7 @@ from searching import ROOT, WHILE_TRAINING
 
 from blockqnn.contract import Outcome
 
-pytestmark = pytest.mark.models
+pytestmark = pytest.mark.long
 
 EXAMPLE = ROOT / "examples" / "keypoints"
 

@@ -11,6 +11,8 @@ from searching import REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
 from blockqnn.contract import Outcome
 
+pytestmark = pytest.mark.long
+
 SIDE = 8
 IMAGES_OF_A_CLASS = 40
 

@@ -17,7 +17,7 @@ from blockqnn.finalist_contract import FINALIST_VARIABLE, FinalistResult
 from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
 
-pytestmark = pytest.mark.models
+pytestmark = pytest.mark.long
 
 PATIENCE = 4 * WHILE_TRAINING
 """Seconds for five complete trainings, two at a time."""

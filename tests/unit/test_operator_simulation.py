@@ -186,7 +186,6 @@ parallelisms = st.sampled_from([1, 2, 3, 5, 14])
 
 
 @given(seeds, parallelisms, schedules)
-@settings(max_examples=100)
 def test_the_history_is_that_of_the_undisturbed_serial_run(
     seed: int, parallelism: int, steps: list[Step]
 ) -> None:
@@ -353,7 +352,6 @@ def but_for_attempts(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 @given(seeds, parallelisms, st.lists(looks | drains | st.integers(0, 9), max_size=60))
-@settings(max_examples=100)
 def test_several_blocks_in_a_job_give_the_history_of_one_in_each(
     seed: int, parallelism: int, steps: list[Step | Drain]
 ) -> None:
