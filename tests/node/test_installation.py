@@ -130,6 +130,11 @@ def test_helm_install_brings_up_the_operator_under_its_own_account(installation)
     assert "blockqnn_" in installation.cluster.kubectl("get", "--raw", address).stdout
 
 
+def test_helm_test_finds_the_installation_well(installation):
+    told = installation.helm("test", "blockqnn", "-n", SYSTEM, "--timeout=120s")
+    assert "Phase:          Succeeded" in told
+
+
 def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, eventually):
     installation.searching.apply(
         search_manifest(
