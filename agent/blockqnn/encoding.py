@@ -2,9 +2,7 @@
 
 How often each operation feeds each other one, in the folded graph; how deep the block is, with
 pooling and all, and in convolutions alone; its density; and what the stacked network costs. All are
-logarithms to the base 2: the first convolution of a kind matters more than the fifth. On real
-blocks the edges carry most of it; counts of operations, paths of three operations and products of
-features added nothing to them (docs/benchmarks.md).
+logarithms to the base 2: the first convolution of a kind matters more than the fifth.
 """
 
 from collections import Counter

@@ -2,8 +2,8 @@
 
 The journal version of the papers predicts accuracies in place of most trainings; it leaves open
 what the predictor is. Here it is a ridge regression of the ranks of the rewards on features of the
-block (:mod:`blockqnn.encoding`): quick, with an uncertainty, the same on every machine, and, on
-NAS-Bench-201, as good as boosted trees (docs/benchmarks.md).
+block (:mod:`blockqnn.encoding`): quick, with an uncertainty, and the same on every machine. What it
+gains on NAS-Bench-201 is in docs/benchmarks.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from blockqnn.ridge import Prediction, Ridge
 from blockqnn.search_space import Candidate, Key, SearchSpace
 
 _PENALTY = 1.0
-"""Lambda of the ridge; measured, on features of about unit size."""
+"""Lambda of the ridge, for features of about unit size."""
 
 
 class Predictor:

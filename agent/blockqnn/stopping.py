@@ -3,9 +3,7 @@
 From the complete trainings so far, a line for each of a few epochs says what the accuracy after it
 means for that after the last; a training whose extrapolated accuracy stays some deviations below
 what the best share has reached gives up. Prediction of learning curves as in Domhan et al. 2015
-and Baker et al. 2017, with as little as there is to know: with the papers' schedule the accuracy
-after epoch 6, where the rate has fallen for the first time, ranks blocks as the last one does, with
-a correlation of 0.97 (docs/benchmarks.md).
+and Baker et al. 2017, with as little as there is to know.
 """
 
 from collections.abc import Sequence
