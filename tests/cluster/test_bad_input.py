@@ -1,5 +1,6 @@
 """What a user who got something wrong reads: one clear line, where they look for it."""
 
+import pytest
 from searching import REAL_TRAINING, WHILE_TRAINING, search_manifest
 
 FIRST_FAILURE_ENDS_IT = {"failurePolicy": {"maxFailedTrials": 0, "retries": 2}}
@@ -38,6 +39,7 @@ def test_a_pod_template_that_the_api_server_refuses_is_a_condition(searching, ev
     eventually(searching.jobs, within=30)
 
 
+@pytest.mark.long
 def test_a_quota_slows_a_search_down_and_does_not_fail_it(searching, eventually):
     searching.kubectl("create", "quota", "few", "--hard=count/jobs.batch=0")
     eventually(lambda: searching.items("quota")[0]["status"].get("hard"))

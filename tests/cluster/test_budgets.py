@@ -1,9 +1,11 @@
 """Budgets that end a search early, and pausing, on a real control plane."""
 
+import pytest
 from searching import CUSTOM_TRAINER, search_manifest
 from test_failures import trainer_of
 
 
+@pytest.mark.long
 def test_a_search_ends_when_its_goal_is_reached_and_goes_on_when_that_is_taken_away(
     searching, eventually
 ):

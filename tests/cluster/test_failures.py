@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from searching import CUSTOM_TRAINER, Searching, search_manifest
 
 from blockqnn.contract import Outcome
@@ -31,6 +32,7 @@ def running_pod(searching: Searching) -> dict[str, Any] | None:
     return next((pod for pod in pods if pod["status"]["phase"] == "Running"), None)
 
 
+@pytest.mark.long
 def test_an_evicted_pod_is_replaced_and_uses_up_no_retry(searching, eventually, tmp_path):
     marker = tmp_path / "once"
     policy = {"failurePolicy": {"retries": 0}}
@@ -142,6 +144,7 @@ def test_an_image_that_cannot_be_pulled_fails_its_trial_and_says_so(searching, e
     assert job["metadata"]["labels"]["blockqnn.dev/archived"] == "true", "kept to be looked at"
 
 
+@pytest.mark.long
 def test_a_pod_that_no_node_can_take_waits_and_the_scheduler_is_quoted(searching, eventually):
     trial = trainer_of("true", nodeSelector={"no": "such-node"})
     policy = {"failurePolicy": {"trialTimeout": "1s", "pendingTimeout": "1s"}}

@@ -255,6 +255,7 @@ def test_a_container_that_keeps_failing_backs_off(
     assert read("pod", "pod")["status"]["phase"] == "Running"
 
 
+@pytest.mark.long
 def test_a_job_replaces_failed_pods_until_its_backoff_limit(
     apply: Apply, read: Read, eventually: Eventually
 ) -> None:
