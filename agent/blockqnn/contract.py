@@ -10,7 +10,7 @@ Field names are those of the BlockSearch resource, and so are the docstrings bel
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -266,10 +266,7 @@ class TrialSpec(Model):
         Raises:
             InvalidMessage: naming the first field that is wrong.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidMessage(f"The trial specification {describe(error)}.") from None
+        return read_message(cls, text, "The trial specification")
 
 
 class Outcome(StrEnum):
@@ -351,14 +348,7 @@ class TrialResult(Model):
         Raises:
             InvalidMessage: naming the first field that is wrong, or that it is too long.
         """
-        if len(text.encode()) > RESULT_LIMIT:
-            raise InvalidMessage(
-                f"The trial result is {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
-            )
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidMessage(f"The trial result {describe(error)}.") from None
+        return read_message(cls, bounded(text, "The trial result is"), "The trial result")
 
     def write(self) -> str:
         """Write the result as compact JSON that :meth:`read` accepts.
@@ -366,12 +356,7 @@ class TrialResult(Model):
         Raises:
             InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
         """
-        text = self.model_dump_json(exclude_none=True, exclude_defaults=False)
-        if len(text.encode()) > RESULT_LIMIT:
-            raise InvalidMessage(
-                f"The trial result is {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
-            )
-        return text
+        return bounded(self.model_dump_json(exclude_none=True), "The trial result is")
 
 
 class PreparationResult(Model):
@@ -393,14 +378,38 @@ class PreparationResult(Model):
         Raises:
             InvalidMessage: naming the first field that is wrong.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidMessage(f"The result of the preparation {describe(error)}.") from None
+        return read_message(cls, text, "The result of the preparation")
 
     def write(self) -> str:
         """Write the result as compact JSON that :meth:`read` accepts."""
         return self.model_dump_json()
+
+
+Message = TypeVar("Message", bound=Model)
+
+
+def read_message(model: type[Message], text: str, name: str) -> Message:
+    """Read a message from JSON; `name` begins the sentence that says what is wrong with it.
+
+    Raises:
+        InvalidMessage: naming the first field that is wrong.
+    """
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidMessage(f"{name} {describe(error)}.") from None
+
+
+def bounded(text: str, name: str) -> str:
+    """Return a message that fits; `name`, with its verb, begins the sentence where it does not.
+
+    Raises:
+        InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
+    """
+    length = len(text.encode())
+    if length > RESULT_LIMIT:
+        raise InvalidMessage(f"{name} {length} bytes long; at most {RESULT_LIMIT} fit.")
+    return text
 
 
 def describe(error: ValidationError) -> str:

@@ -9,20 +9,19 @@ termination message. Its checkpoints and its model are on a volume.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from blockqnn.contract import (
     CURVE_LIMIT,
     MESSAGE_LIMIT,
-    RESULT_LIMIT,
     Accuracy,
     DatasetSpec,
     NetworkSpec,
     Outcome,
     Reason,
-    describe,
+    bounded,
+    read_message,
 )
-from blockqnn.errors import InvalidMessage
 from blockqnn.model import Model
 from blockqnn.recipes import fill_in
 
@@ -214,10 +213,7 @@ class FinalistSpec(Model):
         Raises:
             InvalidMessage: naming the first field that is wrong.
         """
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidMessage(f"The finalist's specification {describe(error)}.") from None
+        return read_message(cls, text, "The finalist's specification")
 
 
 class FinalistSeconds(Model):
@@ -297,15 +293,7 @@ class FinalistResult(Model):
         Raises:
             InvalidMessage: naming the first field that is wrong, or that it is too long.
         """
-        if len(text.encode()) > RESULT_LIMIT:
-            raise InvalidMessage(
-                f"The finalist's result is {len(text.encode())} bytes long; at most "
-                f"{RESULT_LIMIT} fit."
-            )
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidMessage(f"The finalist's result {describe(error)}.") from None
+        return read_message(cls, bounded(text, "The finalist's result is"), "The finalist's result")
 
     def write(self) -> str:
         """Write the result as compact JSON that :meth:`read` accepts.
@@ -313,10 +301,4 @@ class FinalistResult(Model):
         Raises:
             InvalidMessage: when it is longer than :data:`~blockqnn.contract.RESULT_LIMIT` bytes.
         """
-        text = self.model_dump_json(exclude_none=True)
-        if len(text.encode()) > RESULT_LIMIT:
-            raise InvalidMessage(
-                f"The finalist's result is {len(text.encode())} bytes long; at most "
-                f"{RESULT_LIMIT} fit."
-            )
-        return text
+        return bounded(self.model_dump_json(exclude_none=True), "The finalist's result is")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import TypeAdapter, ValidationError
 
-from blockqnn.contract import RESULT_LIMIT, SCHEMA_VERSION, TrialResult, TrialSpec, describe
+from blockqnn.contract import SCHEMA_VERSION, TrialResult, TrialSpec, bounded, describe
 from blockqnn.errors import InvalidMessage
 
 TRIALS_VARIABLE = "BLOCKQNN_TRIALS"
@@ -53,11 +53,7 @@ def write_results(results: Sequence[TrialResult]) -> str:
     """
     parts = [result.model_dump_json(exclude_none=True, exclude_defaults=True) for result in results]
     text = f'{{"version":{SCHEMA_VERSION},"results":[{",".join(parts)}]}}'
-    if len(text.encode()) > RESULT_LIMIT:
-        raise InvalidMessage(
-            f"The trial results are {len(text.encode())} bytes long; at most {RESULT_LIMIT} fit."
-        )
-    return text
+    return bounded(text, "The trial results are")
 
 
 def result_texts(message: str) -> Mapping[int, str]:
