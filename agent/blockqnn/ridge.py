@@ -90,10 +90,9 @@ class Ridge:
 
     def _fit_features(self, moments: Sequence[float]) -> None:
         for row in self._rows[self._summed :]:
-            self._sum_up(row)
+            add_products(self._products, row)
         self._summed = count = len(self._rows)
-        while len(self._products) < self._features:
-            self._products.append([0.0] * (len(self._products) + 1))
+        _enlarge(self._products, self._features)
         centre = self._centre
         centred = [
             [value - count * one * other for value, other in zip(products, centre, strict=False)]
@@ -101,15 +100,6 @@ class Ridge:
         ]
         self._lower = decompose(centred, self._penalty)
         self._weights = solve(self._lower, moments)
-
-    def _sum_up(self, row: Row) -> None:
-        places = sorted(row)
-        while places and len(self._products) <= places[-1]:
-            self._products.append([0.0] * (len(self._products) + 1))
-        for number, place in enumerate(places, start=1):
-            products, value = self._products[place], row[place]
-            for other in places[:number]:
-                products[other] += value * row[other]
 
     def _fit_observations(self, left: Sequence[float]) -> None:
         rows = [self._centred(row) for row in self._rows]
@@ -153,6 +143,21 @@ class Ridge:
             seen = forward(self._lower, centred)
             spread = fsum(map(mul, seen, seen))
         return sqrt(self._variance * (1 + spread))
+
+
+def add_products(products: Triangle, row: Row) -> None:
+    """Add the products of an observation's features to their sums, which grow as they must."""
+    places = sorted(row)
+    _enlarge(products, 1 + max(places, default=-1))
+    for number, place in enumerate(places, start=1):
+        sums, value = products[place], row[place]
+        for other in places[:number]:
+            sums[other] += value * row[other]
+
+
+def _enlarge(products: Triangle, size: int) -> None:
+    while len(products) < size:
+        products.append([0.0] * (len(products) + 1))
 
 
 def decompose(products: Triangle, penalty: float) -> Triangle:

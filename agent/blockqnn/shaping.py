@@ -5,11 +5,12 @@ The papers give each decision a fixed share; the Bellman update then carries val
 return decomposition by a ridge regression of the rewards on what the decisions have in common.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from math import fsum
 from typing import Literal
 
-from blockqnn.ridge import decompose, solve
+from blockqnn.ridge import add_products, decompose, solve
 from blockqnn.search_space import Candidate, Key, SearchSpace
 
 Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
@@ -88,21 +89,10 @@ class LearnedShaping:
             for place, number in enumerate(candidate)
         )
         self._rows.append(row)
-        counts: dict[int, int] = {}
-        for features in row:
-            for feature in features:
-                counts[feature] = counts.get(feature, 0) + 1
-        met = sorted(counts.items())
-        for number, (feature, times) in enumerate(met, start=1):
-            products = self._products[feature]
-            for other, others in met[:number]:
-                products[other] += times * others
+        add_products(self._products, Counter([feature for features in row for feature in features]))
 
     def _place(self, key: Key) -> int:
-        place = self._places.setdefault(key, len(self._places))
-        if place == len(self._products):
-            self._products.append([0.0] * (place + 1))
-        return place
+        return self._places.setdefault(key, len(self._places))
 
     def fit(self, rewards: Sequence[float]) -> None:
         """Learn the weights from the rewards of all candidates, in the order of their numbers."""
