@@ -41,6 +41,11 @@ _LIMITED = (
 )
 """Whether a section, which may be absent, limits anything."""
 
+_IMAGE_SIZE = Rule(
+    "!has(self.imageSize) || self.name == 'imagefolder'",
+    "imageSize is for imagefolder; images of other datasets keep their size",
+)
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
@@ -92,10 +97,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("name", optional=False),
         _fixed("path", optional=False),
         _fixed("imageSize", optional=True),
-        Rule(
-            "!has(self.imageSize) || self.name == 'imagefolder'",
-            "imageSize is for imagefolder; images of other datasets keep their size",
-        ),
+        _IMAGE_SIZE,
         _fixed("shape", optional=True),
         Rule(
             "!has(self.shape) || self.name in ['npz', 'imagefolder']",
@@ -124,10 +126,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("name", optional=False),
         _fixed("imageSize", optional=True),
         _fixed("validation", optional=True),
-        Rule(
-            "!has(self.imageSize) || self.name == 'imagefolder'",
-            "imageSize is for imagefolder; images of other datasets keep their size",
-        ),
+        _IMAGE_SIZE,
     ),
     "spec.budget.duration": (_duration("duration"),),
     "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
