@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import waiting
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.build import ensure_programs
@@ -112,15 +112,4 @@ def untouched(cluster: DevCluster, helm: Helm, eventually: Eventually) -> Iterat
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition is true, and return its value; fail with its last value."""
-
-    def wait(condition: Callable[[], Any], *, within: float = 30.0) -> Any:
-        deadline = time.monotonic() + within
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {within} s; the last value was {value!r}")
-            time.sleep(0.1)
-
-    return wait
+    return waiting(30.0, 0.1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 from searching import installed, make_searching, searching
+from waiting import waiting
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.errors import NotRunningError
@@ -98,18 +98,7 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition is true, and return its value; fail with its last value."""
-
-    def wait(condition: Callable[[], Any], *, within: float = 30.0) -> Any:
-        deadline = time.monotonic() + within
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {within} s; the last value was {value!r}")
-            time.sleep(0.05)
-
-    return wait
+    return waiting(30.0, 0.05)
 
 
 @pytest.fixture

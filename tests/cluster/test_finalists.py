@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 import pytest
+from finalist_specs import finalist_fields
 from PIL import Image
 
 from blockqnn.contract import Outcome
@@ -22,35 +23,19 @@ pytestmark = pytest.mark.long
 
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
 CIFAR100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100"
-SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
 PATIENCE = 240.0
 """Seconds that a training of a few may take on a machine that does many other things."""
 
 
 def fields(volume: Path) -> dict[str, Any]:
     """A training on digits of some seconds."""
-    return {
-        "search": "default/test",
-        "trial": 3,
-        "block": SHORTCUT,
-        "seed": 1,
-        "splitSeed": 2,
-        "recipe": "cifar",
-        "network": {"filters": [4, 8], "repeats": 1},
-        "dataset": {
-            "name": "digits",
-            "path": "/data",
-            "validation": {"source": "train", "fraction": 0.2},
-        },
-        "training": {
-            "epochs": 6,
-            "batchSize": 32,
-            "schedule": {"milestones": [4]},
-            "augmentation": {"padding": 1, "flip": False},
-        },
-        "volume": str(volume),
-        "folder": "finalist",
-    }
+    return finalist_fields(
+        volume,
+        folder="finalist",
+        training__epochs=6,
+        training__batchSize=32,
+        training__schedule={"milestones": [4]},
+    )
 
 
 class Finalist:

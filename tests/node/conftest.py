@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
+from waiting import waiting
 
 from blockqnn_devcluster.container.requirements import check_machine
 
@@ -26,15 +26,4 @@ def _machine() -> None:
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition is true, and return its value; fail with its last value."""
-
-    def wait(condition: Callable[[], Any], *, within: float = 60.0) -> Any:
-        deadline = time.monotonic() + within
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > deadline:
-                pytest.fail(f"not within {within} s; the last value was {value!r}")
-            time.sleep(0.2)
-
-    return wait
+    return waiting(60.0, 0.2)
