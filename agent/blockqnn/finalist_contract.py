@@ -235,6 +235,9 @@ class FinalistSeconds(Model):
     """Writing the model in all its forms, and comparing them."""
     total: Annotated[float, Field(ge=0)] = 0.0
     """The whole life of the process."""
+    earlier: Annotated[float, Field(ge=0)] = 0.0
+    """The lives of the processes before it, each until the last checkpoint that it wrote; not part
+    of the total."""
 
 
 class FinalistResult(Model):
@@ -265,6 +268,9 @@ class FinalistResult(Model):
     """The accuracy after each epoch; thinned where it is longer."""
     resumed: Annotated[int, Field(ge=0)] = 0
     """How often this training went on from a checkpoint."""
+    damaged_checkpoints: Annotated[int, Field(ge=0)] = 0
+    """How many checkpoints could not be read and were left out; the training went on from another,
+    or began anew."""
     measured_on: Literal["test", "train"] = "test"
     """`test`: the dataset's test images; `train`: training images that were held out."""
     parameters: Annotated[int, Field(ge=0)] | None = None

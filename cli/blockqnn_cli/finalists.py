@@ -15,7 +15,11 @@ from blockqnn.contract import Outcome
 from blockqnn.nsc import Block
 from blockqnn_cli.quantities import count, duration, short
 from blockqnn_cli.view import SearchView
+from blockqnn_operator.api.finalists import Finalists
 from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord, Standing
+from blockqnn_operator.core.state import best
+
+DEFAULT_COUNT: int = Finalists.model_fields["count"].default
 
 OWN = "(the search's own)"
 """What stands for the search's own dataset where people read."""
@@ -41,6 +45,9 @@ COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
     "hash": lambda record: record.hash,
     "block": lambda record: record.block,
     "message": lambda record: record.message,
+    "damagedCheckpoints": lambda record: record.damaged_checkpoints,
+    "seconds": lambda record: round(record.seconds_of_all, 3),
+    "gpuSeconds": lambda record: round(record.gpu_seconds, 3),
 }
 """The columns of the CSV; new ones are added at the end."""
 
@@ -73,20 +80,41 @@ def table(search: SearchView, records: Sequence[FinalistRecord]) -> RenderableTy
     for title in ("trial", "accuracy", "early", "seeds", "parameters", "MACs", "took"):
         drawn.add_column(title, justify="right")
     drawn.add_column("model of the best seed", overflow="fold")
+    counted = chosen(search)
     for target in dict.fromkeys(record.target for record in ordered(records)):
         for standing in archive.standings(target):
-            drawn.add_row(Text(target or OWN), *_measures(search, standing))
+            overtaken = not target and standing.trial not in counted
+            name = f"{OWN}, overtaken" if overtaken else target or OWN
+            drawn.add_row(Text(name), *_measures(search, standing))
     parts: list[RenderableType] = [drawn]
-    parts += [
-        Text(f"Finalist of trial {r.trial}, seed {r.seed}: {r.reason}: {r.message}", "yellow")
-        for r in ordered(records)
-        if r.outcome is not Outcome.SUCCEEDED
-    ]
+    parts += [Text(text, "yellow") for text in reasons(records)]
     return Group(*parts, *_how_far(search))
 
 
+def chosen(search: SearchView) -> frozenset[int]:
+    """Return the trials that are among the best by reward, as many as there shall be finalists.
+
+    Others were among the best when their training began, and cannot win.
+    """
+    trained = [record for record in search.records if record.outcome is Outcome.SUCCEEDED]
+    number = search.spec.get("finalists", {}).get("count", DEFAULT_COUNT)
+    return frozenset(record.trial for record in best(trained, number))
+
+
+def reasons(records: Sequence[FinalistRecord]) -> list[str]:
+    """Say of each finalist what a person should know: why it has no accuracy, what was damaged."""
+    said = []
+    for record in ordered(records):
+        if record.outcome is not Outcome.SUCCEEDED:
+            said.append(f"{record.finalist}: {record.reason}: {record.message}")
+        if record.damaged_checkpoints:
+            number = count(record.damaged_checkpoints, "checkpoint")
+            said.append(f"{record.finalist}: {number} on the volume could not be read.")
+    return said
+
+
 def _measures(search: SearchView, standing: Standing) -> tuple[str | Text, ...]:
-    best, deviation = standing.best, standing.deviation
+    leader, deviation = standing.best, standing.deviation
     spread = "" if deviation is None else f" ± {deviation:.2%}"
     early = next((r.accuracy for r in search.records if r.trial == standing.trial), None)
     return (
@@ -94,10 +122,10 @@ def _measures(search: SearchView, standing: Standing) -> tuple[str | Text, ...]:
         f"{standing.mean:.2%}{spread}",
         "-" if early is None else f"{early:.2%}",
         str(len(standing.records)),
-        "-" if best.parameters is None else short(best.parameters),
-        "-" if best.macs is None else short(best.macs),
-        duration(sum(record.seconds.total for record in standing.records)),
-        Text(best.folder),
+        "-" if leader.parameters is None else short(leader.parameters),
+        "-" if leader.macs is None else short(leader.macs),
+        duration(sum(record.seconds_of_all for record in standing.records)),
+        Text(leader.folder),
     )
 
 

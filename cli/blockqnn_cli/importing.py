@@ -7,13 +7,32 @@ from typing import Any
 from blockqnn_cli.errors import CommandError
 from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_operator.core import history
+from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord
 from blockqnn_operator.core.history import Shard, ShardWrite
 from blockqnn_operator.core.observation import SearchObject
 from blockqnn_operator.core.records import Header, TrialRecord, read_lines
 from blockqnn_operator.core.state import SearchState
 
 
-def plan_import(search: SearchObject, stored: Sequence[Shard], text: str) -> list[ShardWrite]:
+def divide(text: str) -> tuple[list[str], list[str]]:
+    """Return the lines of the trials' history and those of the finalists', in their order.
+
+    Args:
+        text: JSON lines, as ``history export`` writes them.
+    """
+    lines = [line for line in text.split("\n") if line]
+    of_finalists = [line for line in lines if _is_of_finalist(line)]
+    return [line for line in lines if not _is_of_finalist(line)], of_finalists
+
+
+def _is_of_finalist(line: str) -> bool:
+    # The first field of each record; what is damaged is found when the line is read.
+    return line.startswith('{"kind":"Finalist"')
+
+
+def plan_import(
+    search: SearchObject, stored: Sequence[Shard], lines: Sequence[str]
+) -> list[ShardWrite]:
     """Return the writes that restore a history, in the order to do them.
 
     The first shard is written last: until then there is no history, or one without trials, so that
@@ -22,14 +41,14 @@ def plan_import(search: SearchObject, stored: Sequence[Shard], text: str) -> lis
     Args:
         search: the search, which has no trial in its history.
         stored: the shards that there are.
-        text: the JSON lines of the history to restore, as ``history export`` writes them.
+        lines: the lines of the history to restore, without those of finalists.
 
     Raises:
         HistoryUnreadable: when the text is no history.
         InvalidSearch: when the search's spec contradicts itself.
         CommandError: when the search has a history, or this is the history of another search.
     """
-    header, records = read_lines(line for line in text.split("\n") if line)
+    header, records = read_lines(lines)
     _check_belongs(search, header, records)
     known = {shard.number: shard for shard in stored}
     first = known.get(0)
@@ -40,6 +59,40 @@ def plan_import(search: SearchObject, stored: Sequence[Shard], text: str) -> lis
         )
     planned = _cut(header.model_copy(update={"search_uid": search.uid}), records, first)
     return [write for write in reversed(planned) if _is_wanted(search, write, known)]
+
+
+def plan_finalists(
+    search: SearchObject, stored: Sequence[Shard], lines: Sequence[str], trials: Sequence[str]
+) -> list[ShardWrite]:
+    """Return the writes that restore the history of the finalists, in the order to do them.
+
+    Args:
+        search: the search.
+        stored: the shards of finalists that there are.
+        lines: the lines of the history to restore.
+        trials: those of the trials.
+
+    Raises:
+        HistoryUnreadable: when a line is no record of a finalist, or repeats another.
+        CommandError: when there is another such history, or a line is of another search's block.
+    """
+    _, found = read_lines(trials)
+    archive = FinalistArchive()
+    archive.extend(FinalistRecord.read(line) for line in lines)
+    for record in archive.records.values():
+        if record.trial >= len(found) or found[record.trial].hash != record.hash:
+            raise CommandError(
+                f"{record.finalist} is of another block than trial {record.trial} of this history; "
+                "export it anew."
+            )
+    planned = history.append(None, list(archive.records.values()))
+    known = {shard.number: shard for shard in stored}
+    if len(known) > len(planned):
+        raise CommandError(
+            f"The search {search.key} has more finalists in its history than these; import into "
+            "one that has none."
+        )
+    return [w for w in planned if not _is_there(search, w, known, history.FINALISTS)]
 
 
 def _check_belongs(search: SearchObject, header: Header, records: Sequence[TrialRecord]) -> None:
@@ -79,12 +132,17 @@ def _cut(header: Header, records: Sequence[TrialRecord], first: Shard | None) ->
 
 
 def _is_wanted(search: SearchObject, write: ShardWrite, known: Mapping[int, Shard]) -> bool:
+    return write.number == 0 or not _is_there(search, write, known, history.TRIALS)
+
+
+def _is_there(
+    search: SearchObject, write: ShardWrite, known: Mapping[int, Shard], kind: str
+) -> bool:
+    """Say whether an interrupted import has written this already."""
     there = known.get(write.number)
-    if write.number == 0 or there is None:
-        return True
-    if there.text != write.text:
+    if there is not None and there.text != write.text:
         raise CommandError(
-            f"ConfigMap {history.shard_name(search.name, write.number)} in namespace "
+            f"ConfigMap {history.shard_name(search.name, write.number, kind)} in namespace "
             f"{search.namespace} holds another history; delete it first."
         )
-    return False
+    return there is not None

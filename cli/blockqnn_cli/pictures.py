@@ -143,6 +143,9 @@ def _times(search: SearchView, now: datetime) -> Text:
         parts.append(f"GPU time {duration(status['gpuSeconds'])}")
     elif trained:
         parts.append(f"time of all trainers {duration(trained)}")
+    of_finalists = status.get("finalists", {}).get("gpuSeconds")
+    if of_finalists:
+        parts.append(f"GPU time of finalists {duration(of_finalists)}")
     return Text("   ".join(parts) or "The operator has not looked at this search yet.")
 
 

@@ -157,9 +157,11 @@ class Searches:
         """
         return SearchObject.read(self._object(namespace, name))
 
-    def write_shard(self, search: SearchObject, write: ShardWrite) -> None:
-        """Create a ConfigMap of a history, or replace the one that was read."""
-        body = history.config_map(search, write)
+    def write_shard(
+        self, search: SearchObject, write: ShardWrite, kind: str = history.TRIALS
+    ) -> None:
+        """Create a ConfigMap of a history, of trials or finalists, or replace what was read."""
+        body = history.config_map(search, write, kind)
         if write.replaces is None:
             self.cluster.ask(self.cluster.core.create_namespaced_config_map, search.namespace, body)
         else:

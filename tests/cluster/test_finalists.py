@@ -94,6 +94,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path):
     again = Finalist(tmp_path / "killed", attempt=1)
     found, expected = again.result(), undisturbed.result()
     assert (found.resumed, expected.resumed) == (1, 0)
+    assert found.seconds.earlier > 0 == expected.seconds.earlier
     assert found.accuracy == expected.accuracy
     assert found.curve == expected.curve
     assert again.weights() == undisturbed.weights()

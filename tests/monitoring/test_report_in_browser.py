@@ -7,6 +7,8 @@ import pytest
 from cli_searches import NOW, simulated
 from monitoring.browser import photograph, show
 from monitoring.debian import CHROMIUM, Unavailable, fetch
+from test_cli_finalists import RECORDS
+from test_cli_report_of_finalists import TOLD
 
 from blockqnn_cli.report.page import report
 
@@ -52,6 +54,18 @@ def test_a_browser_shows_every_chart_without_a_complaint(width: int, tmp_path: P
         "Types of layers over time",
     ], "the learning curve is there once, as wide or as narrow"
     assert len(measured["titles"]) - len(charts) == 6, "the six best blocks are drawn"
+    assert measured["overflow"] <= 0
+    assert measured["hidden"] == []
+
+
+@pytest.mark.parametrize("width", [500, 1200])
+def test_a_browser_shows_the_finalists(width: int, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text(report(TOLD, NOW, trained=RECORDS) + MEASURE)
+    shown = show(page, width)
+    assert shown.complaints == ()
+    measured = shown.data("measured")
+    assert measured["titles"][0] == "Converged against early-stop accuracy"
     assert measured["overflow"] <= 0
     assert measured["hidden"] == []
 

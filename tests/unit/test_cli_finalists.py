@@ -7,14 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cli_searches import NOW, simulated
+from cli_searches import NOW, history_lines, simulated
+from operator_builders import make_search, make_shard
 from rich.console import Console
 
 from blockqnn.contract import Outcome
 from blockqnn_cli import pictures
 from blockqnn_cli.__main__ import main
-from blockqnn_cli.errors import ExitStatus
+from blockqnn_cli.errors import CommandError, ExitStatus
+from blockqnn_cli.importing import plan_finalists
+from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import FinalistRecord
+from blockqnn_operator.errors import HistoryUnreadable
 
 PLAIN = simulated()
 BEST = sorted(
@@ -72,6 +76,7 @@ class OneSearch:
 
     def __init__(self) -> None:
         self.search, self.trained = SEARCH, RECORDS
+        self.stored: dict[str, tuple[history.Shard, ...]] = {}
         self.cluster, self.namespace = self, "lab"
 
     def get(self, _namespace: str, _name: str, **_options: bool) -> Any:
@@ -79,6 +84,17 @@ class OneSearch:
 
     def finalists(self, _search: Any) -> tuple[FinalistRecord, ...]:
         return tuple(self.trained)
+
+    def object(self, _namespace: str, _name: str) -> Any:
+        return make_search(self.search.spec, uid="another-uid")
+
+    def shards(
+        self, _namespace: str, _name: str, kind: str = history.TRIALS
+    ) -> tuple[history.Shard, ...]:
+        return self.stored.get(kind, ())
+
+    def write_shard(self, _search: Any, write: history.ShardWrite, kind: str = "history") -> None:
+        self.stored[kind] = (make_shard(write.number, write.text),)
 
 
 @pytest.fixture
@@ -161,3 +177,51 @@ def test_status_counts_the_finalists() -> None:
     console.print(pictures.whole(SEARCH, (), NOW))
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "finalists 12/13   running 1   best accuracy 94.00% ± 0.40%" in said
+
+
+TRIALS = list(history_lines(PLAIN.header, PLAIN.records))
+TRAINED = [record.write() for record in RECORDS]
+BOTH = {
+    history.TRIALS: (make_shard(0, "".join(TRIALS)),),
+    history.FINALISTS: (make_shard(0, "\n".join(TRAINED) + "\n"),),
+}
+
+
+def test_an_exported_history_has_the_finalists_and_can_be_imported(
+    cluster, tmp_path, capsys
+) -> None:
+    file, cluster.stored = tmp_path / "history.jsonl", dict(BOTH)
+    assert main(["history", "export", "digits", str(file)]) == ExitStatus.OK
+    assert capsys.readouterr().out == f"Wrote 96 trials and 12 finalists of lab/digits to {file}.\n"
+    assert file.read_text().splitlines()[-len(TRAINED) :] == TRAINED
+    cluster.stored = {}
+    assert main(["history", "import", "digits", str(file)]) == ExitStatus.OK
+    assert capsys.readouterr().out.startswith("Restored 96 trials and 12 finalists to lab/digits.")
+    assert cluster.stored[history.FINALISTS] == BOTH[history.FINALISTS]
+    assert len(history.lines(cluster.stored[history.TRIALS])) == len(TRIALS)
+
+
+def test_finalists_of_another_search_or_beside_others_are_not_imported() -> None:
+    search = make_search(SEARCH.spec)
+    other = record(0, 0.9, trial=95, hash="0" * 16)
+    with pytest.raises(CommandError, match="of trial 95, seed 0 is of another block than trial 95"):
+        plan_finalists(search, (), [other.write()], TRIALS)
+    with pytest.raises(CommandError, match=r"digits-finalists-0000 .* holds another history"):
+        plan_finalists(search, (make_shard(0, "{}\n"),), TRAINED, TRIALS)
+    with pytest.raises(CommandError, match="more finalists in its history than these"):
+        plan_finalists(search, BOTH[history.FINALISTS], [], TRIALS)
+    with pytest.raises(HistoryUnreadable, match="two results"):
+        plan_finalists(search, (), [TRAINED[0]] * 2, TRIALS)
+    assert plan_finalists(search, BOTH[history.FINALISTS], TRAINED, TRIALS) == []
+
+
+def test_damaged_checkpoints_are_named_and_earlier_pods_are_counted(cluster, capsys) -> None:
+    seconds = {"total": 30.0, "earlier": 90.0}
+    cluster.trained = [record(0, 0.9, damaged_checkpoints=2, gpus=4, seconds=seconds)]
+    assert main(["finalists", "digits"]) == ExitStatus.OK
+    said = capsys.readouterr().out
+    assert "2 min" in said
+    assert "seed 0: 2 checkpoints on the volume could not be read." in said
+    assert main(["finalists", "digits", "-o", "csv"]) == ExitStatus.OK
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["damagedCheckpoints"], row["seconds"], row["gpuSeconds"]) == ("2", "120.0", "480.0")

@@ -22,7 +22,7 @@ from blockqnn_cli.__main__ import main
 from blockqnn_cli.commands.best import written
 from blockqnn_cli.commands.logs import why_no_log
 from blockqnn_cli.errors import ExitStatus, NothingYet
-from blockqnn_cli.importing import plan_import
+from blockqnn_cli.importing import divide, plan_import
 from blockqnn_cli.modules import python
 from blockqnn_cli.parquet import as_parquet
 from blockqnn_operator.core import history
@@ -31,6 +31,7 @@ from blockqnn_operator.core.records import TrialRecord, read_lines
 SEARCH = simulated()
 BEST = Block.parse(SEARCH.status["best"]["block"])
 TEXT = "".join(history_lines(SEARCH.header, SEARCH.records))
+LINES = TEXT.splitlines()
 
 
 class OneSearch:
@@ -47,8 +48,10 @@ class OneSearch:
     def object(self, _namespace: str, _name: str) -> Any:
         return make_search(self.search.spec, uid="another-uid")
 
-    def shards(self, _namespace: str, _name: str) -> tuple[history.Shard, ...]:
-        return self.stored
+    def shards(
+        self, _namespace: str, _name: str, kind: str = history.TRIALS
+    ) -> tuple[history.Shard, ...]:
+        return self.stored if kind == history.TRIALS else ()
 
     def write_shard(self, _search: Any, write: history.ShardWrite) -> None:
         self.written.append(write)
@@ -218,15 +221,15 @@ def test_an_exported_history_can_be_imported(cluster, tmp_path, capsys) -> None:
 def test_a_long_history_is_cut_and_its_first_shard_is_written_last(monkeypatch) -> None:
     monkeypatch.setattr("blockqnn_operator.core.history.append.__defaults__", (9_000,))
     begun = make_shard(0, TEXT.split("\n")[0] + "\n", "17")
-    writes = plan_import(make_search(SEARCH.spec), [begun], TEXT)
+    writes = plan_import(make_search(SEARCH.spec), [begun], LINES)
     assert [write.number for write in writes] == list(range(len(writes)))[::-1]
     assert len(writes) > 3
     assert [write.replaces for write in writes] == [None] * (len(writes) - 1) + ["17"]
     assert "".join(write.text for write in reversed(writes)) == TEXT
     left = make_shard(writes[0].number, writes[0].text)
-    assert plan_import(make_search(SEARCH.spec), [begun, left], TEXT) == writes[1:]
+    assert plan_import(make_search(SEARCH.spec), [begun, left], LINES) == writes[1:]
     with pytest.raises(BlockQNNError, match="holds another history; delete it first"):
-        plan_import(make_search(SEARCH.spec), [make_shard(1, "{}\n")], TEXT)
+        plan_import(make_search(SEARCH.spec), [make_shard(1, "{}\n")], LINES)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +247,7 @@ def test_what_cannot_be_imported_is_told_and_nothing_is_written(
     text, spec, shards, message
 ) -> None:
     with pytest.raises(BlockQNNError, match=message):
-        plan_import(make_search({**SEARCH.spec, **spec}), shards, text)
+        plan_import(make_search({**SEARCH.spec, **spec}), shards, divide(text)[0])
 
 
 def test_a_history_is_checked_by_learning_it() -> None:
@@ -252,7 +255,7 @@ def test_a_history_is_checked_by_learning_it() -> None:
     lines = TEXT.split("\n")
     lines[1] = lines[1].replace(SEARCH.records[0].block, "(1,1,3,0,0)" * 2)
     with pytest.raises(BlockQNNError, match="The history is not one of this search"):
-        plan_import(make_search(SEARCH.spec), [], "\n".join(lines))
+        plan_import(make_search(SEARCH.spec), [], lines[:-1])
 
 
 def test_a_search_without_history_has_no_network() -> None:

@@ -16,6 +16,7 @@ from operator_finalists import (
 )
 
 from blockqnn.contract import Outcome
+from blockqnn.finalist_contract import FinalistSeconds
 from blockqnn_operator.api import names
 from blockqnn_operator.api.status import Reason
 from blockqnn_operator.api.targets import goals_of
@@ -181,6 +182,62 @@ def test_what_would_end_the_others_too_keeps_them_from_starting(reason: str) -> 
 def test_what_is_wrong_with_one_alone_does_not() -> None:
     job = make_job(own(1), result=failure("FolderTaken", own(1)))
     assert created(planned(job, count=2)) == [own(3)]
+
+
+def test_one_that_failed_for_good_leaves_the_search_complete_with_the_best_of_the_others() -> None:
+    job = make_job(own(1), result=failure("FolderTaken", own(1)))
+    others = [make_finalist_record(own(3), 0.9), make_finalist_record(own(4), 0.7)]
+    told = reported(job, records=others, count=3)
+    assert (told.ready, told.given_up, told.stopped, told.hindered) == (False, True, False, True)
+    assert told.winner is not None
+    assert told.winner.trial == 3
+    assert told.message == (
+        "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
+        "Finalist of trial 1, seed 0 failed: It is so. When it is mended, delete Job "
+        f"{job.name} to have it tried again; it goes on from its last checkpoint."
+    )
+
+
+def test_a_failure_gives_nothing_up_while_others_run_or_when_none_has_a_result() -> None:
+    job = make_job(own(1), result=failure("FolderTaken", own(1)))
+    done = make_finalist_record(own(3), 0.9)
+    running = make_job(own(4), BLOCKS[4])
+    assert not reported(job, running, records=[done], count=3).given_up
+    assert not reported(job, records=[done], count=3).given_up, "one is to be started"
+    assert not reported(job, records=[done], count=2, over=False, continuous=True).given_up
+    nothing = reported(job, count=1)
+    assert (nothing.given_up, nothing.stopped, nothing.winner) == (False, True, None)
+
+
+def test_the_transfers_go_on_without_one_that_failed() -> None:
+    job = make_job(own(1), result=failure("FolderTaken", own(1)))
+    done = make_finalist_record(own(3), 0.9)
+    decided = planned(job, records=[done], targets=[WIDE])
+    assert created(decided) == [Finalist(3, "wide", 0)]
+    assert not reported(job, records=[done], targets=[WIDE]).finished
+    over = [done, make_finalist_record(Finalist(3, "wide", 0), 0.8)]
+    assert reported(job, records=over, targets=[WIDE]).given_up
+
+
+def test_gpu_time_counts_the_pods_before_the_last() -> None:
+    seconds = FinalistSeconds(total=30.0, earlier=70.0)
+    record = make_finalist_record(own(1)).model_copy(update={"gpus": 4, "seconds": seconds})
+    plain = make_finalist_record(own(3))
+    assert reported(records=[record, plain]).status.gpu_seconds == 400.0
+
+
+def test_damaged_checkpoints_are_an_event() -> None:
+    one = own(1)
+    for damaged, resumed, said in (
+        (1, 1, "1 checkpoint on the volume could not be read and was left out; the training went "),
+        (2, 0, "2 checkpoints on the volume could not be read and were left out; the training be"),
+    ):
+        good = make_result(one, BLOCKS[1], damaged_checkpoints=damaged, resumed=resumed)
+        decided = planned(make_job(one, BLOCKS[1], result=good))
+        (warning,) = [event for event in decided.events if event.type == "Warning"]
+        assert warning.reason == "CheckpointDamaged"
+        assert said in warning.message
+        assert decided.archive[0].damaged_checkpoints == damaged
 
 
 def test_a_target_whose_images_are_missing_leaves_other_targets_alone() -> None:

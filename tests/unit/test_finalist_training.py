@@ -196,6 +196,23 @@ def test_behind_a_damaged_checkpoint_stands_the_one_before(tmp_path: Path, harm:
     assert len(warnings) == 1
     assert warnings[0].startswith(f"The checkpoint {newest} is damaged and is left out: ")
     assert "\n" not in warnings[0]
+    assert store.damaged == [newest]
+
+
+def test_a_damaged_checkpoint_goes_when_another_is_written(tmp_path: Path) -> None:
+    store, _ = store_in(tmp_path)
+    for epoch in (1, 2):
+        store.write(small_checkpoint(epoch)).write_bytes(b"damaged")
+    again, warnings = store_in(tmp_path)
+    assert again.newest("mine") is None
+    assert len(warnings) == len(again.damaged) == 2
+    again.write(small_checkpoint(1))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [
+        "00001-0000003.checkpoint"
+    ]
+    third, warnings = store_in(tmp_path)
+    assert third.newest("mine") is not None
+    assert warnings == []
 
 
 def test_the_checkpoint_of_another_training_is_not_gone_on_from(tmp_path: Path) -> None:

@@ -217,8 +217,9 @@ def test_finalists_have_series_where_a_search_asks_for_them() -> None:
     assert "blockqnn_finalists" not in scrape(SearchMetrics(lambda: [plain]))
     best = BestFinalist(trial=3, block=str(A), accuracy=0.93, seeds=2)
     told = FinalistsStatus(
-        total=6, running=2, succeeded=2, infeasible=1, failed=1, records=3, best=best
-    )
+        total=6, running=2, succeeded=2, infeasible=1, failed=1, records=3, gpu_seconds=7200.0,
+        best=best,
+    )  # fmt: skip
     assert plain.status is not None
     status = plain.status.model_copy(update={"finalists": told})
     found = scrape(SearchMetrics(lambda: [replace(plain, status=status, finalist_gpus=4)]))
@@ -227,3 +228,5 @@ def test_finalists_have_series_where_a_search_asks_for_them() -> None:
     assert found["blockqnn_finalists"] == {("Succeeded",): 2, ("Infeasible",): 1, ("Failed",): 1}
     assert found["blockqnn_best_converged_accuracy_ratio"] == {(): 0.93}
     assert found["blockqnn_gpus_in_use"] == {(): 4}
+    assert found["blockqnn_finalist_gpu_seconds_total"] == {(): 7200}
+    assert found["blockqnn_gpu_seconds_total"] == {(): 0}, "only what the budget counts"

@@ -70,7 +70,7 @@ def test_kubectl_get_shows_what_a_search_is_doing() -> None:
     shown = [column["name"] for column in columns if not column["priority"]]
     wide = [column["name"] for column in columns if column["priority"]]
     assert shown == ["Phase", "Trials", "Running", "Best", "Epsilon", "Age"]
-    assert wide == ["Failed", "Cached", "ETA", "Message"]
+    assert wide == ["Failed", "Cached", "Finalists", "Converged", "ETA", "Message"]
 
 
 @pytest.mark.parametrize("column", version()["additionalPrinterColumns"], ids=lambda c: c["name"])

@@ -5,7 +5,7 @@ import argparse
 from blockqnn_cli import files
 from blockqnn_cli.command import Command, Context, find_search
 from blockqnn_cli.errors import ExitStatus, NothingYet
-from blockqnn_cli.importing import plan_import
+from blockqnn_cli.importing import divide, plan_finalists, plan_import
 from blockqnn_cli.quantities import count
 from blockqnn_operator.core import history
 
@@ -30,24 +30,35 @@ def _export(context: Context) -> int:
     lines = history.lines(context.searches.shards(search.namespace, search.name))
     if len(lines) < 2:
         raise NothingYet(f"The search {search.key} has no trial in its history yet.")
-    text = "".join(f"{line}\n" for line in lines)
-    files.write(options.file, text)
+    shards = context.searches.shards(search.namespace, search.name, history.FINALISTS)
+    finalists = history.lines(shards)
+    files.write(options.file, "".join(f"{line}\n" for line in [*lines, *finalists]))
     if options.file != files.STANDARD:
-        context.write(f"Wrote {count(len(lines) - 1, 'trial')} of {search.key} to {options.file}.")
+        told = _told(len(lines) - 1, len(finalists))
+        context.write(f"Wrote {told} of {search.key} to {options.file}.")
     return ExitStatus.OK
+
+
+def _told(trials: int, finalists: int) -> str:
+    of_finalists = f" and {count(finalists, 'finalist')}" if finalists else ""
+    return f"{count(trials, 'trial')}{of_finalists}"
 
 
 def _import(context: Context) -> int:
     options, searches = context.options, context.searches
-    text = files.read(options.file)
+    lines, finalists = divide(files.read(options.file))
     search = searches.object(context.namespace, options.name)
-    writes = plan_import(search, searches.shards(search.namespace, search.name), text)
+    writes = plan_import(search, searches.shards(search.namespace, search.name), lines)
+    stored = searches.shards(search.namespace, search.name, history.FINALISTS)
+    # First, since nobody looks for finalists before there are trials.
+    for write in plan_finalists(search, stored, finalists, lines):
+        searches.write_shard(search, write, history.FINALISTS)
     for write in writes:
         searches.write_shard(search, write)
-    trials = sum(1 for line in text.split("\n") if line) - 1
     context.write(
-        f"Restored {count(trials, 'trial')} to {search.key}. If the operator has begun this search "
-        "already, restart the operator before it goes on: it reads a history once."
+        f"Restored {_told(len(lines) - 1, len(finalists))} to {search.key}. If the operator has "
+        "begun this search already, restart the operator before it goes on: it reads a history "
+        "once."
     )
     return ExitStatus.OK
 

@@ -41,8 +41,9 @@ def _run(context: Context) -> int:
         for name in dict.fromkeys(context.options.beside)
         if name != search.name
     ]
+    trained = context.searches.finalists(search) if "finalists" in search.spec else ()
     file = context.options.output or f"{search.name}.html"
-    files.write(file, report(search, datetime.now(UTC), beside))
+    files.write(file, report(search, datetime.now(UTC), beside, trained))
     if file != files.STANDARD:
         context.write(f"Wrote the report of {search.key} to {file}.")
     return ExitStatus.OK

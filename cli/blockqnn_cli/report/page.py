@@ -12,12 +12,14 @@ from blockqnn_cli.quantities import count, duration, moment, short
 from blockqnn_cli.report import blocks, charts, facts
 from blockqnn_cli.report.comparison import side_by_side
 from blockqnn_cli.report.facts import Cost
+from blockqnn_cli.report.finalists import finalists_section
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
 from blockqnn_cli.report.style import CSS
 from blockqnn_cli.report.svg import Markup, element, join
 from blockqnn_cli.view import SearchView
 from blockqnn_operator import __version__
 from blockqnn_operator.api.resolve import resolve
+from blockqnn_operator.core.finalists.records import FinalistRecord
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.state import best
 
@@ -31,19 +33,26 @@ WIDE, NARROW = (1040.0, 400.0), (480.0, 340.0)
 """The sizes of a chart: across a page, and across half of one or a phone."""
 
 
-def report(search: SearchView, now: datetime, beside: Sequence[SearchView] = ()) -> str:
+def report(
+    search: SearchView,
+    now: datetime,
+    beside: Sequence[SearchView] = (),
+    trained: Sequence[FinalistRecord] = (),
+) -> str:
     """Return the report of a search as one HTML page that needs no other file.
 
     Args:
         search: a search with at least one trial in its history.
         now: when the report is made.
         beside: other such searches, which it is laid beside.
+        trained: its finalists that have a result.
     """
     cost = facts.cost(search.records)
     body = [
         _head(search, now),
-        _figures(search, cost, now),
+        _figures(search, cost, trained, now),
         _attention(search),
+        finalists_section(search, trained, NARROW),
         _learning(search),
         side_by_side([search, *beside], NARROW) if beside else Markup(),
         element("div", _accuracy(search), _layers(search), class_="pair"),
@@ -76,9 +85,11 @@ def _head(search: SearchView, now: datetime) -> Markup:
     return element("header", title, element("p", text, class_="soft"))
 
 
-def _figures(search: SearchView, cost: Cost, now: datetime) -> Markup:
+def _figures(
+    search: SearchView, cost: Cost, complete: Sequence[FinalistRecord], now: datetime
+) -> Markup:
     status, trained = search.status, cost.trials - cost.outcomes[Outcome.CACHED]
-    items = []
+    items = [*_converged(status)]
     leader = next(iter(best(search.records, 1)), None)
     if leader is not None and leader.accuracy is not None:
         size = f", {short(leader.parameters)} parameters" if leader.parameters else ""
@@ -90,9 +101,23 @@ def _figures(search: SearchView, cost: Cost, now: datetime) -> Markup:
     shared = f"{count(saved, 'duplicate')} cost nothing" if saved else "no duplicates so far"
     items.append(("Networks trained", f"{trained:,}", shared))
     items.append(_spent(cost))
+    spent = sum(record.gpu_seconds for record in complete)
+    if spent:
+        items.append(("GPU time of finalists", duration(spent), "not part of the budget"))
     if status.get("startTime"):
         items.append(_time(status, now))
     return tiles(items)
+
+
+def _converged(status: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
+    """Return the tile about the winner, or about the best finalist so far."""
+    best, told = status.get("best", {}), status.get("finalists", {}).get("best")
+    if not told:
+        return []
+    over = "convergedAccuracy" in best
+    spread = f"± {told['deviation']:.2%}, " if "deviation" in told else ""
+    name = "Winner, converged" if over else "Best finalist so far"
+    return [(name, f"{told['accuracy']:.2%}", f"{spread}trial {told['trial']}")]
 
 
 def _budget(search: SearchView) -> int:

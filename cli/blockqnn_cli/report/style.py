@@ -52,6 +52,7 @@ section { padding: 1.1rem 1.2rem; margin: 0 0 1rem; min-width: 0; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr));
   gap: 1rem; margin-bottom: 1rem; }
 .pair section { margin: 0; }
+.half { max-width: 34rem; margin-top: 1rem; }
 .attention { border-left: 4px solid var(--orange); }
 figure { margin: .5rem 0 0; }
 svg { display: block; width: 100%; height: auto; }
@@ -71,6 +72,7 @@ text.tick, text.stage-name, text.axis-title { fill: var(--soft); }
 .dot { fill: none; stroke-width: 5.5; stroke-linecap: round; }
 .random { stroke: var(--grey); stroke-opacity: .55; }
 .guided { stroke: var(--blue); stroke-opacity: .65; }
+.spread { stroke: var(--grey); stroke-width: 2; }
 .front { stroke: var(--orange); stroke-width: 1.6; }
 .front-mark { fill: var(--card); stroke: var(--orange); stroke-width: 2.2; }
 path.type-1 { fill: var(--t1); } path.type-2 { fill: var(--t2); } path.type-3 { fill: var(--t3); }

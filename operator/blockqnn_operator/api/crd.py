@@ -79,6 +79,8 @@ def _columns() -> list[dict[str, Any]]:
         column("Age", ".metadata.creationTimestamp", "date"),
         column("Failed", ".status.trials.failed", "integer", priority=1),
         column("Cached", ".status.trials.cached", "integer", priority=1),
+        column("Finalists", ".status.finalists.progress", priority=1),
+        column("Converged", ".status.best.convergedAccuracy", "number", priority=1),
         column("ETA", ".status.estimatedCompletionTime", priority=1),
         column("Message", ".status.message", priority=1),
     ]

@@ -129,7 +129,8 @@ class Finalists(Model):
 
     continuous: bool = False
     """Whether finalists are trained during the search already: those that are among the best at
-    that time. One that others overtake later is trained to its end and keeps its result."""
+    that time. One that others overtake later is trained to its end and keeps its result, but cannot
+    win."""
 
     seeds: Seeds = 1
     """How often each block is trained, each time from another seed; the status shows mean and
@@ -169,7 +170,8 @@ class Finalists(Model):
 
     retries: Annotated[int, Field(ge=0, le=20)] = 6
     """How often a finalist whose Pod failed is started again, each time from its last checkpoint:
-    Kubernetes' own default. Drained, preempted and deleted Pods are not counted."""
+    Kubernetes' own default. Drained, preempted and deleted Pods are not counted. After that it has
+    failed, and the others go on without it."""
 
     checkpoints: Checkpoints = Checkpoints()
     """What is kept so that a training can go on."""

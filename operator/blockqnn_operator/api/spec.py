@@ -40,7 +40,7 @@ class Budget(Model):
 
     gpu_hours: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
     """How many hours of GPU the trials may take that have ended; what runs when they are reached
-    comes on top, unless `suspendPolicy` is `Stop`."""
+    comes on top, unless `suspendPolicy` is `Stop`, and so do the finalists."""
 
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     """The validation accuracy, from 0 to 1, that is enough: the first trial to reach it is the

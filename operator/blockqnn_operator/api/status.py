@@ -175,6 +175,8 @@ class TargetStatus(Model):
 class FinalistsStatus(Model):
     """How far the finalists are; a block counts once for each target and seed."""
 
+    progress: str = ""
+    """Finalists with a result and those that are wanted, such as ``3/5``."""
     total: int
     """Finalists that are wanted, as far as that is known yet: targets come last."""
     running: int
@@ -187,6 +189,9 @@ class FinalistsStatus(Model):
     """Finalists that failed for other reasons; `FinalistsReady` says what to do."""
     records: int
     """Results in the history of the finalists: ConfigMaps named ``NAME-finalists-NNNN``."""
+    gpu_seconds: float = 0.0
+    """Seconds of GPU that the finalists in that history took, as far as their checkpoints tell of
+    Pods before the last; `budget.gpuHours` does not count them."""
     best: BestFinalist | None = None
     """The block with the highest accuracy on the search's own dataset so far."""
     top: Annotated[tuple[BestFinalist, ...], Field(max_length=MOST_TOP)] = ()
@@ -248,7 +253,8 @@ class BlockSearchStatus(Model):
     """Trials with an outcome and the budget, such as ``1280/11392``."""
     trials: TrialCounts | None = None
     gpu_seconds: float = 0.0
-    """Seconds of GPU that the trials in the history took."""
+    """Seconds of GPU that the trials in the history took; those of finalists are in
+    `finalists.gpuSeconds`."""
     best: BestBlock | None = None
     """The block with the highest reward, of equals the earliest; once all finalists are over, the
     one with the highest accuracy among them."""

@@ -183,7 +183,7 @@ def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, i
 def _phase(
     state: SearchState, finalists: FinalistReport | None, *, over: bool, failed: bool
 ) -> Phase:
-    if over and (finalists is None or finalists.ready):
+    if over and (finalists is None or finalists.finished):
         return Phase.COMPLETE
     # The failures of trials are the past once the budget is spent.
     if finalists.stopped if over and finalists else failed:
@@ -356,7 +356,7 @@ def _conditions(
 def _add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over: bool) -> None:
     """Say how far the finalists are, and let what depends on them say so."""
     facts[ConditionType.FINALISTS_READY] = (finalists.ready, finalists.reason, finalists.message)
-    if not over or finalists.ready:
+    if not over or finalists.finished:
         return
     message = facts[ConditionType.PROGRESSING][2]
     unready = Reason.FINALISTS_NOT_READY

@@ -86,6 +86,11 @@ class Memory:
     """The resource version of the search after that write."""
     status_written: datetime | None = None
 
+    def forget_empty_histories(self, search: SearchObject) -> None:
+        """Forget histories without a trial: some may be imported while a search is suspended."""
+        if self.state and not len(self.state.archive) and self.generation != search.generation:
+            self.state, self.finalists.state = None, None
+
 
 class Controller:
     """Reconciles searches; one search is never reconciled twice at the same time.
@@ -191,9 +196,7 @@ class Controller:
 
     async def _advance(self, observed: Observed, memory: Memory) -> float | None:
         search, cluster = observed.search, self._cluster
-        if memory.state is not None and not len(memory.state.archive):
-            # A history may have been imported while the search was suspended.
-            memory.state = memory.state if memory.generation == search.generation else None
+        memory.forget_empty_histories(search)
         if memory.state is None:
             memory.generation = search.generation
             memory.state = await self._recover(search)

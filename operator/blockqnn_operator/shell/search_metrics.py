@@ -135,6 +135,11 @@ class SearchFamilies:
             "Accelerator time that trials would have taken which share an earlier result.",
             labels=LABELS,
         )
+        self.finalist_gpu = CounterMetricFamily(
+            "blockqnn_finalist_gpu_seconds",
+            "Accelerator time of the finalists in the history.",
+            labels=LABELS,
+        )
         self.durations = HistogramMetricFamily(
             "blockqnn_trial_duration_seconds",
             "Time that the trainers of the trials in the history took, from start to end.",
@@ -156,7 +161,7 @@ class SearchFamilies:
 
     def __iter__(self) -> Iterator[Metric]:
         yield from (self.info, self.trials, self.reasons, self.retries, self.gpu, self.saved)
-        yield from (self.durations, self.accuracies)
+        yield from (self.finalist_gpu, self.durations, self.accuracies)
         yield from self._gauges.values()
 
     def gauge(self, name: str, labels: Iterable[str], value: float | None) -> None:
@@ -198,6 +203,7 @@ class SearchFamilies:
     def _add_finalists(self, labels: tuple[str, str], told: FinalistsStatus) -> None:
         self.gauge("finalists_wanted", labels, told.total)
         self.gauge("finalists_running", labels, told.running)
+        self.finalist_gpu.add_metric(labels, told.gpu_seconds)
         for outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED):
             self.gauge("finalists", (*labels, outcome), getattr(told, outcome.lower()))
         if told.best is not None:

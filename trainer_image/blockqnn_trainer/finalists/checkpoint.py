@@ -42,6 +42,10 @@ class State(Model):
     """The accuracy after each complete epoch."""
     resumed: Annotated[int, Field(ge=0)]
     """How often the training had gone on from a checkpoint."""
+    damaged: Annotated[int, Field(ge=0)] = 0
+    """How many checkpoints had been found damaged."""
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long the processes had lived that led here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ class CheckpointStore:
         self._folder = folder / FOLDER
         self._keep = keep
         self._warn = warn
+        self.damaged: list[Path] = []
+        """Those that could not be read; they go when the next one is written."""
 
     def newest(self, trained: str) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None where there is none.
@@ -119,6 +125,8 @@ class CheckpointStore:
             self._folder.mkdir(exist_ok=True)
             self._delete_unfinished()
             write_whole(path, b"\n".join([_FORMAT, digest, payload]))
+            for useless in set(self.damaged) - {path}:
+                useless.unlink(missing_ok=True)
             for old in self._files()[: -self._keep]:
                 old.unlink(missing_ok=True)
         return path
@@ -152,6 +160,7 @@ class CheckpointStore:
         except (OSError, ValueError, KeyError, ValidationError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
             self._warn(f"The checkpoint {path} is damaged and is left out: {reason}.")
+            self.damaged.append(path)
             return None
 
 

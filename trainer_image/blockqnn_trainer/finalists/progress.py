@@ -26,6 +26,8 @@ class Progress:
         self.macs: int | None = None
         self.curve: tuple[float, ...] = ()
         self.resumed = 0
+        self.damaged = 0
+        self.earlier = 0.0
         self.start = 0.0
         self.leaves_checkpoints = False
         self._spent: dict[Stage, float] = {}
@@ -69,7 +71,12 @@ class Progress:
             spent[running[0]] = spent.get(running[0], 0.0) + time.monotonic() - running[1]
         total = process_age()
         stages = {stage: round(value, 3) for stage, value in spent.items()}
-        return FinalistSeconds(start=round(self.start or total, 3), total=round(total, 3), **stages)
+        return FinalistSeconds(
+            start=round(self.start or total, 3),
+            total=round(total, 3),
+            earlier=round(self.earlier, 3),
+            **stages,
+        )
 
     def result(
         self,
@@ -97,6 +104,7 @@ class Progress:
             epochs=spec.training.epochs,
             curve=tuple(round(point, 6) for point in thin(self.curve, CURVE_LIMIT)),
             resumed=self.resumed,
+            damaged_checkpoints=self.damaged,
             measured_on=spec.dataset.validation.source,
             parameters=self.parameters,
             macs=self.macs,

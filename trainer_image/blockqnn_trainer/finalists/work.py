@@ -21,7 +21,7 @@ from blockqnn_trainer.finalists.group import Group, Others, free_port, join
 from blockqnn_trainer.finalists.network import build_finalist
 from blockqnn_trainer.finalists.progress import Progress
 from blockqnn_trainer.finalists.training import Stopped, Training
-from blockqnn_trainer.machine import thread_count
+from blockqnn_trainer.machine import process_age, thread_count
 from blockqnn_trainer.memory import memory_errors_named
 from blockqnn_trainer.network import Network, check_batch_size, count_macs, count_parameters
 
@@ -145,8 +145,11 @@ def _prepare(
         trained = fingerprint(spec)
         checkpoint = store.newest(trained)
         training = Training(spec.training, spec.seed, trained, network, feed, group)
+        progress.damaged = len(store.damaged)
         if checkpoint is not None:
             training.resume(checkpoint)
+            progress.damaged += checkpoint.state.damaged
+            progress.earlier = checkpoint.state.seconds
     return training, network, feed
 
 
@@ -201,7 +204,11 @@ class _Observer:
         self._began = now
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        self._store.write(checkpoint)
+        progress = self._progress
+        lived = round(progress.earlier + process_age(), 3)
+        known = {"damaged": progress.damaged, "seconds": lived}
+        state = checkpoint.state.model_copy(update=known)
+        self._store.write(Checkpoint(state, checkpoint.tensors))
 
     def stopping(self) -> bool:
         return self._surroundings.stop.is_set()

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
+from blockqnn.finalist_contract import FinalistResult
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.finalists import Finalists
 from blockqnn_operator.api.targets import OWN, goals_of
@@ -38,6 +39,8 @@ SHARED_BY_ALL = frozenset({VOLUME_MISSING, "VolumeUnusable"})
 
 SHARED_BY_TARGET = frozenset({"DatasetMissing", "DatasetInvalid", "NetworkInvalid"})
 """Reasons that would so end every other finalist of the same target."""
+
+SHARED = SHARED_BY_ALL | SHARED_BY_TARGET
 
 
 class Stage(Enum):
@@ -308,8 +311,9 @@ def _record(one: OpenFinalist) -> FinalistRecord:
     fields: dict[str, Any] = {
         name: getattr(result, name)
         for name in (
-            "outcome", "reason", "message", "accuracy", "top5_accuracy", "resumed", "measured_on",
-            "parameters", "macs", "processes", "device", "folder", "weights", "seconds",
+            "outcome", "reason", "message", "accuracy", "top5_accuracy", "resumed",
+            "damaged_checkpoints", "measured_on", "parameters", "macs", "processes", "device",
+            "folder", "weights", "seconds",
         )
     }  # fmt: skip
     trial, target, seed = one.finalist
@@ -345,6 +349,9 @@ def _events(one: OpenFinalist) -> list[Event]:
         why: Failure = judgement.failure
         text = f"{who}: {why.reason}: {why.message}"
         found.append(Event(f"{job.name}/FinalistFailed", "Warning", "FinalistFailed", text))
+    if judgement.result and judgement.result.damaged_checkpoints:
+        text = f"{who}: {_damage(judgement.result)}"
+        found.append(Event(f"{job.name}/CheckpointDamaged", "Warning", "CheckpointDamaged", text))
     if judgement.result and judgement.result.accuracy is not None:
         text = f"{who} reached {judgement.result.accuracy:.2%} accuracy."
         found.append(Event(f"{job.name}/FinalistTrained", "Normal", "FinalistTrained", text))
@@ -352,3 +359,13 @@ def _events(one: OpenFinalist) -> list[Event]:
         text = f"{who}: {judgement.result.reason}: {judgement.result.message}"
         found.append(Event(f"{job.name}/FinalistInfeasible", "Normal", "FinalistInfeasible", text))
     return found
+
+
+def _damage(result: FinalistResult) -> str:
+    number = result.damaged_checkpoints
+    one = number == 1
+    return (
+        f"{number} checkpoint{'' if one else 's'} on the volume could not be read and "
+        f"{'was' if one else 'were'} left out; the training "
+        f"{'went on from another' if result.resumed else 'began anew'}."
+    )

@@ -56,6 +56,8 @@ class FinalistRecord(Model):
     """How many epochs were trained."""
     resumed: int = 0
     """How often the training went on from a checkpoint."""
+    damaged_checkpoints: int = 0
+    """How many of its checkpoints could not be read."""
     measured_on: Literal["test", "train"] = "test"
     parameters: int | None = None
     macs: int | None = None
@@ -68,12 +70,22 @@ class FinalistRecord(Model):
     weights: str | None = None
     """The SHA-256 of the weights' file."""
     seconds: FinalistSeconds = FinalistSeconds()
-    """Where the time of its last Pod went."""
+    """Where the time of its last Pod went, and how long those before it had lived."""
 
     @property
     def finalist(self) -> Finalist:
         """Which finalist it is of."""
         return Finalist(self.trial, self.target, self.seed)
+
+    @property
+    def seconds_of_all(self) -> float:
+        """Seconds of its last Pod and of those before, as far as its checkpoints tell of them."""
+        return self.seconds.total + self.seconds.earlier
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Accelerator time of the finalist, in seconds."""
+        return self.gpus * self.seconds_of_all
 
     def write(self) -> str:
         """Write the record as one line of JSON, without what is empty."""
@@ -126,6 +138,11 @@ class FinalistArchive:
     shards: list[Shard] = field(default_factory=list)
     records: dict[Finalist, FinalistRecord] = field(default_factory=dict)
     """By finalist, in the order of the history."""
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Accelerator time of all of them, in seconds."""
+        return sum(record.gpu_seconds for record in self.records.values())
 
     @classmethod
     def recover(cls, shards: Sequence[Shard]) -> Self:

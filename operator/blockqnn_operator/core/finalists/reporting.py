@@ -12,7 +12,12 @@ from blockqnn_operator.api.status import (
     TargetStatus,
 )
 from blockqnn_operator.api.targets import OWN, goals_of
-from blockqnn_operator.core.finalists.planning import FinalistPlan, OpenFinalist, Stage
+from blockqnn_operator.core.finalists.planning import (
+    SHARED,
+    FinalistPlan,
+    OpenFinalist,
+    Stage,
+)
 from blockqnn_operator.core.finalists.records import FinalistArchive, Standing
 from blockqnn_operator.core.finalists.verdicts import Failure
 from blockqnn_operator.core.preparation import Preparation
@@ -50,12 +55,20 @@ class FinalistReport:
     message: str
     ready: bool = False
     """All that are wanted have a result."""
+    given_up: bool = False
+    """Some have failed for good, each for a reason of its own; all others have a result, and there
+    is a winner among them."""
     stopped: bool = False
     """They will not go on by themselves."""
     hindered: bool = False
     """They may go on by themselves, but need a person's eye."""
     winner: Standing | None = None
     """The best block on the search's own dataset, once that is settled."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to be done, so that the search may be complete."""
+        return self.ready or self.given_up
 
 
 def report_finalists(
@@ -78,12 +91,14 @@ def report_finalists(
     counts = [archive.records[finalist].outcome for finalist in done]
     own = standings.get(OWN, [])
     status = FinalistsStatus(
+        progress=f"{len(done)}/{len(decided.wanted)}",
         total=len(decided.wanted),
         running=sum(one.stage is Stage.RUNNING for one in open_),
         succeeded=counts.count(Outcome.SUCCEEDED),
         infeasible=counts.count(Outcome.INFEASIBLE),
         failed=sum(one.stage is Stage.FAILED for one in open_),
         records=len(archive.records),
+        gpu_seconds=round(archive.gpu_seconds, 1),
         best=_best(own[0]) if own else None,
         top=tuple(map(_best, own[:MOST_TOP])),
         targets=tuple(
@@ -96,7 +111,22 @@ def report_finalists(
         message = _ready_message(status)
         winner = own[0] if own else None
         return FinalistReport(status, Reason.TRAINED, message, ready=True, winner=winner)
-    return _unready(state, status, decided, open_, over=over)
+    winner = own[0] if over and own and _given_up(decided, open_) else None
+    return _unready(state, status, decided, open_, over=over, winner=winner)
+
+
+def _given_up(decided: FinalistPlan, open_: Sequence[OpenFinalist]) -> bool:
+    """Say whether all that have no result have failed for good, none for what others would meet.
+
+    What others would meet too is mended first: whoever reads that the search is complete would not
+    look for those that were never started.
+    """
+    return decided.settled and all(
+        one.stage is Stage.FAILED
+        and one.judgement.failure is not None
+        and one.judgement.failure.reason not in SHARED
+        for one in open_
+    )
 
 
 def _standings(
@@ -148,16 +178,21 @@ def _unready(
     open_: Sequence[OpenFinalist],
     *,
     over: bool,
+    winner: Standing | None,
 ) -> FinalistReport:
-    stopped = over and decided.settled and not state.settings.suspend
+    stopped = over and decided.settled and not state.settings.suspend and winner is None
     trouble = _trouble(decided.preparations, open_)
     if trouble is not None:
+        known = trouble.reason in _KNOWN_REASONS
+        said = f"{_ready_message(status)} {trouble.message}" if winner else trouble.message
         return FinalistReport(
             status,
-            Reason(trouble.reason) if trouble.reason in _KNOWN_REASONS else Reason.FINALISTS_FAILED,
-            trouble.message,
+            Reason(trouble.reason) if known else Reason.FINALISTS_FAILED,
+            said,
+            given_up=winner is not None,
             stopped=stopped,
             hindered=True,
+            winner=winner,
         )
     if state.settings.suspend:
         return FinalistReport(status, Reason.SUSPENDED, f"Suspended; {_running(status)}.")

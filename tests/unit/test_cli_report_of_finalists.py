@@ -1,0 +1,115 @@
+"""What a report shows of finalists."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cli_searches import NOW
+from test_cli_finalists import BEST, PLAIN, RECORDS, SEARCH, record
+from test_cli_report import Balanced, pictures
+
+from blockqnn.contract import Outcome
+from blockqnn_cli.__main__ import main
+from blockqnn_cli.errors import ExitStatus
+from blockqnn_cli.report.page import report
+from blockqnn_operator.core.finalists.records import FinalistRecord
+
+MESSAGE = "12 finalists are trained; the best is that of trial 7."
+TOLD = replace(
+    SEARCH,
+    status={
+        **SEARCH.status,
+        "conditions": [{"type": "FinalistsReady", "status": "True", "message": MESSAGE}],
+    },
+)
+
+
+def section(*records: FinalistRecord, search: Any = TOLD) -> str:
+    """The section about finalists, of a page that is whole."""
+    page = report(search, NOW, trained=records)
+    parser = Balanced()
+    parser.feed(page)
+    parser.close()
+    assert not parser.open
+    found = re.findall(r"<section><h2>Finalists</h2>.*?</section>", page, re.DOTALL)
+    return found[0] if found else ""
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of its table, without the titles."""
+    lines = re.findall(r"<tr>(<td.*?)</tr>", text)
+    return [re.findall(r"<td>(.*?)</td>", line) for line in lines]
+
+
+def test_the_table_has_mean_and_spread_the_targets_and_the_winner_first() -> None:
+    text = section(*RECORDS)
+    assert MESSAGE in text
+    found = rows(text)
+    assert len(found) == 11
+    winner = next(row for row in found if row[0] == f"{BEST[0].trial} (winner)")
+    mean = ((RECORDS[0].accuracy or 0) + 0.9999) / 2
+    assert winner[2].startswith(f"{mean:.2%} ± ")
+    assert winner[3:6] == [f"{BEST[0].accuracy:.2%}", f"{BEST[0].reward:.2f}", "2"]
+    assert [row[1] for row in found].count("cifar100") == 1
+    assert found[-1][:3] == [str(BEST[1].trial), "cifar100", "71.00%"]
+
+
+def test_the_chart_shows_every_block_its_seeds_and_the_winner() -> None:
+    text = section(*RECORDS)
+    (drawn,) = pictures(text)
+    assert drawn.find("title").text == "Converged against early-stop accuracy"  # type: ignore[union-attr]
+    said = drawn.find("desc").text or ""  # type: ignore[union-attr]
+    assert said.startswith("10 finalists, with an early-stop accuracy of ")
+    assert "Spearman's rank correlation is +" in said
+    styles = [circle.attrib["class"] for circle in drawn.iter("circle")]
+    assert sorted(styles) == ["front-mark"] + ["mean-mark"] * 9
+    assert "from its lowest to its highest seed" in text
+    assert "overtaken" not in text
+
+
+def test_overtaken_blocks_are_marked() -> None:
+    few = replace(TOLD, spec={**TOLD.spec, "finalists": {"count": 3, "volume": {"emptyDir": {}}}})
+    text = section(*RECORDS, search=few)
+    assert sum("overtaken" in row[0] for row in rows(text)) == 7
+    assert "cannot win" in text
+
+
+def test_what_has_no_accuracy_or_met_damage_is_told_with_the_reason() -> None:
+    fields: dict[str, Any] = {"outcome": Outcome.INFEASIBLE, "reason": "NotFinite"}
+    unfit = record(2, None, seed=3, message="<The loss is not finite.>", **fields)
+    hurt = record(1, 0.8, seed=2, damaged_checkpoints=1)
+    text = section(unfit, hurt)
+    assert f"trial {BEST[2].trial}, seed 3: NotFinite: &lt;The loss is not finite.&gt;" in text
+    assert f"trial {BEST[1].trial}, seed 2: 1 checkpoint on the volume could not be read." in text
+    assert not pictures(text), "one block makes no chart"
+
+
+def test_gpu_time_of_finalists_and_the_winner_are_among_the_figures() -> None:
+    page = report(TOLD, NOW, trained=[record(0, 0.9, gpus=2, seconds={"total": 3600.0})])
+    assert "<dt>GPU time of finalists</dt>" in page
+    assert '<dd class="value">2 h</dd>' in page
+    assert rows(section(record(0, 0.9, gpus=2, seconds={"total": 3600.0})))[0][8] == "1 h"
+    assert "<dt>Winner, converged</dt>" in page
+    running = {**TOLD.status, "best": PLAIN.status["best"]}
+    assert "<dt>Best finalist so far</dt>" in report(replace(TOLD, status=running), NOW)
+
+
+def test_before_the_first_result_the_section_says_what_is_waited_for() -> None:
+    assert MESSAGE in section()
+    assert "No finalist has a result yet." in section(search=replace(TOLD, status=PLAIN.status))
+    assert section(search=PLAIN) == "", "no finalists are asked for"
+
+
+def test_the_command_reads_the_finalists(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Searches:
+        """A cluster with one search."""
+
+        def finalists(self, _search: Any) -> list[FinalistRecord]:
+            return RECORDS
+
+    monkeypatch.setattr("blockqnn_cli.command.Context.search", lambda _self: TOLD)
+    monkeypatch.setattr("blockqnn_cli.command.Context.searches", Searches())
+    page = tmp_path / "report.html"
+    assert main(["report", "digits", "-o", str(page)]) == ExitStatus.OK
+    assert "Converged against early-stop accuracy" in page.read_text()
