@@ -1,12 +1,14 @@
 """Whether the trainer trains what the plain loop trains: the same losses, step by step.
 
-In float32 no two programs stay equal for long: the first steps of Adam follow the sign of each
-gradient, and rounding decides the sign of those that are next to nothing. So there is a control,
-the plain loop against itself with its memory laid out channels last, and there is float64, where
-rounding does not reach the digits that are compared and only another algorithm would.
+In float32 a program that rounds otherwise does not stay equal for long: the first steps of Adam
+follow the sign of each gradient, and rounding decides the sign of those that are next to nothing.
+So the trainer is compared without the techniques that round otherwise, which leaves no difference,
+and with them in float64, where rounding does not reach the digits that are compared. And there is a
+control, the plain loop against itself with its memory laid out channels last.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.trainer import plain
 from benchmarks.trainer.plain import PlainSplit, PlainTraining
+from benchmarks.trainer.techniques import TutorialAdam, rounding_plainly
 from blockqnn.contract import TrialSpec
 from blockqnn.nsc import Block
 from blockqnn_trainer.adam import Adam
@@ -37,6 +40,8 @@ class Fidelity(NamedTuple):
     """The trainer and the plain loop, in float64."""
     float32: float
     """The trainer and the plain loop, in float32."""
+    same_order: float
+    """The same, the trainer without the techniques that add and multiply in another order."""
     control: float
     """The plain loop and the plain loop channels last, in float32."""
     steps: int
@@ -53,6 +58,8 @@ def compare(spec: TrialSpec, split: Split, plain_split: PlainSplit) -> Fidelity:
     theirs = plain_losses(spec, plain_split, device, torch.float32)
     with patch.object(plain, "draw_weights", _drawn_then_channels_last):
         control = plain_losses(spec, plain_split, device, torch.float32)
+    with rounding_plainly():
+        in_order = trainer_losses(spec, split, torch.float32, TutorialAdam)
     return Fidelity(
         max(
             _differences(
@@ -61,6 +68,7 @@ def compare(spec: TrialSpec, split: Split, plain_split: PlainSplit) -> Fidelity:
             )
         ),
         max(_differences(ours, theirs)),
+        max(_differences(in_order, theirs)),
         max(_differences(control, theirs)),
         _steps_within(_differences(ours, theirs)),
         _steps_within(_differences(control, theirs)),
@@ -83,7 +91,9 @@ class _Float64Images(Images):
         return images.double(), labels
 
 
-def trainer_losses(spec: TrialSpec, split: Split, dtype: torch.dtype) -> list[float]:
+def trainer_losses(
+    spec: TrialSpec, split: Split, dtype: torch.dtype, adam: Callable[..., Any] = Adam
+) -> list[float]:
     """The losses of the trainer's first steps."""
     generator = torch.Generator().manual_seed(spec.seed)
     network = build_network(
@@ -93,7 +103,7 @@ def trainer_losses(spec: TrialSpec, split: Split, dtype: torch.dtype) -> list[fl
     if dtype == torch.float64:
         images = _Float64Images(images.pixels, images.labels, images.mean, images.deviation)
     network = network.to(images.labels.device, dtype)
-    step = TrainingStep(network, images, Adam(network, spec.training.optimizer), torch.float32)
+    step = TrainingStep(network, images, adam(network, spec.training.optimizer), torch.float32)
     losses: list[float] = []
     while len(losses) < STEPS:
         order = torch.randperm(len(images), generator=generator).to(images.labels.device)

@@ -170,6 +170,8 @@ def _losses(figures: Figures) -> Iterator[str]:
     yield "|---|---|"
     float64 = max(one.float64 for one in every)
     yield f"| float64: largest difference of a loss in {STEPS} steps | {float64:.0e} |"
+    same_order = max(one.same_order for one in every)
+    yield f"| float32, without what rounds otherwise: largest difference | {same_order:.0e} |"
     yield f"| float32, median of the blocks | {median(one.float32 for one in every):.0e} |"
     control = median(one.control for one in every)
     yield f"| float32, the plain loop in two memory orders | {control:.0e} |"

@@ -98,7 +98,8 @@ def _channels_first() -> Iterator[None]:
 
     def batch(images: Images, chosen: Tensor) -> tuple[Tensor, Tensor]:
         pixels, labels = gather(images, chosen)
-        return pixels.contiguous(), labels
+        # Images of one channel are contiguous in either order; their strides say which is meant.
+        return torch.empty(pixels.shape, device=pixels.device).copy_(pixels), labels
 
     def to(network: Network, *arguments: Any, **options: Any) -> Network:
         options.pop("memory_format", None)
@@ -124,7 +125,7 @@ def _waiting_for_each_loss() -> Iterator[None]:
         yield
 
 
-class _TutorialAdam:
+class TutorialAdam:
     """``torch.optim.Adam`` as it comes."""
 
     def __init__(self, network: nn.Module, spec: Optimizer) -> None:
@@ -133,10 +134,12 @@ class _TutorialAdam:
         )
 
     def step(self, learning_rate: float | Tensor) -> None:
+        """Move every parameter by its gradient."""
         self._adam.param_groups[0]["lr"] = float(learning_rate)
         self._adam.step()
 
     def forget_gradients(self) -> None:
+        """Set no gradient to be added to."""
         self._adam.zero_grad()
 
 
@@ -172,13 +175,27 @@ def _unfolded() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rounding_plainly() -> Iterator[None]:
+    """Do without every technique that adds and multiplies in another order, but for the optimizer.
+
+    What is left, with :class:`TutorialAdam`, computes what the plain loop computes, bit by bit.
+    """
+    with (
+        _channels_first(),
+        _unfolded(),
+        patch.object(Values, "rectified", _rectified_each_time),
+    ):
+        yield
+
+
 def arms(workers: int, device: torch.device) -> dict[str, Without]:
     """The trainer as it is, and without each technique, by a name for people."""
     everywhere: dict[str, Without] = {
         "this trainer": nullcontext,
         "without resident images (DataLoader)": lambda: _loaded_by_workers(workers),
         "without channels_last (NCHW)": _channels_first,
-        "without the fused optimizer": lambda: patch.object(train_module, "Adam", _TutorialAdam),
+        "without the fused optimizer": lambda: patch.object(train_module, "Adam", TutorialAdam),
         "without shared ReLUs": lambda: patch.object(Values, "rectified", _rectified_each_time),
         "without folding identities": _unfolded,
         "waiting for each step's loss": _waiting_for_each_loss,
