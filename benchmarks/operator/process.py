@@ -86,7 +86,9 @@ class OperatorProcess:
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
-                env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
+                # A process that is killed leaves the key there that the official client unpacks.
+                env=os.environ
+                | {"KUBECONFIG": str(self._kubeconfig), "TMPDIR": str(self._log.parent)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -4,8 +4,11 @@ Run it alone, by ``python -m pytest tests/chaos``: it takes the better part of a
 and a cluster of its own. CHAOS_TRIALS and CHAOS_SEED change the search and its faults.
 """
 
+import json
 import os
+import shlex
 import uuid
+from typing import Any
 
 import pytest
 from chaos import Chaos, comparable, undisturbed
@@ -16,8 +19,25 @@ from blockqnn_devcluster import DevCluster
 TRIALS = int(os.environ.get("CHAOS_TRIALS", "600"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
+TRIAL_SECONDS = 2
+"""About what an operator takes to start: were trials much shorter, the search would be over before
+it had been killed often."""
+
+KILLS = TRIALS // 10
+"""How often an operator must have been killed at least."""
+
+
+def unhurried(trial: dict[str, Any]) -> dict[str, Any]:
+    """The same trial, whose trainer sleeps first."""
+    trial = json.loads(json.dumps(trial))
+    (container,) = trial["podTemplate"]["spec"]["containers"]
+    train = shlex.join(container["command"])
+    container["command"] = ["sh", "-c", f"sleep {TRIAL_SECONDS}; exec {train}"]
+    return trial
+
+
 SEARCH = search_manifest(
-    **CUSTOM_TRAINER,
+    trial=unhurried(CUSTOM_TRAINER["trial"]),
     budget={"trials": TRIALS},
     space={"maxLayers": 8},
     agent={"batchSize": 20, "pipelining": 1},
@@ -55,3 +75,4 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(tmp_path, capsys):
         told = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))
         print(f"\n{len(records)} trials, {sum(chaos.faults.values())} faults ({told})")
     assert comparable(records) == undisturbed(SEARCH)
+    assert chaos.faults["operator killed"] >= KILLS

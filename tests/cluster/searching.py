@@ -99,7 +99,9 @@ class Operator:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
-                env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
+                # A process that is killed leaves the key there that the official client unpacks.
+                env=os.environ
+                | {"KUBECONFIG": str(self._kubeconfig), "TMPDIR": str(self.log.parent)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -124,3 +124,28 @@ def test_a_restored_history_is_all_that_a_search_needs(
     eventually(searching.is_over, within=60)
     assert searching.status()["best"] == before["best"]
     assert not searching.jobs(), "nothing had to be trained again"
+
+
+@pytest.mark.long
+def test_a_history_that_is_restored_under_a_suspended_search_is_gone_on_from(
+    searching, viewer, eventually, tmp_path
+) -> None:
+    """The operator runs all the time, and has seen the search without any trial."""
+    manifest = search_manifest(**CUSTOM_TRAINER, budget={"trials": 5})
+    searching.apply(manifest)
+    eventually(searching.is_over, within=60)
+    before, file = searching.status(), tmp_path / "history.jsonl"
+    assert main(["history", "export", "search", str(file), "--kubeconfig", str(viewer)]) == 0
+    searching.kubectl("delete", "bs", "search", "--wait=true", "--timeout=20s")
+
+    manifest["spec"]["suspend"] = True
+    searching.apply(manifest)
+    eventually(lambda: searching.status().get("phase") == "Suspended", within=60)
+    arguments = ["history", "import", "search", str(file), "-n", searching.namespace]
+    administrator = str(searching.cluster.kubeconfig)
+    assert main([*arguments, "--kubeconfig", administrator]) == ExitStatus.OK
+    searching.patch({"suspend": False})
+    eventually(searching.is_over, within=60)
+    assert searching.status()["best"] == before["best"]
+    assert searching.status()["trials"] == before["trials"]
+    assert not searching.jobs(), "nothing had to be trained again"

@@ -119,6 +119,29 @@ def test_a_pod_that_runs_for_too_long_fails_its_trial_at_once(searching, eventua
     eventually(lambda: not running_pod(searching))
 
 
+@pytest.mark.long
+def test_jobs_that_get_no_pod_for_a_minute_are_told_of_and_waited_for(searching, eventually):
+    """Kubernetes tries again later and later, up to a minute apart."""
+    no_pods = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "no-pods"}}
+    quota = {**no_pods, "spec": {"hard": {"pods": "0"}}}
+    searching.kubectl("apply", "-f", "-", text=json.dumps(quota))
+    searching.apply(search_manifest(**ONE_TRIAL, **CUSTOM_TRAINER))
+    degraded = eventually(lambda: _degraded(searching), within=120)
+    (job,) = searching.jobs()
+    assert degraded["reason"] == "PodsMissing"
+    assert job["metadata"]["name"] in degraded["message"]
+    searching.kubectl("delete", "resourcequota", "no-pods")
+    eventually(searching.is_over, within=120)
+    (record,) = searching.records()
+    assert (record.outcome, record.attempt) == (Outcome.SUCCEEDED, 0)
+    assert searching.condition("Degraded")["status"] == "False"
+
+
+def _degraded(searching: Searching) -> dict[str, Any] | None:
+    condition = searching.condition("Degraded")
+    return condition if condition.get("status") == "True" else None
+
+
 def test_an_image_that_cannot_be_pulled_fails_its_trial_and_says_so(searching, eventually):
     """The node here pulls nothing: a Pod of another node is told of as its kubelet would."""
     policy = {"failurePolicy": {"pendingTimeout": "1s"}}

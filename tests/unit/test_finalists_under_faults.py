@@ -92,6 +92,7 @@ class FinalistProcess(trials.Process):
             lambda _key: filter(None, map(watched_finalist, self.watches.jobs())),
             Metrics(lambda: (), lambda: 0, CollectorRegistry()),
             Slots(None, lambda _key: None),
+            self.tidying,
             lambda: [trials.KEY],
             clock=self._now,
         )

@@ -32,6 +32,7 @@ from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.observe import watched_job
 from blockqnn_operator.shell.slots import Slots
+from blockqnn_operator.shell.tidying import Tidying
 
 KEY = ("lab", "digits")
 UP_TO_DATE = Lag(0, 0, 0)
@@ -77,6 +78,7 @@ class Process:
 
     def __init__(self, server: Server) -> None:
         self.server, self.watches = server, Watches(server)
+        self.tidying = Tidying(server, lambda _key: None, clock=lambda: float(server.world.steps))
         metrics = Metrics(lambda: (), lambda: 0, CollectorRegistry())
         self._controller = Controller(
             server,
@@ -87,6 +89,7 @@ class Process:
             lambda _key: (),
             metrics,
             Slots(None, lambda _key: None),
+            self.tidying,
             lambda: [KEY],
             clock=self._now,
         )
@@ -107,7 +110,12 @@ class Process:
         """
         self.watches.hear(lag)
         self.server.faults, self.server.requests = faults, 0
-        return asyncio.run(self._controller.reconcile(KEY))
+        return asyncio.run(self._reconcile())
+
+    async def _reconcile(self) -> float | None:
+        again = await self._controller.reconcile(KEY)
+        await self.tidying.carry_out(KEY)
+        return again
 
 
 class Disturbed:

@@ -44,6 +44,7 @@ from blockqnn_operator.shell.observe import Freshest, load_shards
 from blockqnn_operator.shell.preparing import create_preparation
 from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.slots import Key, Slots
+from blockqnn_operator.shell.tidying import Tidying
 
 RETRY_SECONDS = 10.0
 """How soon to try again what the API server refused for a reason that may pass, such as a quota."""
@@ -104,6 +105,7 @@ class Controller:
         finalists: finds the watched Jobs of a search's finalists, with their resource versions.
         metrics: told of what happens.
         slots: hands out the Jobs that may be in flight.
+        tidying: told which Jobs of archived trials go.
         known: finds the keys of all searches.
         trainer_image: the trainer's image of searches that name none.
         clock: tells the time.
@@ -119,6 +121,7 @@ class Controller:
         finalists: Callable[[Key], Iterable[tuple[int, FinalistJob]]],
         metrics: Metrics,
         slots: Slots,
+        tidying: Tidying,
         known: Callable[[], Iterable[Key]],
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -126,6 +129,7 @@ class Controller:
         self._clock = clock
         self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
+        self._tidying = tidying
         self._known = known
         self._metrics = metrics
         self._cluster = cluster
@@ -215,8 +219,7 @@ class Controller:
             observed = self._observe(_key(search), search, memory)
             decided = plan(observed, state)
             events += decided.events
-        await self._archive(search, memory, state, decided.archive)
-        await apply.clean_up(cluster, search, decided.cleanup, memory.freshest)
+        self._tidying.ask(search, decided.cleanup, memory.freshest)
         finalists = await self._finalists.decide(observed, state, decided.ledger, memory.finalists)
         wanted = len(decided.create) + len(finalists.create)
         granted = self._granted(search, decided, finalists)
@@ -234,11 +237,15 @@ class Controller:
             # What was not created takes no part of the limit from others until it is tried again.
             in_flight = decided.ledger.running_jobs + len(created) + finalists.running
             self._slots.ask(_key(search), in_flight, 0)
+        # Free slots are filled first: the history of what has ended can wait that long.
+        await self._archive(search, memory, state, decided.archive)
         events += (*_deleted_jobs(observed, decided, created, memory), *finalists.events)
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
         if granted < wanted:
             note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
+        acted = decided.create or decided.archive
+        memory.ledger = None if acted else decided.ledger
         again = await self._report(observed, memory, state, problems, note)
         waits = [decided.requeue_after, again]
         durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
@@ -325,7 +332,8 @@ class Controller:
     ) -> float | None:
         """Write the status as it is after a pass; returns when to look at it again."""
         now = self._observe(_key(observed.search), observed.search, memory)
-        memory.ledger = survey(now, state)
+        if memory.ledger is None:
+            memory.ledger = survey(now, state)
         finalists = self._finalists.report(now, state, memory.ledger, memory.finalists)
         status = report(now, state, memory.ledger, problems, note, finalists)
         waits = [await self._write_status(now, memory, status)]

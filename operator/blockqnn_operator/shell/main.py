@@ -31,9 +31,14 @@ from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQu
 from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.settings import operator_settings
 from blockqnn_operator.shell.slots import Key, Slots
+from blockqnn_operator.shell.tidying import Tidying
 
 WORKERS = 4
 """Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
+
+PACE = 0.1
+"""Seconds between the beginnings of two passes over a search of which much is heard: every trial
+brings a dozen events, and a pass over hundreds of open trials takes 10 ms of processor time."""
 
 logger = logging.getLogger("blockqnn_operator")
 
@@ -201,7 +206,9 @@ class Operator:
         self._options = options
         self._watched = Watched()
         self._controller: Controller | None = None
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS)
+        self._tidying: Tidying | None = None
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS, PACE)
+        self._leftovers: WorkQueue[Key] = WorkQueue(self._tidy, WORKERS)
         self.metrics = Metrics(self._measured, lambda: self._queue.depth, CollectorRegistry())
 
     async def run(self, cluster: Cluster, stop: asyncio.Event, started: asyncio.Event) -> None:
@@ -217,6 +224,7 @@ class Operator:
             Exception: whatever ended another of the process's tasks before.
         """
         watched = self._watched
+        self._tidying = Tidying(cluster, self._leftovers.add)
         self._controller = Controller(
             cluster,
             watched.search,
@@ -226,6 +234,7 @@ class Operator:
             watched.finalists,
             self.metrics,
             Slots(self._options.max_jobs_in_flight, self._queue.add),
+            self._tidying,
             watched.known,
             self._options.trainer_image,
         )
@@ -235,6 +244,7 @@ class Operator:
         kopf_task = asyncio.create_task(self._watch(stopping, started), name="kopf")
         others = [
             asyncio.create_task(self._queue.run(), name="queue"),
+            asyncio.create_task(self._leftovers.run(), name="leftovers"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
@@ -271,6 +281,9 @@ class Operator:
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self._controller.reconcile(key) if self._controller else None
+
+    async def _tidy(self, key: Key) -> float | None:
+        return await self._tidying.carry_out(key) if self._tidying else None
 
     def _measured(self) -> Iterable[Measured]:
         return self._controller.measured() if self._controller else ()

@@ -2,7 +2,8 @@
 
 As in controller-runtime: adding a key that is queued already changes nothing; adding one that is
 being handled makes it be handled once more afterwards; an error brings the key back later and
-later; a key may ask to be handled again after a time.
+later; a key may ask to be handled again after a time. Beyond it, a key that is added all the time
+is handled at a steady pace.
 """
 
 import asyncio
@@ -29,15 +30,23 @@ class WorkQueue(Generic[K]):
     Args:
         handle: what to do with a key; returns after how many seconds to do it again, or None.
         workers: how many keys are handled at a time.
+        pace: the shortest time, in seconds, between the beginnings of two handlings of a key that
+            is added; what a key itself asks for comes in its time.
     """
 
-    def __init__(self, handle: Callable[[K], Awaitable[float | None]], workers: int) -> None:
+    def __init__(
+        self, handle: Callable[[K], Awaitable[float | None]], workers: int, pace: float = 0.0
+    ) -> None:
         self._handle = handle
         self._workers = workers
+        self._pace = pace
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._queued: set[K] = set()
         self._active: set[K] = set()
+        self._resting: set[K] = set()
+        """Handled so lately that it would be too soon to do so again."""
         self._again: set[K] = set()
+        """Added while active or resting."""
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
@@ -48,11 +57,10 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K) -> None:
         """Have a key handled soon."""
-        if key in self._active:
+        if key in self._resting:
             self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.put_nowait(key)
+        else:
+            self._add_now(key)
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have a key handled after a time; of several timers of a key the earliest counts."""
@@ -82,22 +90,41 @@ class WorkQueue(Generic[K]):
             for key in list(self._timers):
                 self.forget(key)
 
+    def _add_now(self, key: K) -> None:
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._queued:
+            self._queued.add(key)
+            self._ready.put_nowait(key)
+
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        self._add_now(key)
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             key = await self._ready.get()
             self._queued.discard(key)
+            self._again.discard(key)
             self._active.add(key)
+            begun = loop.time()
             try:
                 await self._handle_once(key)
             finally:
                 self._active.discard(key)
-                if key in self._again:
-                    self._again.discard(key)
-                    self.add(key)
+                self._resting.add(key)
+                rest = begun + self._pace - loop.time()
+                if rest > 0:
+                    loop.call_later(rest, self._rested, key)
+                else:
+                    self._rested(key)
+
+    def _rested(self, key: K) -> None:
+        self._resting.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self._add_now(key)
 
     async def _handle_once(self, key: K) -> None:
         try:
