@@ -1,6 +1,6 @@
 """Compare the strategies and presets at equal numbers of trials.
 
-``python -m benchmarks.search`` runs both contests; ``QUICK=1`` a short form of them. It prints
+``python -m benchmarks.search`` runs all contests; ``QUICK=1`` a short form of them. It prints
 tables, and writes ``build/benchmarks/search.json``, a CSV file and plots.
 """
 
@@ -9,6 +9,9 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from benchmarks.report import OUTPUT, is_quick, mean_and_error, write
@@ -16,6 +19,8 @@ from benchmarks.search.contest import CONTESTANTS, search, settings_for
 from benchmarks.search.landscapes import LANDSCAPES, SPACE
 from benchmarks.search.nasbench201 import TABLE, CellSpace, Column, read_columns
 from benchmarks.search.plot import Point, draw
+from benchmarks.search.trained import FEWEST, TrainedBlocks, describe_facts
+from benchmarks.table.rows import DATA, read
 
 TOP = 10
 """Of so many trials with the best rewards the best final score counts as well."""
@@ -27,16 +32,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the contests and report."""
     options = _parse(arguments)
     rows: list[Row] = []
-    skipped = None
+    skipped = []
+    facts = None
     if "cells" in options.contests:
         if TABLE.exists():
             rows += _contest_of_cells(options)
         else:
-            skipped = f"NAS-Bench-201 is skipped: there is no {TABLE.name} beside the repository."
-            print(skipped)
+            skipped.append(f"NAS-Bench-201: there is no {TABLE.name} beside the repository.")
     if "blocks" in options.contests:
         rows += _contest_of_blocks(options)
-    path = write(options.name, {"rows": rows, "skipped": skipped})
+    if "table" in options.contests:
+        table = read(options.table)
+        if len({row.hash for row in table if row.outcome == "Succeeded"}) >= FEWEST:
+            trained = TrainedBlocks(table)
+            facts = trained.facts()
+            rows += _contest_of_the_table(options, trained)
+        else:
+            skipped.append(f"the table: {options.table} has not {FEWEST} trained blocks.")
+    for one in skipped:
+        print(f"\nSkipped is {one}")
+    path = write(options.name, {"rows": rows, "skipped": skipped, "table": facts})
     _write_csv(rows, options.name)
     _write_plots(rows, options.name)
     print(f"\nWritten: {path} and, beside it, CSV and SVG files.")
@@ -46,12 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     quick = is_quick()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--contests", nargs="+", default=["cells", "blocks"])
+    parser.add_argument("--contests", nargs="+", default=["cells", "blocks", "table"])
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS))
     parser.add_argument("--columns", nargs="+", default=["cifar100"])
     parser.add_argument("--budgets", nargs="+", type=int, default=[64, 128] if quick else None)
     parser.add_argument("--seeds", type=int, default=3 if quick else 200)
     parser.add_argument("--block-seeds", type=int, default=2 if quick else 40)
+    parser.add_argument("--table", type=Path, default=DATA, help="the trained blocks, as CSV")
+    parser.add_argument("--table-seeds", type=int, default=2 if quick else 40)
     parser.add_argument("--name", default="search", help="of the files under build/benchmarks")
     return parser.parse_args(arguments)
 
@@ -115,6 +132,51 @@ def _contest_of_blocks(options: argparse.Namespace) -> list[Row]:
     return rows
 
 
+def _contest_of_the_table(options: argparse.Namespace, trained: TrainedBlocks) -> list[Row]:
+    print(f"\nThe table of trained blocks. {describe_facts(trained.facts())}")
+    print(
+        "Best reward, what the best is worth beyond chance, trials to evolution's reward; mean and"
+    )
+    print(f"standard error over {options.table_seeds} seeds")
+    rows = []
+    for trials in options.budgets or [64, 128, 256]:
+        rewards: dict[str, list[float]] = {}
+        for contestant in options.contestants:
+            started = time.perf_counter()
+            settings = settings_for(contestant, trials)
+            found, runs = [], []
+            for seed in range(options.table_seeds):
+                reward = partial(trained.reward, seed=seed)
+                tried = search(settings, trained.space, reward, trials, seed)
+                best = max(tried, key=lambda one: one.reward or 0.0)
+                found.append((best.reward or 0.0, trained.value(best.candidate)))
+                runs.append(list(accumulate([one.reward or 0.0 for one in tried], max)))
+            rewards[contestant] = [sum(one) / len(runs) for one in zip(*runs, strict=True)]
+            row = {"contest": "table", "landscape": "table", "trials": trials}
+            row |= {"contestant": contestant, "seeds": options.table_seeds}
+            row |= _summary(("best reward", "worth"), found)
+            row["seconds a run"] = (time.perf_counter() - started) / options.table_seeds
+            reached = trials_to(rewards[contestant], rewards.get("evolution"))
+            rows.append(row | {"trials to evolution's": reached})
+            _print(row, ("best reward", "worth"), f"{reached or '-':>6}")
+    return rows
+
+
+def trials_to(rewards: Sequence[float], wanted: Sequence[float] | None) -> int | None:
+    """Return after how many trials the best reward so far is what another has at its end.
+
+    Args:
+        rewards: the mean best reward after each trial.
+        wanted: that of the other; None where it was not run.
+
+    Returns:
+        None where it is never reached, or nothing is wanted.
+    """
+    if wanted is None:
+        return None
+    return next((n for n, reward in enumerate(rewards, start=1) if reward >= wanted[-1]), None)
+
+
 def _summary(names: Sequence[str], found: Sequence[tuple[float, ...]]) -> Row:
     summary: Row = {}
     for name, values in zip(names, zip(*found, strict=True), strict=True):
@@ -122,11 +184,10 @@ def _summary(names: Sequence[str], found: Sequence[tuple[float, ...]]) -> Row:
     return summary
 
 
-def _print(row: Row, names: Sequence[str]) -> None:
+def _print(row: Row, names: Sequence[str], more: str = "") -> None:
     figures = "  ".join(f"{row[name]:8.3f} ±{row[f'{name} error']:.3f}" for name in names)
-    print(
-        f"{row['trials']:>5}  {row['contestant']:<22}{figures}  {row['seconds a run']:6.2f} s a run"
-    )
+    seconds = f"{row['seconds a run']:6.2f} s a run"
+    print(f"{row['trials']:>5}  {row['contestant']:<22}{figures}{more}  {seconds}")
     sys.stdout.flush()
 
 

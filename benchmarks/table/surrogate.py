@@ -1,0 +1,234 @@
+"""Answers for blocks that the table lacks: kernel regression on the graphs of those that it has.
+
+Two blocks are alike as far as the same operations stand in the same surroundings (the labels of
+Weisfeiler and Lehman, Shervashidze et al. 2011; for architectures Ru et al. 2021) and their
+networks have the same size. The agent's predictor, which is judged by this model, is a linear one
+of edges, depths and costs: it cannot take this form, so it is not judged by itself.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy
+from numpy.typing import NDArray
+
+from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
+from blockqnn.calibration import rank_correlation
+from blockqnn.graph import body_cost, fold, operations
+from blockqnn.nsc import Block
+
+Vector = NDArray[numpy.float64]
+
+_ROUNDS = 2
+"""How far surroundings reach: as many edges from the layer."""
+
+_CHOSEN_ON = 600
+"""The kernel is chosen on at most so many blocks, which takes seconds; all are learned from."""
+
+_FOLDS = 10
+
+
+class Description(NamedTuple):
+    """What of a block the model knows; equal for blocks that mean the same network."""
+
+    surroundings: tuple[Counter[Hashable], ...]
+    """How often each label occurs, for each reach from 0 on."""
+    sizes: Vector
+    """Logarithms to the base 2 of MACs, parameters, layers and depth, shape (4,)."""
+
+
+def describe(block: Block) -> Description:
+    """Return what the model knows of a block."""
+    graph = fold(block)
+    kinds = operations(graph)
+    takers: list[list[int]] = [[] for _ in kinds]
+    depths = [0] * len(kinds)
+    for node, sources in enumerate(graph.sources):
+        for source in sources:
+            takers[source].append(node)
+        depths[node] = 1 + max([depths[source] for source in sources], default=-1)
+    levels: list[Counter[Hashable]] = [Counter(kinds)]
+    labels: list[Any] = list(graph.labels)
+    for _ in range(_ROUNDS):
+        labels = [
+            (
+                labels[node],
+                tuple(sorted([labels[source] for source in graph.sources[node]])),
+                tuple(sorted([labels[taker] for taker in takers[node]])),
+            )
+            for node in range(len(labels))
+        ]
+        levels.append(Counter(labels))
+    cost = body_cost(block.body, NETWORK, INPUT_SHAPE, CLASSES)
+    sizes = (cost.macs, cost.parameters, len(kinds), 1 + max(depths))
+    return Description(tuple(levels), numpy.log2(numpy.array(sizes, dtype=float)))
+
+
+class Likeness(NamedTuple):
+    """How alike blocks are, in two respects; of one block or several to those that are known."""
+
+    structure: Vector
+    """The share of surroundings in common, 0 to 1: the mean over the reaches."""
+    distance: Vector
+    """The squared distance of the sizes, in standard deviations of the known blocks."""
+
+    def of(self, rows: Sequence[int], columns: Sequence[int]) -> "Likeness":
+        """Return that of some blocks to some others."""
+        return Likeness(*[part[numpy.ix_(rows, columns)] for part in self])
+
+
+class Known:
+    """The blocks that others are compared to."""
+
+    def __init__(self, blocks: Sequence[Description]) -> None:
+        self._blocks = blocks
+        sizes = numpy.array([one.sizes for one in blocks])
+        spread = sizes.std(axis=0)
+        self._unit = numpy.where(spread > 0, spread, 1.0)
+        self._sizes = sizes / self._unit
+        reaches = range(_ROUNDS + 1)
+        self._totals = [
+            numpy.array([float(one.surroundings[reach].total()) for one in blocks])
+            for reach in reaches
+        ]
+        self._occurrences: list[dict[Hashable, list[tuple[int, int]]]] = [{} for _ in reaches]
+        for number, one in enumerate(blocks):
+            for found, counts in zip(self._occurrences, one.surroundings, strict=True):
+                for label, times in counts.items():
+                    found.setdefault(label, []).append((number, times))
+        self._arrays = [
+            {label: numpy.array(places) for label, places in found.items()}
+            for found in self._occurrences
+        ]
+
+    def compare(self, block: Description) -> Likeness:
+        """Return how alike a block is to each that is known; both parts have the shape (n,)."""
+        structure = numpy.zeros(len(self._blocks))
+        for arrays, totals, counts in zip(
+            self._arrays, self._totals, block.surroundings, strict=True
+        ):
+            shared = numpy.zeros(len(self._blocks))
+            for label, times in counts.items():
+                places = arrays.get(label)
+                if places is not None:
+                    shared[places[:, 0]] += numpy.minimum(places[:, 1], times)
+            structure += shared / (totals + counts.total() - shared)
+        distances = ((self._sizes - block.sizes / self._unit) ** 2).sum(axis=1)
+        return Likeness(structure / (_ROUNDS + 1), distances)
+
+    def compare_all(self) -> Likeness:
+        """Return how alike the known blocks are to each other; both have the shape (n, n)."""
+        rows = [self.compare(one) for one in self._blocks]
+        return Likeness(*[numpy.array(part) for part in zip(*rows, strict=True)])
+
+
+class Kernel(NamedTuple):
+    """How both respects make one number, and how far it is trusted."""
+
+    structure: float
+    """The weight of structure beside size, 0 to 1."""
+    reach: float
+    """At which distance sizes stop being alike, in standard deviations."""
+    penalty: float
+    """What is added to the diagonal: the larger, the smoother."""
+
+    def __call__(self, likeness: Likeness) -> Vector:
+        """Return the kernel, 0 to 1."""
+        sizes = numpy.exp(-likeness.distance / (2 * self.reach**2))
+        return self.structure * likeness.structure + (1 - self.structure) * sizes
+
+
+_PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+def choose_kernel(likeness: Likeness, values: Vector) -> Kernel:
+    """Return the kernel with the least squared error when each block is left out in turn.
+
+    Args:
+        likeness: of the blocks to each other.
+        values: what each is worth, shape (n,).
+    """
+    count = len(values)
+    some = sorted(Random(0).sample(range(count), min(count, _CHOSEN_ON)))
+    likeness, values = likeness.of(some, some), values[some]
+    left = values - values.mean()
+    errors: dict[Kernel, float] = {}
+    for structure, reach in product((0.3, 0.5, 0.7, 0.9), (0.7, 1.4, 2.8)):
+        scales, axes = numpy.linalg.eigh(Kernel(structure, reach, 0.0)(likeness))
+        turned = axes.T @ left
+        for penalty in _PENALTIES:
+            weights = 1 / (numpy.maximum(scales, 0.0) + penalty)
+            # What leaving a block out does to its own error, without another fit.
+            missed = (axes @ (weights * turned)) / ((axes**2) @ weights)
+            errors[Kernel(structure, reach, penalty)] = float((missed**2).mean())
+    return min(errors, key=lambda kernel: errors[kernel])
+
+
+def _fit(kernel: Kernel, likeness: Likeness, values: Vector) -> tuple[float, Vector]:
+    mean = float(values.mean())
+    matrix = kernel(likeness) + kernel.penalty * numpy.eye(len(values))
+    return mean, numpy.linalg.solve(matrix, values - mean).astype(numpy.float64)
+
+
+class Surrogate:
+    """Expects of a block what is known of those that it is like.
+
+    Args:
+        blocks: the known ones, each network once.
+        values: what each is worth, in percent.
+    """
+
+    def __init__(self, blocks: Sequence[Description], values: Sequence[float]) -> None:
+        self._known = Known(blocks)
+        self._values = numpy.array(values)
+        self._likeness = self._known.compare_all()
+        self.kernel = choose_kernel(self._likeness, self._values)
+        self._mean, self._weights = _fit(self.kernel, self._likeness, self._values)
+
+    def predict(self, block: Description) -> float:
+        """Return what a block should be worth, in percent; smoothed for one that is known."""
+        return self._mean + float(self.kernel(self._known.compare(block)) @ self._weights)
+
+    def judge(self, seed: int = 0) -> "Errors":
+        """Predict each known block from the others, in ten parts; the kernel is chosen anew."""
+        count = len(self._values)
+        order = list(range(count))
+        Random(seed).shuffle(order)
+        expected = numpy.zeros(count)
+        means = numpy.zeros(count)
+        for fold_number in range(min(_FOLDS, count)):
+            tested = sorted(order[fold_number::_FOLDS])
+            rest = sorted(set(order) - set(tested))
+            likeness, values = self._likeness.of(rest, rest), self._values[rest]
+            kernel = choose_kernel(likeness, values)
+            mean, weights = _fit(kernel, likeness, values)
+            expected[tested] = mean + kernel(self._likeness.of(tested, rest)) @ weights
+            means[tested] = mean
+        return Errors(
+            blocks=count,
+            error=_root_mean_square(expected - self._values),
+            error_of_mean=_root_mean_square(means - self._values),
+            correlation=rank_correlation(list(expected), list(self._values)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How well blocks are predicted that the model has not seen."""
+
+    blocks: int
+    error: float
+    """Root of the mean squared error, in percent."""
+    error_of_mean: float
+    """The same of a model that expects the mean of every block."""
+    correlation: float
+    """Spearman's rank correlation, -1 to 1."""
+
+
+def _root_mean_square(values: Vector) -> float:
+    return math.sqrt(float((values**2).mean()))

@@ -1,0 +1,166 @@
+"""The table of trained blocks as a landscape: the model for other blocks, noise, and contests."""
+
+import argparse
+from pathlib import Path
+from random import Random
+
+import numpy
+import pytest
+from benchmarks.search import __main__ as contests
+from benchmarks.search.landscapes import additive
+from benchmarks.search.trained import TrainedBlocks, make_space, noise_between_seeds
+from benchmarks.table.rows import Row, append, read
+from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choose_kernel, describe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn.search_space import Candidate, draw_candidate
+
+SPACE = make_space()
+LANDSCAPE = additive(10_000)
+NOISE = 0.02
+
+
+def draw(seed: int) -> Candidate:
+    return draw_candidate(SPACE, Random(seed), "TypeFirst")
+
+
+def make_rows(count: int, repeated: int) -> list[Row]:
+    """A table of random blocks with made-up accuracies, the first of them with a second seed."""
+    rows: dict[tuple[str, int], Row] = {}
+    for number in range(count):
+        candidate = draw(number)
+        block, random = SPACE.decode(candidate), Random(f"noise {number}")
+        for seed in range(2 if number < repeated else 1):
+            accuracy = 0.2 + 0.6 * LANDSCAPE.value(candidate) + random.gauss(0, NOISE)
+            curve = tuple(accuracy * epoch / 12 for epoch in range(1, 13))
+            digest = canonical_hash(block)
+            row = Row(digest, str(block), "random", seed, "Succeeded", 1, 1, 1.0, curve)
+            rows.setdefault((digest, seed), row)
+    return list(rows.values())
+
+
+ROWS = make_rows(150, 60)
+FAILED = Block.parse("(1,2,3,0,0)(2,2,3,1,0)(3,2,3,2,0)(4,2,3,3,0)(5,7,0,0,0)")
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedBlocks:
+    infeasible = Row(canonical_hash(FAILED), str(FAILED), "random", 0, "Infeasible", 1, 1, 1.0, ())
+    assert infeasible.hash not in {row.hash for row in ROWS}
+    return TrainedBlocks([*ROWS, infeasible])
+
+
+def test_codes_of_the_same_network_are_described_alike() -> None:
+    one = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,2,3,1,0)(4,5,0,2,3)(5,7,0,0,0)")
+    other = Block.parse("(1,4,0,0,0)(2,4,0,1,0)(3,2,3,2,0)(4,1,3,1,0)(5,5,0,3,4)(6,7,0,0,0)")
+    unlike = Block.parse("(1,1,3,0,0)(2,2,3,1,0)(3,5,0,1,2)(4,7,0,0,0)")
+    assert canonical_hash(one) == canonical_hash(other)
+    assert describe(one).surroundings == describe(other).surroundings
+    assert list(describe(one).sizes) == list(describe(other).sizes)
+    assert describe(one).surroundings[0] == describe(unlike).surroundings[0]
+    assert describe(one).surroundings[1] != describe(unlike).surroundings[1]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 10_000), min_size=2, max_size=12, unique=True))
+def test_every_kernel_is_one(seeds: list[int]) -> None:
+    """Symmetric, 1 for a block and itself, and without a negative direction."""
+    likeness = Known([describe(SPACE.decode(draw(seed))) for seed in seeds]).compare_all()
+    for structure in (0.0, 0.5, 1.0):
+        matrix = Kernel(structure, 1.0, 0.1)(likeness)
+        assert matrix == pytest.approx(matrix.T)
+        assert numpy.diag(matrix) == pytest.approx(numpy.ones(len(seeds)))
+        assert numpy.linalg.eigvalsh(matrix).min() > -1e-9
+
+
+def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
+    """The short way to the error of each left-out block is that of a fit without it."""
+    likeness = Known([describe(SPACE.decode(draw(seed))) for seed in range(25)]).compare_all()
+    values = numpy.array([100 * LANDSCAPE.value(draw(seed)) for seed in range(25)])
+
+    def error(kernel: Kernel) -> float:
+        squares = []
+        left = values - values.mean()
+        for tested in range(25):
+            rest = [one for one in range(25) if one != tested]
+            matrix = kernel(likeness.of(rest, rest)) + kernel.penalty * numpy.eye(24)
+            weights = numpy.linalg.solve(matrix, left[rest])
+            expected = kernel(likeness.of([tested], rest)) @ weights
+            squares.append(float(expected[0] - left[tested]) ** 2)
+        return sum(squares) / 25
+
+    chosen = choose_kernel(likeness, values)
+    assert isinstance(likeness, Likeness)
+    for penalty in (0.01, 0.03, 0.1, 0.3, 1.0):
+        for reach in (0.7, 2.8):
+            assert error(chosen) <= error(Kernel(0.5, reach, penalty)) + 1e-9
+
+
+def test_the_model_predicts_blocks_that_it_has_not_seen(trained: TrainedBlocks) -> None:
+    assert trained.errors.blocks == len({row.hash for row in ROWS})
+    assert trained.errors.error < 0.8 * trained.errors.error_of_mean
+    new = [draw(seed) for seed in range(2000, 2200)]
+    expected = numpy.array([trained.value(one) for one in new])
+    true = numpy.array([20 + 60 * LANDSCAPE.value(one) for one in new])
+    missed = float(numpy.sqrt(((expected - true) ** 2).mean()))
+    assert missed == pytest.approx(trained.errors.error, rel=0.4)
+
+
+def test_a_model_of_noise_does_not_claim_to_predict() -> None:
+    random = Random(3)
+    blocks = [describe(SPACE.decode(draw(seed))) for seed in range(100)]
+    judged = Surrogate(blocks, [random.gauss(50, 5) for _ in blocks]).judge()
+    assert judged.error > 0.95 * judged.error_of_mean
+    assert abs(judged.correlation) < 0.3
+
+
+def test_noise_is_that_between_the_seeds_of_a_block(trained: TrainedBlocks) -> None:
+    assert trained.noise == pytest.approx(100 * NOISE, rel=0.3)
+    assert noise_between_seeds([[50.0, 52.0], [40.0], [30.0, 30.0]]) == (1.0, 2)
+    assert noise_between_seeds([[50.0], [40.0]]) == (0.0, 0)
+
+
+def test_blocks_of_the_table_have_the_value_of_one_of_their_trainings(
+    trained: TrainedBlocks,
+) -> None:
+    both = {100 * row.accuracy for row in ROWS if row.hash == ROWS[0].hash}
+    candidate = SPACE.encode(Block.parse(ROWS[0].block))
+    assert len(both) == 2
+    assert {trained.reward(candidate, seed) for seed in range(30)} == both
+    failed = SPACE.encode(FAILED)
+    assert trained.reward(failed, 1) == trained.value(failed) == 0.0
+
+
+def test_other_blocks_have_what_is_expected_of_them_with_noise(trained: TrainedBlocks) -> None:
+    candidate = draw(5000)
+    assert SPACE.identity(candidate) not in {row.hash for row in ROWS}
+    seen = [trained.reward(candidate, seed) for seed in range(400)]
+    assert seen == [trained.reward(candidate, seed) for seed in range(400)]
+    assert numpy.mean(seen) == pytest.approx(trained.value(candidate), abs=0.4)
+    assert numpy.std(seen) == pytest.approx(trained.noise, rel=0.15)
+
+
+def test_every_strategy_runs_on_the_table(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "rows.csv"
+    for row in ROWS[:60]:
+        append(path, row)
+    assert read(path)[0].hash == ROWS[0].hash
+    options = argparse.Namespace(
+        budgets=[40], contestants=["random search", "evolution", "Efficient"], table_seeds=2
+    )
+    rows = contests._contest_of_the_table(options, TrainedBlocks(read(path)))
+    assert [row["contestant"] for row in rows] == options.contestants
+    assert all(20 < row["best reward"] <= 100 for row in rows)
+    assert rows[1]["trials to evolution's"] <= 40
+    assert "60 trainings of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rewards", "wanted", "trials"),
+    [([1.0, 2.0, 3.0], [0.0, 2.0], 2), ([1.0, 2.0], [3.0], None), ([1.0], None, None)],
+)
+def test_trials_are_counted_up_to_the_reward_of_another(rewards, wanted, trials) -> None:
+    assert contests.trials_to(rewards, wanted) == trials
