@@ -75,7 +75,7 @@ monitoring: programs ## metrics, dashboards, alerts and the report, by a real Pr
 	-$(BIN)/python -m monitoring.debian
 	$(DEVCLUSTER) run --name monitoring-$$$$ -- $(BIN)/python -m pytest tests/monitoring -n 0 -q
 
-bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-agent, bench-trainer, bench-operator; QUICK=1 for its short form
+bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-stopping, bench-agent, bench-trainer, bench-operator; QUICK=1 for its short form
 	$(BIN)/python -m benchmarks.$*
 
 format: $(INSTALLED) ## lay the code out

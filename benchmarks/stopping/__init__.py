@@ -1,0 +1,1 @@
+"""What it saves, and what it costs, that trainings stop themselves."""
