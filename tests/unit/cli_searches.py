@@ -41,18 +41,42 @@ def simulated(
         parallelism=4,
         seed=seed,
     )
+    return _run(spec, trials if done is None else done)
+
+
+@cache
+def foreseen() -> SearchView:
+    """A search of 160 trials with a predictor and trainings that may stop themselves."""
+    spec = make_spec(
+        preset="Efficient",
+        budget={"trials": 160},
+        space={"maxLayers": 8},
+        agent={
+            "predictor": {"candidates": 4, "warmup": 24},
+            "earlyTermination": {"epochs": [2, 4, 6], "warmup": 24, "deviations": 1},
+        },
+        dataset={"name": "cifar10"},
+    )
+    return _run(spec, 160)
+
+
+def _run(spec: dict[str, Any], over: int) -> SearchView:
     settings = resolve(spec)
-    header, agent = make_header(settings), new_agent(settings, seed)
+    header, agent = make_header(settings), new_agent(settings, settings.seed)
     records: list[TrialRecord] = []
     originals: dict[str, TrialRecord] = {}
-    over = trials if done is None else done
     while len(records) < over:
         batch_records = []
         for proposal in agent.proposals(agent.learned):
             record = _record(proposal, agent, settings.network, originals)
             originals.setdefault(record.hash, record)
             batch_records.append((proposal, record))
-        agent.learn([Experience(p.trial, p.block, r.reward) for p, r in batch_records])
+        agent.learn(
+            [
+                Experience(p.trial, p.block, r.reward, () if r.stopped_after else r.curve)
+                for p, r in batch_records
+            ]
+        )
         records += [record for _, record in batch_records]
     return view(spec, header, records[:over])
 
@@ -82,7 +106,10 @@ def history_lines(header: Header, records: Sequence[TrialRecord]) -> Iterator[st
 def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> TrialRecord:
     block = proposal.block
     known = originals.get(proposal.hash)
+    expected = None if known else proposal.expected
     fields: dict[str, Any] = {
+        "predicted": expected.value if expected else None,
+        "predicted_deviation": expected.deviation if expected else None,
         "trial": proposal.trial,
         "iteration": proposal.iteration,
         "block": str(block),
@@ -106,13 +133,25 @@ def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> Tr
         return TrialRecord(
             **fields | trained, outcome=Outcome.FAILED, reason="Error", message="No space left."
         )
-    accuracy = round(_accuracy(block, chance), 4)
+    curve, accuracy, stopped_after = _train(proposal, round(_accuracy(block, chance), 4))
     seconds = Seconds(total=round(20 + fields["macs"] / 4e6, 1))
     return TrialRecord(
         **fields | trained,
         outcome=Outcome.SUCCEEDED, reason="Completed", accuracy=accuracy, seconds=seconds,
-        reward=agent.reward(block, accuracy),
+        reward=agent.reward(block, accuracy), curve=curve, stopped_after=stopped_after,
     )  # fmt: skip
+
+
+def _train(proposal: Proposal, accuracy: float) -> tuple[tuple[float, ...], float, int | None]:
+    """The curve, the accuracy and the epoch of a stop, by the rules of the proposal."""
+    chance = int(proposal.hash[8:], 16) / 0xFFFFFFFF
+    curve = [accuracy * (0.5 + epoch / 24) + 0.02 * (chance - 0.5) for epoch in range(1, 12)]
+    for rule in proposal.stopping:
+        early = curve[rule.epoch - 1]
+        if early < rule.below:
+            extrapolated = rule.intercept + rule.slope * early
+            return tuple(curve[: rule.epoch]), min(max(extrapolated, 0.0), 1.0), rule.epoch
+    return (*curve, accuracy), accuracy, None
 
 
 def _accuracy(block: Any, chance: float) -> float:
@@ -128,4 +167,6 @@ def empty(**status: Any) -> SearchView:
     return SearchView("lab", "digits", UID, make_spec(), status)
 
 
-__all__ = ["CLASSES", "EVENTS", "NOW", "SHAPE", "empty", "history_lines", "simulated", "view"]
+__all__ = [
+    "CLASSES", "EVENTS", "NOW", "SHAPE", "empty", "foreseen", "history_lines", "simulated", "view",
+]  # fmt: skip

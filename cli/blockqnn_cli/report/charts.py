@@ -171,14 +171,14 @@ def accuracy_by_parameters(
         f"{short(last.parameters or 0)} with {last.accuracy:.1%}.",
         size,
         plot.axes("parameters", "accuracy, %"),
-        _dots((place(r) for r in records if r.trial < random_trials), "dot random"),
-        _dots(guided, "dot guided"),
+        dots((place(r) for r in records if r.trial < random_trials), "dot random"),
+        dots(guided, "dot guided"),
         curve(stepped([place(r) for r in front]), "front"),
         *(_named_dot(record, *place(record)) for record in front),
     )
 
 
-def _dots(places: Iterable[tuple[float, float]], style: str) -> Markup:
+def dots(places: Iterable[tuple[float, float]], style: str) -> Markup:
     """Draw dots as one path; those that fall on the same place are drawn once."""
     found = dict.fromkeys((round(x), round(y)) for x, y in places)
     return element("path", class_=style, d="".join(f"M{x},{y}h0" for x, y in found))

@@ -13,6 +13,7 @@ from blockqnn_cli.report import blocks, charts, facts
 from blockqnn_cli.report.comparison import side_by_side
 from blockqnn_cli.report.facts import Cost
 from blockqnn_cli.report.finalists import finalists_section
+from blockqnn_cli.report.foresight import foresight
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
 from blockqnn_cli.report.style import CSS
 from blockqnn_cli.report.svg import Markup, element, join
@@ -56,6 +57,7 @@ def report(
         _learning(search),
         side_by_side([search, *beside], NARROW) if beside else Markup(),
         element("div", _accuracy(search), _layers(search), class_="pair"),
+        foresight(search, NARROW),
         _best(search),
         _cost(cost),
         _configuration(search),
