@@ -67,7 +67,8 @@ class ReplayMemory:
             return []
         if self._weighting == "Uniform":
             return [pick(range(count), random) for _ in range(size)]
-        best_first = sorted(range(count), key=lambda number: (-self._rewards[number], number))
+        # Sorting is stable, backwards too: the first of equals comes first.
+        best_first = sorted(range(count), key=self._rewards.__getitem__, reverse=True)
         limits = list(accumulate(1 / (k + _TOP_SHARE * count + 1) for k in range(count)))
         total = limits[-1]
         return [

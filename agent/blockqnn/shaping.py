@@ -77,6 +77,8 @@ class LearnedShaping:
         self._space = space
         self._places: dict[Key, int] = {}
         self._rows: list[tuple[tuple[int, ...], ...]] = []
+        self._wholes: list[tuple[int, ...]] = []
+        """The rows again, not divided by decisions."""
         self._products: list[list[float]] = []
         """The lower triangle of the features' products, summed over the candidates."""
         self._weights: list[float] = []
@@ -89,7 +91,9 @@ class LearnedShaping:
             for place, number in enumerate(candidate)
         )
         self._rows.append(row)
-        add_products(self._products, Counter([feature for features in row for feature in features]))
+        whole = tuple([feature for features in row for feature in features])
+        self._wholes.append(whole)
+        add_products(self._products, Counter(whole))
 
     def _place(self, key: Key) -> int:
         return self._places.setdefault(key, len(self._places))
@@ -98,10 +102,10 @@ class LearnedShaping:
         """Learn the weights from the rewards of all candidates, in the order of their numbers."""
         self._mean = mean = fsum(rewards) / len(rewards)
         sums = [0.0] * len(self._products)
-        for row, reward in zip(self._rows, rewards, strict=True):
-            for features in row:
-                for feature in features:
-                    sums[feature] += reward - mean
+        for whole, reward in zip(self._wholes, rewards, strict=True):
+            left = reward - mean
+            for feature in whole:
+                sums[feature] += left
         self._weights = solve(decompose(self._products, _PENALTY), sums)
 
     def split(self, number: int, reward: float) -> list[float]:
