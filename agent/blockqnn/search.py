@@ -6,7 +6,7 @@ the iterations learned before it. So a search that lost its process goes on by l
 again (:meth:`Search.recover`), which gives the very same values, to the last bit.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -101,6 +101,8 @@ class Search:
         self._curves = Curves(early) if early else None
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
+        self._tried: Mapping[int, Sequence[Experience]] = {}
+        """The iterations that are to be learned now, by number."""
 
     @property
     def learned(self) -> int:
@@ -165,8 +167,9 @@ class Search:
         return self._curves.rules(-self.reward(block, 0.0))
 
     def propose_next(self) -> None:
-        """Work out the next iteration's proposals now, so that they are there when asked for."""
-        self.proposals(self._learned)
+        """Work out now what may be asked for next, so that it is there when it is."""
+        for iteration in range(self._learned, self._learned + self._pipelining + 1):
+            self.proposals(iteration)
 
     def _in_flight(self, iteration: int) -> list[Candidate]:
         """Return what is proposed before an iteration and not learned yet when it is proposed.
@@ -176,11 +179,13 @@ class Search:
         """
         if not self._learned < iteration <= self._learned + self._pipelining:
             return []
-        return [
-            self._space.encode(proposal.block)
+        blocks = [
+            one.block
             for earlier in range(self._learned, iteration)
-            for proposal in self.proposals(earlier)
+            for one in self._tried.get(earlier) or self.proposals(earlier)
         ]
+        # A foreign block of a history is refused when its turn comes.
+        return [self._space.encode(block) for block in blocks if self.admits(block)]
 
     def admits(self, block: Block) -> bool:
         """Whether a block belongs to the space, limits included, so that it can be learned from."""
@@ -232,6 +237,22 @@ class Search:
         self._proposals.pop(self._learned, None)
         self._learned += 1
 
+    def learn_all(self, batches: Sequence[Sequence[Experience]]) -> None:
+        """Learn several iterations, one after the other, as :meth:`learn` does each.
+
+        What was tried in them is known, so nothing is proposed in its place: with pipelining and a
+        predictor that would be nearly all of the time of a recovery.
+
+        Raises:
+            InvalidHistory: as :meth:`learn`; then the iterations before it have been learned.
+        """
+        self._tried = dict(enumerate(batches, self._learned))
+        try:
+            for batch in batches:
+                self.learn(batch)
+        finally:
+            self._tried = {}
+
     def _propose_ahead(self) -> None:
         """Propose what is to come from the values as they are, before they move on.
 
@@ -239,7 +260,8 @@ class Search:
         search has the same proposals in mind.
         """
         for iteration in range(self._learned + 1, self._learned + self._pipelining + 1):
-            self.proposals(iteration)
+            if iteration not in self._tried:
+                self.proposals(iteration)
 
     def _check(self, batch: Sequence[Experience]) -> None:
         first = self._learned * self._batch_size
@@ -282,8 +304,10 @@ class Search:
         search = cls(settings, seed, iterations, images)
         trials = iter(history)
         size = settings.agent.batch_size
+        batches = []
         while len(batch := tuple(islice(trials, size))) == size:
-            search.learn(batch)
+            batches.append(batch)
+        search.learn_all(batches)
         return search
 
 

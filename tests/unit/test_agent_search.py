@@ -15,6 +15,7 @@ from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
 from blockqnn.reward import floor_reward, redefined_reward
+from blockqnn.ridge import Ridge
 from blockqnn.search import Experience, Proposal, Search, SearchSettings
 from blockqnn.strategies import STRATEGIES
 
@@ -116,6 +117,21 @@ def test_recovery_equals_the_live_search_to_the_last_bit(
         assert batch == history[iteration * 4 : iteration * 4 + 4]
         stopped.learn(batch)
     assert stopped.proposals(iterations) == live.proposals(iterations)
+
+
+def test_recovery_proposes_nothing_in_place_of_what_was_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a predictor the proposals of an iteration take longer than learning many."""
+    schedule = [{"epsilon": 1, "iterations": 2}, {"epsilon": 0.5, "iterations": 10}]
+    chosen = settings_for(**PREDICTING, pipelining=1, epsilonSchedule=schedule)
+    history = run(Search(chosen, 1), 9)
+    fits, fit = [], Ridge.fit
+    monkeypatch.setattr(Ridge, "fit", lambda ridge, targets: (fits.append(1), fit(ridge, targets)))
+    recovered = Search.recover(chosen, 1, history)
+    assert len(fits) == 1, "only the iteration that is in flight was proposed"
+    monkeypatch.undo()
+    assert tried(recovered, recovered.proposals(9)) == run(Search(chosen, 1), 10)[36:]
 
 
 def values(search: Search) -> Any:

@@ -93,12 +93,14 @@ class SearchState:
     def extend(self, records: Sequence[TrialRecord]) -> None:
         """Take in records that are stored now, and learn from each iteration they complete."""
         self.archive.extend(records)
-        size = self.settings.agent.batch_size
-        while len(self.archive) >= (self.agent.learned + 1) * size:
-            first = self.agent.learned * size
-            batch = self.archive.records[first : first + size]
-            epochs = self.settings.training.epochs
-            self.agent.learn([_experience(record, epochs) for record in batch])
+        size, epochs = self.settings.agent.batch_size, self.settings.training.epochs
+        starts = range(self.agent.learned * size, len(self.archive) - size + 1, size)
+        self.agent.learn_all(
+            [
+                [_experience(record, epochs) for record in self.archive.records[at : at + size]]
+                for at in starts
+            ]
+        )
 
 
 def new_agent(settings: BlockSearchSpec, seed: int) -> Search:

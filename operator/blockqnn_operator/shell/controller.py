@@ -208,9 +208,7 @@ class Controller:
                 return COLLECTED_SECONDS
         state = memory.state
         state.settings = self._resolve(search.spec, state.header.settings)
-        if state.settings.agent.predictor is not None:
-            # That takes up to seconds, in which other searches go on.
-            await asyncio.to_thread(state.agent.propose_next)
+        await self._propose(state)
         decided = plan(observed, state)
         events = decided.events
         if decided.annotate:
@@ -239,6 +237,7 @@ class Controller:
             self._slots.ask(_key(search), in_flight, 0)
         # Free slots are filled first: the history of what has ended can wait that long.
         await self._archive(search, memory, state, decided.archive)
+        await self._propose(state)
         events += (*_deleted_jobs(observed, decided, created, memory), *finalists.events)
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
@@ -255,6 +254,11 @@ class Controller:
             # What has just become durable frees slots or opens the next iteration: go on at once.
             waits.append(0.0)
         return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    async def _propose(self, state: SearchState) -> None:
+        """Work out what is to be asked for; with a predictor that takes up to seconds."""
+        if state.settings.agent.predictor is not None:
+            await asyncio.to_thread(state.agent.propose_next)
 
     async def _annotate(self, observed: Observed, memory: Memory, decided: Plan) -> None:
         await apply.annotate_jobs(
