@@ -17,6 +17,7 @@ from benchmarks.report import is_quick, write
 from blockqnn.contract import NetworkSpec
 from blockqnn.graph import canonical_hash, network_macs, network_parameters
 from blockqnn.nsc import Block
+from blockqnn.predictor import Predictor
 from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn.search import Experience, Search, SearchSettings
@@ -52,6 +53,15 @@ def main() -> int:
     report(f"Efficient, {few} trials: one iteration, median", 1000 * median(iterations), "ms")
     seconds, megabytes = recover(settings_for("Efficient", few), history)
     report(f"Efficient: replay {few} trials", seconds, "s")
+    learned = trials * 5000 // PAPERS_TRIALS
+    told = f"predictor: learn from {learned} trials"
+    history = live(settings_for("Efficient", trials), trials)[0]
+    learning, predicting = predictor(history[:learned])
+    report(told, learning, "s", 2)
+    report("predictor: one prediction", 1e6 * predicting, "µs")
+    seconds, megabytes = recover(settings_for("OneGPU", trials), history)
+    report(f"OneGPU: replay {trials} trials, predictor on", seconds, "s", 15 / scale)
+    report("OneGPU: memory of the replayed search", megabytes, "MB")
     for name, value in blocks().items():
         report(name, 1e6 * value, "µs", 200 if name.startswith("hash") else None)
     print(f"\nWritten: {write('agent', {'figures': figures})}")
@@ -100,6 +110,27 @@ def recover(settings: SearchSettings, history: Sequence[Experience]) -> tuple[fl
     tracemalloc.stop()
     del search
     return seconds, peak / 1e6
+
+
+def predictor(history: Sequence[Experience]) -> tuple[float, float]:
+    """Return the seconds that learning a history takes a predictor, and those of a prediction.
+
+    Learning includes the features of the blocks, which a search takes in one by one.
+    """
+    settings = settings_for("OneGPU", len(history))
+    space = Space(settings.space, None, settings.network, None)
+    learned = Predictor(space)
+    candidates = [space.encode(one.block) for one in history]
+    rewards = [one.reward or 0.0 for one in history]
+    started = time.process_time()
+    for candidate in candidates:
+        learned.add(candidate)
+    learned.fit(rewards)
+    seconds = time.process_time() - started
+    started = time.process_time()
+    for candidate in candidates[:200]:
+        learned.predict(candidate)
+    return seconds, (time.process_time() - started) / len(candidates[:200])
 
 
 def blocks() -> dict[str, float]:

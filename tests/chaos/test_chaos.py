@@ -1,7 +1,8 @@
 """A search of several hundred trials while everything around it fails at random.
 
-Run it alone, by ``python -m pytest tests/chaos``: it takes the better part of an hour on two cores,
-and a cluster of its own. CHAOS_TRIALS and CHAOS_SEED change the search and its faults.
+Run it alone, by ``python -m pytest tests/chaos``: each of its two searches takes the better part of
+an hour on two cores, and a cluster of its own; ``-k predictor`` chooses one. CHAOS_TRIALS and
+CHAOS_SEED change the searches and their faults.
 """
 
 import json
@@ -36,14 +37,30 @@ def unhurried(trial: dict[str, Any]) -> dict[str, Any]:
     return trial
 
 
-SEARCH = search_manifest(
-    trial=unhurried(CUSTOM_TRAINER["trial"]),
-    budget={"trials": TRIALS},
-    space={"maxLayers": 8},
-    agent={"batchSize": 20, "pipelining": 1},
-    parallelism=4,
-    failurePolicy={"retries": 20},
-)
+AGENTS: dict[str, dict[str, Any]] = {
+    "as printed": {"batchSize": 20, "pipelining": 1},
+    "with a predictor": {
+        "batchSize": 20,
+        "duplicates": "Redraw",
+        "state": "BackOff",
+        "shaping": "Learned",
+        "rewardScale": "Rank",
+        "predictor": {"candidates": 5, "warmup": 20},
+        "earlyTermination": {},
+    },
+}
+
+
+def search(agent: str) -> dict[str, Any]:
+    return search_manifest(
+        trial=unhurried(CUSTOM_TRAINER["trial"]),
+        budget={"trials": TRIALS},
+        space={"maxLayers": 8},
+        agent=AGENTS[agent],
+        parallelism=4,
+        failurePolicy={"retries": 20},
+    )
+
 
 FAULTS = {
     "kill_operator": 16,
@@ -66,13 +83,16 @@ SECONDS_PER_TRIAL = 12.0
 
 
 @pytest.mark.timeout(TRIALS * SECONDS_PER_TRIAL + 600)
-def test_nothing_is_lost_and_nothing_is_counted_twice(tmp_path, capsys):
+@pytest.mark.parametrize("agent", AGENTS)
+def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path, capsys):
     with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
         chaos = Chaos(cluster, tmp_path, SEED)
-        chaos.run(SEARCH, FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
+        chaos.run(search(agent), FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()
     with capsys.disabled():
         told = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))
-        print(f"\n{len(records)} trials, {sum(chaos.faults.values())} faults ({told})")
-    assert comparable(records) == undisturbed(SEARCH)
+        print(f"\n{agent}: {len(records)} trials, {sum(chaos.faults.values())} faults ({told})")
+    assert comparable(records) == undisturbed(search(agent))
+    chosen = [record for record in records if record.predicted is not None]
+    assert bool(chosen) == ("predictor" in AGENTS[agent])
     assert chaos.faults["operator killed"] >= KILLS
