@@ -121,7 +121,7 @@ def _finalists(told: Mapping[str, Any]) -> Text:
     best = told.get("best")
     if best:
         spread = f" ± {best['deviation']:.2%}" if "deviation" in best else ""
-        text.append(f"   best accuracy {best['accuracy']:.2%}{spread}", "bold")
+        text.append(f"   best converged accuracy {best['accuracy']:.2%}{spread}", "bold")
         text.append(f" (trial {best['trial']})", "bold")
     return text
 
@@ -135,7 +135,7 @@ def _times(search: SearchView, now: datetime) -> Text:
         ran = duration((until - moment(status["startTime"])).total_seconds())
         parts.append(f"took {ran}" if end else f"started {ran} ago")
     estimate = status.get("estimatedCompletionTime")
-    if estimate and not status.get("completionTime"):
+    if estimate and search.phase == "Running":
         left = (moment(estimate) - now).total_seconds()
         parts.append(f"about {duration(left)} left" if left > 0 else "done any moment")
     trained = sum(record.seconds.total for record in search.records if record.seconds)
@@ -153,13 +153,14 @@ def attention(search: SearchView) -> Text | None:
     """Show the conditions that need a person's eye; None when there are none."""
     text = Text()
     for condition in search.status.get("conditions", ()):
-        style = _ATTENTION.get(condition["type"])
-        if style is None or condition["status"] != "True":
+        style, message = _ATTENTION.get(condition["type"]), condition.get("message", "")
+        # What fails a search, such as its finalists, may degrade it in the same words.
+        if style is None or condition["status"] != "True" or (message and message in text.plain):
             continue
         if text:
             text.append("\n")
         text.append(f"{condition['type']} ({condition['reason']}): ", f"bold {style}")
-        text.append(condition.get("message", ""))
+        text.append(message)
     return text or None
 
 

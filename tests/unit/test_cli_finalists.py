@@ -176,7 +176,7 @@ def test_status_counts_the_finalists() -> None:
     console = Console(width=200, file=io.StringIO())
     console.print(pictures.whole(SEARCH, (), NOW))
     said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "finalists 12/13   running 1   best accuracy 94.00% ± 0.40%" in said
+    assert "finalists 12/13   running 1   best converged accuracy 94.00% ± 0.40%" in said
 
 
 TRIALS = list(history_lines(PLAIN.header, PLAIN.records))

@@ -38,7 +38,7 @@ def section(*records: FinalistRecord, search: Any = TOLD) -> str:
 
 def rows(text: str) -> list[list[str]]:
     """The cells of its table, without the titles."""
-    lines = re.findall(r"<tr>(<td.*?)</tr>", text)
+    lines = re.findall(r"<tr>(<td.*?)</tr>", text.partition("<details>")[0])
     return [re.findall(r"<td>(.*?)</td>", line) for line in lines]
 
 
@@ -99,6 +99,23 @@ def test_before_the_first_result_the_section_says_what_is_waited_for() -> None:
     assert MESSAGE in section()
     assert "No finalist has a result yet." in section(search=replace(TOLD, status=PLAIN.status))
     assert section(search=PLAIN) == "", "no finalists are asked for"
+
+
+def test_where_the_models_are_is_told_of_each_seed() -> None:
+    models = section(*RECORDS).partition("<details>")[2]
+    assert models.count("lab/digits/trial-") == len(RECORDS)
+    assert f"Finalist of trial {BEST[1].trial}, target cifar100, seed 0" in models
+
+
+def test_what_needs_attention_is_said_once() -> None:
+    told = {"status": "True", "reason": "FinalistsNotReady", "message": "One has failed."}
+    failed = {**told, "type": "Failed", "message": "All trials are done. One has failed."}
+    conditions = [failed, {**told, "type": "Degraded"}, {**told, "type": "FinalistsReady"}]
+    finalists = {**TOLD.status["finalists"], "progress": "12/13"}
+    status = {**TOLD.status, "conditions": conditions, "finalists": finalists}
+    page = report(replace(TOLD, status=status), NOW, trained=RECORDS)
+    assert page.count("One has failed.") == 1
+    assert "Finalists with a result: 12/13." in page
 
 
 def test_the_command_reads_the_finalists(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

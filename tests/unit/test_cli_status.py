@@ -62,6 +62,17 @@ def test_only_true_conditions_that_matter_need_attention() -> None:
     assert pictures.attention(empty()) is None
 
 
+def test_what_two_conditions_say_in_the_same_words_is_shown_once() -> None:
+    told = {"status": "True", "reason": "FinalistsNotReady"}
+    conditions = [
+        {**told, "type": "Failed", "message": "The budget is spent. No room is left."},
+        {**told, "type": "Degraded", "message": "No room is left."},
+    ]
+    text = pictures.attention(empty(conditions=conditions))
+    assert text is not None
+    assert text.plain == "Failed (FinalistsNotReady): The budget is spent. No room is left."
+
+
 def test_a_search_without_gpus_costs_the_time_of_its_trainers() -> None:
     search = simulated(done=56)
     status = {**search.status, "gpuSeconds": 0}

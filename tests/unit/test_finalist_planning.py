@@ -196,6 +196,10 @@ def test_one_that_failed_for_good_leaves_the_search_complete_with_the_best_of_th
         "Finalist of trial 1, seed 0 failed: It is so. When it is mended, delete Job "
         f"{job.name} to have it tried again; it goes on from its last checkpoint."
     )
+    assert told.summary == (
+        "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
+        "1 finalist has failed; the condition FinalistsReady says why."
+    )
 
 
 def test_a_failure_gives_nothing_up_while_others_run_or_when_none_has_a_result() -> None:

@@ -246,6 +246,7 @@ def test_suspending_starts_nothing_and_resuming_ends_as_if_nothing_had_been(
     run.settle()
     assert not run.world.running
     assert run.status().phase in (Phase.SUSPENDED, Phase.COMPLETE)
+    assert run.status().estimated_completion_time is None, "its trials are done"
     run.suspended(False)
     run.settle()
     assert plain(finalists_of(run.world)) == plain(finalists_of(serial(seed).world))

@@ -7,7 +7,7 @@ from blockqnn.calibration import LEAST, rank_correlation
 from blockqnn_cli.finalists import OWN, chosen, ordered, reasons
 from blockqnn_cli.quantities import duration, short
 from blockqnn_cli.report.charts import Plot, Size, line
-from blockqnn_cli.report.html import figure, legend, section, table
+from blockqnn_cli.report.html import figure, folded, legend, section, table
 from blockqnn_cli.report.scales import Scale, padded
 from blockqnn_cli.report.svg import Markup, element, picture
 from blockqnn_cli.view import SearchView
@@ -15,7 +15,7 @@ from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRe
 
 TITLES = (
     "trial", "trained on", "converged accuracy", "early-stop", "reward", "seeds", "parameters",
-    "MACs", "took", "model of the best seed",
+    "MACs", "took",
 )  # fmt: skip
 
 
@@ -54,12 +54,7 @@ def finalists_section(search: SearchView, records: Sequence[FinalistRecord], siz
     """
     if "finalists" not in search.spec:
         return Markup()
-    told = [
-        str(condition["message"])
-        for condition in search.status.get("conditions", ())
-        if condition["type"] == "FinalistsReady" and condition.get("message")
-    ]
-    said = told[0] if told else "No finalist has a result yet."
+    said = _how_far(search)
     if not records:
         return section("Finalists", text=said)
     of = _Known(search, chosen(search))
@@ -69,15 +64,28 @@ def finalists_section(search: SearchView, records: Sequence[FinalistRecord], siz
     rows = [
         _row(of, target, standing) for target in targets for standing in archive.standings(target)
     ]
+    models = [(str(one.finalist), one.folder) for one in ordered(records) if one.folder]
     own = [one for one in archive.standings("") if of.early(one.trial) is not None]
     troubles = [element("p", text, class_="soft") for text in reasons(records)]
     return section(
         "Finalists",
         *([table(TITLES, rows)] if rows else []),
         *troubles,
+        folded("Where the models are on the volume", table(("finalist", "directory"), models)),
         *([_figure(of, own, size)] if len(own) > 1 else []),
         text=f"The best blocks by reward, trained to convergence. {said}",
     )
+
+
+def _how_far(search: SearchView) -> str:
+    """Say how far the finalists are; what needs attention has been said above this section."""
+    conditions = {c["type"]: c for c in search.status.get("conditions", ())}
+    message = conditions.get("FinalistsReady", {}).get("message", "")
+    above = "".join(conditions.get(kind, {}).get("message", "") for kind in ("Failed", "Degraded"))
+    progress = search.status.get("finalists", {}).get("progress")
+    if message and message not in above:
+        return str(message)
+    return f"Finalists with a result: {progress}." if progress else "No finalist has a result yet."
 
 
 def _row(of: _Known, target: str, standing: Standing) -> list[str]:
@@ -99,7 +107,6 @@ def _row(of: _Known, target: str, standing: Standing) -> list[str]:
         "-" if record.parameters is None else short(record.parameters),
         "-" if record.macs is None else short(record.macs),
         duration(sum(one.seconds_of_all for one in standing.records)),
-        record.folder,
     ]
 
 

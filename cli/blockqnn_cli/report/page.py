@@ -144,11 +144,15 @@ def _time(status: Mapping[str, Any], now: datetime) -> tuple[str, str, str]:
 
 
 def _attention(search: SearchView) -> Markup:
-    wrong = [
-        element("p", element("b", f"{c['type']} ({c['reason']}): "), c.get("message", ""))
-        for c in search.status.get("conditions", ())
-        if c["status"] == "True" and c["type"] in ("Failed", "Degraded", "Suspended")
-    ]
+    wrong: list[Markup] = []
+    said = ""
+    for c in search.status.get("conditions", ()):
+        message = c.get("message", "")
+        wanted = c["status"] == "True" and c["type"] in ("Failed", "Degraded", "Suspended")
+        # What fails a search, such as its finalists, may degrade it in the same words.
+        if wanted and not (message and message in said):
+            wrong.append(element("p", element("b", f"{c['type']} ({c['reason']}): "), message))
+            said += message
     return section("Needs attention", *wrong, style="attention") if wrong else Markup()
 
 

@@ -83,7 +83,7 @@ def report(
     iteration = _next_iteration(state)
     message = _message(phase, trials, state, reached, preparation, note)
     if over and finalists is not None and reached is not None:
-        message = f"{reached.message} {finalists.message}"[:LONGEST_MESSAGE]
+        message = f"{reached.message} {finalists.summary}"[:LONGEST_MESSAGE]
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
@@ -100,7 +100,7 @@ def report(
         predictor=_predictor(state),
         finalists=finalists.status if finalists else None,
     )
-    timed = _with_times(status, before, observed, state)
+    timed = _with_times(status, before, observed, state, over=over)
     facts = _conditions(phase, message, state, reached if over else None, preparation)
     if finalists is not None:
         _add_finalists(facts, finalists, phase, over=over)
@@ -287,12 +287,15 @@ def _with_times(
     before: BlockSearchStatus | None,
     observed: Observed,
     state: SearchState,
+    *,
+    over: bool,
 ) -> BlockSearchStatus:
     now = observed.now
     if status.phase is Phase.COMPLETE:
         ended = before.completion_time if before and before.completion_time else write_time(now)
         return status.model_copy(update={"completion_time": ended})
-    if status.phase is Phase.TRAINING_FINALISTS:
+    if over:
+        # What is left are finalists, of which the rate of trials tells nothing.
         return status
     estimate = before.estimated_completion_time if before else None
     if estimate is None or before is None or before.iteration != status.iteration:

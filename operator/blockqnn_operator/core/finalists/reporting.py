@@ -53,6 +53,8 @@ class FinalistReport:
     status: FinalistsStatus
     reason: Reason
     message: str
+    summary: str
+    """The message without why something failed, for the message of the whole search."""
     ready: bool = False
     """All that are wanted have a result."""
     given_up: bool = False
@@ -110,7 +112,7 @@ def report_finalists(
     if ready:
         message = _ready_message(status)
         winner = own[0] if own else None
-        return FinalistReport(status, Reason.TRAINED, message, ready=True, winner=winner)
+        return FinalistReport(status, Reason.TRAINED, message, message, ready=True, winner=winner)
     winner = own[0] if over and own and _given_up(decided, open_) else None
     return _unready(state, status, decided, open_, over=over, winner=winner)
 
@@ -184,27 +186,30 @@ def _unready(
     trouble = _trouble(decided.preparations, open_)
     if trouble is not None:
         known = trouble.reason in _KNOWN_REASONS
-        said = f"{_ready_message(status)} {trouble.message}" if winner else trouble.message
+        reached = _ready_message(status) if winner else ""
+        missing = f"{_failed(status)}; the condition FinalistsReady says why."
         return FinalistReport(
             status,
             Reason(trouble.reason) if known else Reason.FINALISTS_FAILED,
-            said,
+            f"{reached} {trouble.message}".strip(),
+            f"{reached} {missing}" if winner else trouble.message,
             given_up=winner is not None,
             stopped=stopped,
             hindered=True,
             winner=winner,
         )
+    done = f"{_running(status)}, {status.succeeded + status.infeasible} of {status.total} are done."
     if state.settings.suspend:
-        return FinalistReport(status, Reason.SUSPENDED, f"Suspended; {_running(status)}.")
+        message = f"Suspended; {done}"
+        return FinalistReport(status, Reason.SUSPENDED, message, message)
     preparing = [p for p in decided.preparations.values() if not p.ready]
     if preparing and not status.running:
-        return FinalistReport(status, Reason.PREPARING, preparing[0].message)
+        message = preparing[0].message
+        return FinalistReport(status, Reason.PREPARING, message, message)
     if not over and not open_:
         message = "Finalists are trained when the search's budget is spent."
-        return FinalistReport(status, Reason.TRIALS_RUNNING, message)
-    done = status.succeeded + status.infeasible
-    message = f"{_running(status)}, {done} of {status.total} are done."
-    return FinalistReport(status, Reason.FINALISTS_RUNNING, message)
+        return FinalistReport(status, Reason.TRIALS_RUNNING, message, message)
+    return FinalistReport(status, Reason.FINALISTS_RUNNING, done, done)
 
 
 def _trouble(
@@ -220,8 +225,8 @@ def _trouble(
         one, job, why = failures[0]
         more = f" {len(failures)} have failed in all." if len(failures) > 1 else ""
         message = (
-            f"{one.finalist} failed: {why.message} When it is mended, delete Job {job.name} to "
-            f"have it tried again; it goes on from its last checkpoint.{more}"
+            f"{one.finalist} failed: {_sentence(why.message)} When it is mended, delete Job "
+            f"{job.name} to have it tried again; it goes on from its last checkpoint.{more}"
         )
         return Failure(why.reason, message)
     for preparation in preparations.values():
@@ -238,6 +243,15 @@ def _trouble(
         if judgement.invalid:
             return Failure(str(Reason.RESULT_INVALID), f"{one.finalist}: {judgement.invalid}")
     return None
+
+
+def _sentence(text: str) -> str:
+    """End what a trainer said as a sentence ends: Python's own errors do not."""
+    return text if text.rstrip().endswith((".", "!", "?")) else f"{text.rstrip()}."
+
+
+def _failed(status: FinalistsStatus) -> str:
+    return "1 finalist has failed" if status.failed == 1 else f"{status.failed} have failed"
 
 
 def _running(status: FinalistsStatus) -> str:
