@@ -168,6 +168,34 @@ def damage(checkpoints: list[Path]) -> None:
         path.write_bytes(path.read_bytes()[:-100])
 
 
+def test_a_restored_history_brings_the_finalists_back_and_nothing_is_trained_again(
+    searching, volume, eventually, tmp_path
+):
+    """The operator has seen the search that they are restored to, suspended and empty."""
+    manifest = search_manifest(**QUICK, finalists=on(volume, count=1, training=SHORT))
+    searching.apply(manifest)
+    searching.wait(COMPLETE, PATIENCE)
+    before, found, file = searching.status(), results(searching), tmp_path / "history.jsonl"
+    arguments = ["search", str(file), "-n", searching.namespace, "--kubeconfig"]
+    kubeconfig = str(searching.cluster.kubeconfig)
+    assert main(["history", "export", *arguments, kubeconfig]) == 0
+    searching.kubectl("delete", "bs", "search", "--wait=true", "--timeout=20s")
+    eventually(lambda: not searching.items("configmaps,jobs", "blockqnn.dev/search"))
+
+    searching.apply({**manifest, "spec": {**manifest["spec"], "suspend": True}})
+    searching.wait("jsonpath={.status.phase}=Suspended", 60)
+    begun = len(searching.operator.log.read_text())
+    assert main(["history", "import", *arguments, kubeconfig]) == 0
+    searching.patch({"suspend": False})
+    searching.wait(COMPLETE, PATIENCE)
+    after = searching.status()
+    assert results(searching) == found
+    assert (after["best"], after["finalists"]) == (before["best"], before["finalists"])
+    said = searching.operator.log.read_text()[begun:]
+    assert " trains a finalist" not in said
+    assert " started: " not in said
+
+
 @pytest.fixture
 def small_volume(volume: Path) -> Iterator[Path]:
     """A volume of 16 MiB, which a file can fill."""

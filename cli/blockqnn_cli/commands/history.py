@@ -56,9 +56,8 @@ def _import(context: Context) -> int:
     for write in writes:
         searches.write_shard(search, write)
     context.write(
-        f"Restored {_told(len(lines) - 1, len(finalists))} to {search.key}. If the operator has "
-        "begun this search already, restart the operator before it goes on: it reads a history "
-        "once."
+        f"Restored {_told(len(lines) - 1, len(finalists))} to {search.key}. A running operator "
+        "reads it when the spec of the search changes, such as by `suspend: false`."
     )
     return ExitStatus.OK
 
