@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -261,12 +261,13 @@ class Controller:
             await asyncio.to_thread(state.agent.propose_next)
 
     async def _annotate(self, observed: Observed, memory: Memory, decided: Plan) -> None:
+        ended = {pod.job: pod for pod in observed.pods if pod.finished_at}
         await apply.annotate_jobs(
             self._cluster,
             observed.search,
             decided.annotate,
             memory.freshest,
-            lambda trial: self._collected(trial, observed),
+            lambda trial: self._collected(trial, ended),
         )
 
     def _granted(self, search: SearchObject, decided: Plan, finalists: FinalistPlan) -> int:
@@ -295,10 +296,10 @@ class Controller:
             memory.state = None
             raise
 
-    def _collected(self, trial: OpenTrial, observed: Observed) -> None:
+    def _collected(self, trial: OpenTrial, ended: Mapping[str, TrialPod]) -> None:
         """Tell the metrics how long a trial's Job took to start, and its result to be collected."""
         job = trial.job
-        pod = next((p for p in observed.pods if job and p.job == job.name and p.finished_at), None)
+        pod = ended.get(job.name) if job else None
         if job is None or pod is None or pod.finished_at is None:
             return
         launched = None
