@@ -254,17 +254,20 @@ def _quantile(share: float, metric: str) -> str:
 
 def cost() -> Row:
     """Return the row about what the search costs."""
+    # A search that asks for no finalists has no such series; they cost nothing then.
+    finalists = f"{of('finalist_gpu_seconds_total')} or 0 * {of('gpu_seconds_total')}"
     cached = of("trials_total", 'outcome="Cached"')
     return Row(
         "Cost",
         [
             Panel(
                 "GPU time, used and saved",
-                "Accelerator time of the trials in the history, and what duplicates of earlier "
-                "blocks would have taken.",
+                "Accelerator time of the trials in the history, which the budget bounds; what "
+                "duplicates of earlier blocks would have taken; and that of finalists.",
                 [
                     Query(of("gpu_seconds_total"), "used"),
                     Query(of("gpu_seconds_saved_total"), "saved by duplicates"),
+                    Query(finalists, "finalists"),
                 ],
                 "s",
             ),
