@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -102,19 +103,28 @@ def test_a_viewer_follows_a_search_and_sees_what_it_found(
     assert 'cannot get resource "blocksearches"' in refused
 
 
-def test_a_restored_history_is_all_that_a_search_needs(
-    searching, viewer, eventually, capsys, tmp_path
-) -> None:
-    manifest = search_manifest(**CUSTOM_TRAINER, budget={"trials": 5})
-    searching.apply(manifest)
+FIVE_TRIALS = search_manifest(**CUSTOM_TRAINER, budget={"trials": 5})
+
+
+@pytest.fixture
+def finished(searching, viewer, eventually, tmp_path) -> tuple[Path, dict[str, Any]]:
+    """The exported history, and the status, of a search that is over."""
+    searching.apply(FIVE_TRIALS)
     eventually(searching.is_over, within=60)
-    before, file = searching.status(), tmp_path / "history.jsonl"
+    file = tmp_path / "history.jsonl"
     assert main(["history", "export", "search", str(file), "--kubeconfig", str(viewer)]) == 0
+    return file, searching.status()
+
+
+def test_a_restored_history_is_all_that_a_search_needs(
+    searching, viewer, finished, eventually, capsys
+) -> None:
+    file, before = finished
     assert searching.operator.stop() == 0
     searching.kubectl("delete", "bs", "search", "--wait=true", "--timeout=20s")
     eventually(lambda: not searching.items("configmaps,jobs", "blockqnn.dev/search"))
 
-    searching.apply(manifest)
+    searching.apply(FIVE_TRIALS)
     administrator = str(searching.cluster.kubeconfig)
     arguments = ["history", "import", "search", str(file), "-n", searching.namespace]
     assert main([*arguments, "--kubeconfig", str(viewer)]) == ExitStatus.FORBIDDEN
@@ -128,18 +138,13 @@ def test_a_restored_history_is_all_that_a_search_needs(
 
 @pytest.mark.long
 def test_a_history_that_is_restored_under_a_suspended_search_is_gone_on_from(
-    searching, viewer, eventually, tmp_path
+    searching, finished, eventually
 ) -> None:
     """The operator runs all the time, and has seen the search without any trial."""
-    manifest = search_manifest(**CUSTOM_TRAINER, budget={"trials": 5})
-    searching.apply(manifest)
-    eventually(searching.is_over, within=60)
-    before, file = searching.status(), tmp_path / "history.jsonl"
-    assert main(["history", "export", "search", str(file), "--kubeconfig", str(viewer)]) == 0
+    file, before = finished
     searching.kubectl("delete", "bs", "search", "--wait=true", "--timeout=20s")
 
-    manifest["spec"]["suspend"] = True
-    searching.apply(manifest)
+    searching.apply({**FIVE_TRIALS, "spec": {**FIVE_TRIALS["spec"], "suspend": True}})
     eventually(lambda: searching.status().get("phase") == "Suspended", within=60)
     arguments = ["history", "import", "search", str(file), "-n", searching.namespace]
     administrator = str(searching.cluster.kubeconfig)
