@@ -1,7 +1,8 @@
 """Pictures of a block for documents: in the language of Graphviz, and as SVG.
 
-Both show the block's input at the top, every layer below all of its sources, and the output, with
-the concatenation of loose ends, at the bottom; the terminal, which computes nothing, is left out.
+Both show the block's input at the top, with that of the previous block where a layer is it, every
+layer below all of its sources, and the output, with the concatenation of loose ends, at the bottom;
+the terminal, which computes nothing, is left out.
 """
 
 from collections import defaultdict
@@ -20,6 +21,9 @@ _COLOURS = {
     LayerType.BARE_CONVOLUTION: "#c6dbef",
     LayerType.RELU: "#fcbba1",
     LayerType.BATCH_NORM: "#ccece6",
+    LayerType.SEPARABLE_CONVOLUTION: "#9ecae1",
+    LayerType.BOTTLENECK: "#deebf7",
+    LayerType.PREVIOUS_INPUT: "#ffffff",
 }
 _ENDS_COLOUR = "#ffffff"
 _LINE_COLOUR = "#555555"
@@ -94,7 +98,7 @@ def _place(block: Block) -> list[_Box]:
     """Place the input, the layers and the output: rows by depth, each row centred."""
     depths = [0]
     for layer in block.body:
-        depths.append(1 + max(depths[source] for source in layer.predecessors))
+        depths.append(max([1 + depths[source] for source in layer.predecessors], default=0))
     depths.append(1 + max(depths[end] for end in block.loose_ends))
     rows: dict[int, list[int]] = defaultdict(list)
     for number, depth in enumerate(depths):

@@ -15,17 +15,26 @@ _NAMES = {
     LayerType.BARE_CONVOLUTION: "conv",
     LayerType.RELU: "ReLU",
     LayerType.BATCH_NORM: "batch norm",
+    LayerType.SEPARABLE_CONVOLUTION: "sep conv",
+    LayerType.BOTTLENECK: "bottleneck",
+    LayerType.PREVIOUS_INPUT: "previous input",
 }
 
 _WIDEST_NAME = len("max pool 3x3")
+"""How wide the column of names is, unless a block has a wider one."""
 
 _MOST_LISTED = 3
 """As many loose ends are listed in the output's line; of more, their rails must tell."""
 
 
+def type_name(layer_type: LayerType) -> str:
+    """Name a type of layers as the papers' figures do, such as ``conv`` or ``add``."""
+    return _NAMES[layer_type]
+
+
 def layer_name(layer: Layer) -> str:
     """Name a layer as the papers' figures do, such as ``conv 3x3`` or ``add``."""
-    name = _NAMES[layer.type]
+    name = type_name(layer.type)
     return f"{name} {layer.kernel}x{layer.kernel}" if layer.kernel else name
 
 
@@ -44,13 +53,14 @@ def text_drawing(block: Block) -> str:
 
     Returns:
         Lines of Unicode text without a newline at the end. Two columns for each result that is in
-        use at once, and 33 for the names: at most 80 for a block of 23 layers.
+        use at once, and 33 for the names, 35 for the widest: at most 80 for a block of 23 layers of
+        the papers' types.
     """
     rails = _Rails(block)
     rows = [("○", "", "input", "")]
     for layer in block.body:
         sources = layer.predecessors
-        told = f"of {_listed(sources)}" if layer.index > 1 else ""
+        told = f"of {_listed(sources)}" if sources and layer.index > 1 else ""
         rows.append((rails.join(layer.index, sources), str(layer.index), layer_name(layer), told))
     ends = block.loose_ends
     told = f"concat of {_listed(ends)}" if len(ends) > 1 else ""
@@ -58,8 +68,9 @@ def text_drawing(block: Block) -> str:
         told = f"concat of {len(ends)} layers"
     rows.append((rails.join(len(block), ends, "○"), "", "output", told))
     width = max(len(row[0]) for row in rows)
+    widest = max([_WIDEST_NAME, *(len(row[2]) for row in rows)])
     return "\n".join(
-        f"{picture:<{width}}  {index:>2}  {name:<{_WIDEST_NAME}}  {told}".rstrip()
+        f"{picture:<{width}}  {index:>2}  {name:<{widest}}  {told}".rstrip()
         for picture, index, name, told in rows
     )
 
@@ -88,7 +99,7 @@ class _Rails:
         joined = {self._columns.index(source): source for source in sources}
         ending = {column for column, source in joined.items() if not self._uses[source]}
         place = min(ending) if ending else self._free_column()
-        reach = range(min(place, *joined), max(place, *joined) + 1)
+        reach = range(min([place, *joined]), max([place, *joined]) + 1)
         cells = [
             self._cell(column, place, reach, column in joined, column in ending)
             for column in range(len(self._columns))

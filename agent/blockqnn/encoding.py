@@ -11,10 +11,8 @@ from math import log2
 
 from blockqnn.contract import ImageShape, NetworkSpec
 from blockqnn.graph import FoldedGraph, body_cost, density, fold, operations
-from blockqnn.nsc import Block, LayerType
+from blockqnn.nsc import CONVOLUTIONS, Block
 from blockqnn.search_space import Key
-
-_CONVOLUTIONS = frozenset({LayerType.CONVOLUTION, LayerType.BARE_CONVOLUTION})
 
 _ORDINARY = ImageShape(channels=3, height=32, width=32, classes=10)
 """Where the images are not known: only the relation of costs to each other matters."""
@@ -58,7 +56,11 @@ def _depths(graph: FoldedGraph, kinds: list[tuple[int, int]]) -> tuple[int, int]
     """Return the most layers, and the most convolutions, that an image passes one after another."""
     layers, convolutions = [0], [0]
     for node, taken in enumerate(graph.sources[1:], start=1):
+        if not taken:  # the previous block's input
+            layers.append(0)
+            convolutions.append(0)
+            continue
         layers.append(1 + max([layers[source] for source in taken]))
-        is_one = kinds[node][0] in _CONVOLUTIONS
+        is_one = kinds[node][0] in CONVOLUTIONS
         convolutions.append(is_one + max([convolutions[source] for source in taken]))
     return max(layers), max(convolutions)

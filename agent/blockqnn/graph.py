@@ -5,6 +5,9 @@ Fig. 3), without building it:
 
 * a convolution is ReLU, convolution without bias, batch norm, at the width of its stage; of the
   three as separate layers, ReLU and batch norm keep the width of what they take;
+* a separable convolution is ReLU, a depthwise convolution, a 1x1 convolution to the width of the
+  stage, batch norm; a bottleneck is ReLU, 1x1 convolution, batch norm at a quarter of that width;
+* the input of the previous block has the width that it had there, in the first block its own;
 * an add of unequal widths brings the narrower up to the larger by ReLU, 1x1 convolution, batch
   norm; a concat, and the output of several loose ends, has the sum of the widths;
 * with ``output_projection``, ReLU, 1x1 convolution, batch norm bring an output of another width
@@ -17,7 +20,7 @@ ReLU, add and concat (He and Sun 2015, which the papers cite, count convolutions
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from blockqnn.canonical import canonical_form
@@ -30,12 +33,15 @@ _KERNELS = 8
 _OUTPUTS = 8
 """The bits of a label that count how often a node is in the output."""
 _RELU = LayerType.RELU * _KERNELS
+_BOTTLENECK = 4
+"""How many times narrower than its stage a bottleneck is (He et al. 2016, table 1)."""
 
 
 class FoldedGraph(NamedTuple):
     """A block as a labelled graph, without the layers that do nothing.
 
-    Node 0 is the block's input; the others are layers in the order of the code.
+    Node 0 is the block's input; the others are layers in the order of the code. The input of the
+    previous block is a node without sources.
     """
 
     labels: tuple[int, ...]
@@ -59,12 +65,19 @@ def fold(block: Block) -> FoldedGraph:
     output. So an output may hold a node several times, and add or concat may have one node as both
     sources: that is a network of another width, or another function, and is kept. Layers that
     would compute the same are not merged: two convolutions have two sets of weights. A ReLU of a
-    ReLU is folded too: it finds nothing negative.
+    ReLU is folded too: it finds nothing negative. The previous block's input is one node, however
+    many layers are it.
     """
     node_of = [0] * len(block)
     operations = [0]
     sources: list[tuple[int, ...]] = [()]
+    previous = 0
     for layer in block.body:
+        if layer.type is LayerType.PREVIOUS_INPUT:
+            if previous:
+                node_of[layer.index] = previous
+                continue
+            previous = len(operations)
         source = node_of[layer.pred1]
         if is_folded(layer) or (layer.type is LayerType.RELU and operations[source] == _RELU):
             node_of[layer.index] = source
@@ -105,8 +118,9 @@ def density(block: Block) -> float:
     """Edges divided by nodes of the block's graph (CVPR 2018, section 3.3).
 
     Counted on the code as it is written, as the papers draw it: identities are nodes; the edge from
-    the block's input is an edge; the input and the terminal are no nodes. Several loose ends count
-    as one more node, the concatenation, with an edge from each.
+    the block's input is an edge; the input and the terminal are no nodes. A layer that is the
+    previous block's input counts as an identity of it does: a node with an edge. Several loose ends
+    count as one more node, the concatenation, with an edge from each.
 
     Returns:
         1 for a chain and for a terminal alone; never less than 1, and less than 3.
@@ -114,7 +128,7 @@ def density(block: Block) -> float:
     edges = nodes = 0
     for layer in block.body:
         nodes += 1
-        edges += len(layer.predecessors)
+        edges += len(layer.predecessors) or 1
     ends = len(block.loose_ends)
     if ends > 1:
         nodes += 1
@@ -144,9 +158,28 @@ class BlockCost(NamedTuple):
     """Channels that go through batch norm."""
 
 
+def bottleneck_width(stage: int) -> int:
+    """Return the channels of a bottleneck in a stage of this width."""
+    return max(stage // _BOTTLENECK, 1)
+
+
+def reads_previous(body: Sequence[Layer]) -> bool:
+    """Whether any of a block's layers is the input of the previous block."""
+    return any(layer.type is LayerType.PREVIOUS_INPUT for layer in body)
+
+
+def _cell_cost(layer: Layer, entering: int, stage: int) -> BlockCost:
+    """Cost of a cell that is not the papers'."""
+    if layer.type is LayerType.BOTTLENECK:
+        narrow = bottleneck_width(stage)
+        return BlockCost(narrow, entering * narrow, narrow)
+    return BlockCost(stage, (layer.kernel * layer.kernel + stage) * entering, stage)
+
+
 def layers_cost(
     body: Sequence[Layer],
     entering: int,
+    previous: int,
     stage: int,
     adds: Literal["unequal", "all", "none"] = "unequal",
 ) -> LayersCost:
@@ -155,7 +188,8 @@ def layers_cost(
     Args:
         body: the layers, without a terminal.
         entering: channels of the block's input.
-        stage: channels of each convolution.
+        previous: channels of the previous block's input.
+        stage: channels of each convolution but bottlenecks.
         adds: which adds are counted as bringing one input to the width of the other: those of
             unequal widths, as they do, or for bounds of the cost all or none.
     """
@@ -180,13 +214,22 @@ def layers_cost(
                     normalised += width
             case LayerType.CONCAT:
                 width += widths[layer.pred2]
+            case LayerType.SEPARABLE_CONVOLUTION | LayerType.BOTTLENECK:
+                convolved = _cell_cost(layer, width, stage)
+                width = convolved.width
+                weights += convolved.weights
+                normalised += convolved.normalised
+            case LayerType.PREVIOUS_INPUT:
+                width = previous
         widths.append(width)
     return LayersCost(tuple(widths), weights, normalised)
 
 
-def _block_cost(body: Sequence[Layer], entering: int, stage: int, projection: bool) -> BlockCost:
-    """Cost of one block at the width `stage` whose input has the width `entering`."""
-    widths, weights, normalised = layers_cost(body, entering, stage)
+def _block_cost(
+    body: Sequence[Layer], entering: int, previous: int, stage: int, projection: bool
+) -> BlockCost:
+    """Cost of one block at the width `stage`, given the widths of its input and the previous."""
+    widths, weights, normalised = layers_cost(body, entering, previous, stage)
     leaving = sum([widths[index] for index in loose_ends(body)])
     if projection and leaving != stage:
         weights += leaving * stage
@@ -200,11 +243,11 @@ def block_macs(block: Block, width: int, output_projection: bool = False) -> int
 
     Args:
         block: the block.
-        width: channels of its input and of each of its convolutions; at least 1.
+        width: channels of its input, of the previous block's, and of its stage; at least 1.
         output_projection: whether to count the 1x1 convolution that brings its output back to
             `width`, where it has another.
     """
-    return _block_cost(block.body, width, width, output_projection).weights
+    return _block_cost(block.body, width, width, width, output_projection).weights
 
 
 class NetworkCost(NamedTuple):
@@ -231,14 +274,15 @@ def body_cost(
         classes: the number of classes.
     """
 
-    def cost(entering: int, stage: int) -> BlockCost:
-        return _block_cost(body, entering, stage, network.output_projection)
+    def cost(entering: int, previous: int, stage: int) -> BlockCost:
+        return _block_cost(body, entering, previous, stage, network.output_projection)
 
-    return stacked_cost(cost, network, input_shape, classes)
+    return stacked_cost(cost, reads_previous(body), network, input_shape, classes)
 
 
 def stacked_cost(
-    block_cost: Callable[[int, int], BlockCost],
+    block_cost: Callable[[int, int, int], BlockCost],
+    on_previous: bool,
     network: NetworkSpec,
     input_shape: tuple[int, int, int],
     classes: int,
@@ -246,38 +290,33 @@ def stacked_cost(
     """Sum the costs of the blocks of a network, its stem and its classifier.
 
     Args:
-        block_cost: the cost of one block, given the width of its input and that of its stage.
+        block_cost: the cost of one block, given the widths of its input, of the previous block's
+            input, and of its stage.
+        on_previous: whether that cost depends on the previous block's input.
         network: how blocks are stacked.
         input_shape: channels, height and breadth of an image, in pixels.
         classes: the number of classes.
     """
     channels, height, breadth = input_shape
-    width = network.filters[0]
+    width = previous = network.filters[0]
     weights = 9 * channels * width
     macs = weights * height * breadth
     normalised = width
     for number, stage in enumerate(network.filters):
         if number:
             height, breadth = height // 2, breadth // 2
-        for cost, times in _stage_costs(block_cost, network.repeats, width, stage):
+        for done in range(network.repeats):
+            cost = block_cost(width, previous, stage)
+            # What leaves a block as wide as all that entered repeats itself to the stage's end.
+            same = cost.width == width and (previous == width or not on_previous)
+            times = network.repeats - done if same else 1
             weights += cost.weights * times
             normalised += cost.normalised * times
             macs += cost.weights * times * height * breadth
-            width = cost.width
+            previous, width = width, cost.width
+            if same:
+                break
     return NetworkCost(weights + 2 * normalised + (width + 1) * classes, macs + width * classes)
-
-
-def _stage_costs(
-    block_cost: Callable[[int, int], BlockCost], repeats: int, entering: int, stage: int
-) -> Iterator[tuple[BlockCost, int]]:
-    """Yield the cost of the blocks of a stage in order, and how often it occurs in a row."""
-    for done in range(repeats):
-        cost = block_cost(entering, stage)
-        if cost.width == entering:
-            yield cost, repeats - done
-            return
-        yield cost, 1
-        entering = cost.width
 
 
 def network_parameters(

@@ -8,7 +8,9 @@ completion is left is searched for, among those that can help:
 
 * an add or a concat of two loose ends, and a 1x1 convolution of one that has not the stage's width;
   any other layer leaves at least as many loose ends, of at least the same widths, for at least the
-  same cost;
+  same cost (it may all the same save a projection, where widths happen to add up to just the
+  stage's, and a bottleneck may by its width: that is not looked for, so some blocks at the very
+  edge of the limits are not proposed, but none beyond it is);
 * which layers have which place in the code does not matter, only the widths of the loose ends and
   what was paid: the answer for each such state is kept.
 
@@ -22,25 +24,45 @@ from collections.abc import Set as AbstractSet
 
 from blockqnn.contract import ImageShape, NetworkSpec
 from blockqnn.errors import InvalidSettings, UnsatisfiableConstraints
-from blockqnn.graph import BlockCost, NetworkCost, body_cost, layers_cost, stacked_cost
-from blockqnn.nsc import KERNELS, Layer, LayerType, loose_ends
+from blockqnn.graph import (
+    BlockCost,
+    NetworkCost,
+    body_cost,
+    bottleneck_width,
+    layers_cost,
+    stacked_cost,
+)
+from blockqnn.layers import types_of
+from blockqnn.nsc import CONVOLUTIONS, KERNELS, Layer, LayerType, loose_ends
 from blockqnn.settings import SpaceSettings
 
 Body = tuple[Layer, ...]
 """The layers of a block without its terminal, which need not be all of them."""
 
-Width = frozenset[tuple[int, int]]
-"""A number of channels as a function of the widths of the block's input and of its stage: the
-largest of some sums of so many times the one and so many times the other."""
+_Sum = tuple[int, int, int, int]
+"""So many times the widths of the block's input, of its stage, of the stage's bottlenecks, and of
+the previous block's input."""
 
-_INPUT: Width = frozenset({(1, 0)})
-_STAGE: Width = frozenset({(0, 1)})
+Width = frozenset[_Sum]
+"""A number of channels as a function of those widths: the largest of some sums of them."""
+
+_INPUT: Width = frozenset({(1, 0, 0, 0)})
+_STAGE: Width = frozenset({(0, 1, 0, 0)})
+_BOTTLENECK: Width = frozenset({(0, 0, 1, 0)})
+_PREVIOUS: Width = frozenset({(0, 0, 0, 1)})
 
 _LARGEST_KERNEL = max(KERNELS[LayerType.CONVOLUTION])
-_CONVOLUTIONS = frozenset({LayerType.CONVOLUTION, LayerType.BARE_CONVOLUTION})
+
+_CHEAPEST = (
+    (LayerType.CONVOLUTION, 1),
+    (LayerType.BARE_CONVOLUTION, 1),
+    (LayerType.SEPARABLE_CONVOLUTION, 3),
+)
+"""The types of convolutions to the width of the stage with their cheapest kernels, the cheapest
+first: a space has at least one of them."""
 
 
-_PAID = _CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
+_PAID = CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
 """The types of layers that may cost something."""
 
 
@@ -71,9 +93,10 @@ class Limits:
         self._network = network
         self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
         self._images = images
-        self._merging: LayerType = (
-            LayerType.CONVOLUTION if space.convolution == "PCC" else LayerType.BARE_CONVOLUTION
-        )
+        types = types_of(space.layers, space.convolution)
+        self._joining = [one for one in (LayerType.ADD, LayerType.CONCAT) if one in types]
+        self._convolving, self._kernel = next(one for one in _CHEAPEST if one[0] in types)
+        self._on_previous = LayerType.PREVIOUS_INPUT in types
         self._judged: dict[object, bool] = {}
         self._check_satisfiable(space)
 
@@ -98,8 +121,9 @@ class Limits:
     def admit_any_layer(self, body: Body) -> bool:
         """Whether every block with one layer more than these is certainly within the limits."""
 
-        def cost(entering: int, stage: int) -> BlockCost:
-            return _most(body, entering, stage, self._network.output_projection)
+        def cost(entering: int, previous: int, stage: int) -> BlockCost:
+            previous = previous if self._on_previous else 0
+            return _most(body, entering, previous, stage, self._network.output_projection)
 
         return self._allow(self._stacked(cost))
 
@@ -130,16 +154,19 @@ class Limits:
             for others in kinds[place:]:
                 pair = sorted({ends[0], others[-1]})
                 if len(pair) == 2:
-                    for merging in (LayerType.ADD, LayerType.CONCAT):
-                        yield (*body, Layer(index, merging, 0, *pair))
+                    for joining in self._joining:
+                        yield (*body, Layer(index, joining, 0, *pair))
         for width, ends in by_width.items():
             if width != _STAGE:
-                yield (*body, Layer(index, self._merging, 1, ends[0], 0))
+                yield (*body, Layer(index, self._convolving, self._kernel, ends[0], 0))
 
-    def _least(self, body: Body, more: int, entering: int, stage: int) -> BlockCost:
-        """Return no more than any block costs that begins with these layers and has `more`."""
+    def _least(self, body: Body, more: int, entering: int, previous: int, stage: int) -> BlockCost:
+        """Return no more than any block costs that begins with these layers and has `more`.
+
+        That is, of the blocks that are looked for: those without a further bottleneck.
+        """
         if self._network.output_projection:
-            cost = layers_cost(body, entering, stage)
+            cost = layers_cost(body, entering, previous, stage)
             ends = [cost.widths[end] for end in loose_ends(body)]
             # A wide end stays as wide, and is projected in the end, unless it is convolved for no
             # less; and each layer more leaves at most one loose end less.
@@ -148,18 +175,21 @@ class Limits:
             projected = leaving * stage if leaving > stage else 0
             return BlockCost(stage, cost.weights + projected, cost.normalised)
         # Some loose end follows a convolution, if there is one, and is no narrower than that.
-        convolved = any(layer.type in _CONVOLUTIONS for layer in body)
-        cost = layers_cost(body, entering, stage, "none")
-        leaving = stage if convolved else min(entering, stage)
+        convolved = any(layer.type in CONVOLUTIONS for layer in body)
+        narrowed = any(layer.type is LayerType.BOTTLENECK for layer in body)
+        least = bottleneck_width(stage) if narrowed else stage
+        cost = layers_cost(body, entering, previous, stage, "none")
+        leaving = least if convolved else min(entering, least)
         return BlockCost(leaving, cost.weights, cost.normalised)
 
     def _cost(self, body: Sequence[Layer], network: NetworkSpec) -> NetworkCost:
         assert self._images is not None
         return body_cost(body, network, self._images.size, self._images.classes)
 
-    def _stacked(self, cost: Callable[[int, int], BlockCost]) -> NetworkCost:
+    def _stacked(self, cost: Callable[[int, int, int], BlockCost]) -> NetworkCost:
         assert self._images is not None
-        return stacked_cost(cost, self._smallest, self._images.size, self._images.classes)
+        images = self._images
+        return stacked_cost(cost, self._on_previous, self._smallest, images.size, images.classes)
 
     def _allow(self, cost: NetworkCost) -> bool:
         return self._constraints.allow(cost.parameters, cost.macs)
@@ -196,24 +226,33 @@ def widths_of(body: Sequence[Layer]) -> list[Width]:
     widths = [_INPUT]
     for layer in body:
         width = widths[layer.pred1]
-        if layer.type in _CONVOLUTIONS:
-            width = _STAGE
+        if layer.type in CONVOLUTIONS:
+            width = _BOTTLENECK if layer.type is LayerType.BOTTLENECK else _STAGE
+        elif layer.type is LayerType.PREVIOUS_INPUT:
+            width = _PREVIOUS
         elif layer.type is LayerType.ADD:
             width = _largest(width | widths[layer.pred2])
         elif layer.type is LayerType.CONCAT:
-            other = widths[layer.pred2]
-            width = _largest({(a + c, b + d) for a, b in width for c, d in other})
+            width = _largest({_add(one, two) for one in width for two in widths[layer.pred2]})
         widths.append(width)
     return widths
 
 
-def _largest(sums: AbstractSet[tuple[int, int]]) -> Width:
+def _add(one: _Sum, two: _Sum) -> _Sum:
+    return (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3])
+
+
+def _largest(sums: AbstractSet[_Sum]) -> Width:
     """Leave out the sums that another one is never smaller than."""
     return frozenset(
         [
             one
             for one in sums
-            if not any(one[0] <= a and one[1] <= b for a, b in sums if (a, b) != one)
+            if not any(
+                one[0] <= a and one[1] <= b and one[2] <= c and one[3] <= d
+                for a, b, c, d in sums
+                if (a, b, c, d) != one
+            )
         ]
     )
 
@@ -232,14 +271,14 @@ def _state(body: Body) -> object:
     return frozenset(ends.items()), frozenset(paid.items())
 
 
-def _most(body: Body, entering: int, stage: int, projection: bool) -> BlockCost:
+def _most(body: Body, entering: int, previous: int, stage: int, projection: bool) -> BlockCost:
     """Return more than any block costs that has these layers and one more."""
-    widths, weights, normalised = layers_cost(body, entering, stage, "all")
-    widest = max(widths)
+    widths, weights, normalised = layers_cost(body, entering, previous, stage, "all")
+    widest = max(*widths, previous)
     # One more convolution, an add or a batch norm, and what that adds to the output.
     weights += _LARGEST_KERNEL * _LARGEST_KERNEL * widest * stage + widest * widest
     normalised += stage + widest
-    leaving = sum([widths[end] for end in loose_ends(body)]) + 2 * widest
+    leaving = sum([widths[end] for end in loose_ends(body)]) + max(2 * widest, stage)
     if not projection:
         return BlockCost(leaving, weights, normalised)
     return BlockCost(stage, weights + leaving * stage, normalised + stage)

@@ -7,49 +7,61 @@ layer less. They reach every block from every other, and each is undone by anoth
 from collections.abc import Callable, Sequence
 from random import Random
 
-from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Convolution, Layer, LayerType
+from blockqnn.nsc import KERNELS, PREDECESSORS, Layer, LayerType
 from blockqnn.search_space import pick
 
 Body = Sequence[Layer]
 """The layers of a block without its terminal."""
 
 
-def mutate_body(body: Body, convolution: Convolution, random: Random) -> tuple[Layer, ...] | None:
+def mutate_body(body: Body, types: Sequence[LayerType], random: Random) -> tuple[Layer, ...] | None:
     """Change one thing about a block.
 
     Args:
         body: the layers of the block.
-        convolution: which types of layers there are to choose from.
+        types: the types of layers that there are to choose from, the terminal among them.
         random: the source of all choices.
 
     Returns:
         The changed layers, without a terminal and perhaps too many of them; None when the change
         that was drawn cannot be made to this block.
     """
-    return pick(_CHANGES, random)(body, convolution, random)
+    layers = [one for one in types if one is not LayerType.TERMINAL]
+    return pick(_CHANGES, random)(body, layers, random)
 
 
 def _replace_operation(
-    body: Body, convolution: Convolution, random: Random
+    body: Body, types: Sequence[LayerType], random: Random
 ) -> tuple[Layer, ...] | None:
     if not body:
         return None
     layer = pick(body, random)
+    count = len(layer.predecessors)
     others = [
         (one, kernel)
-        for one in _types(convolution)
-        if PREDECESSORS[one] == len(layer.predecessors)
+        for one in types
+        if PREDECESSORS[one] == count or (max(PREDECESSORS[one], count) == 1 and layer.index > 1)
         for kernel in KERNELS[one]
         if (one, kernel) != (layer.type, layer.kernel)
     ]
+    if not others:
+        return None
     layer_type, kernel = pick(others, random)
-    return _with(body, layer._replace(type=layer_type, kernel=kernel))
+    changed = layer._replace(type=layer_type, kernel=kernel)
+    if PREDECESSORS[layer_type] != count:
+        # The previous block's input, which needs no source, for a layer with one, or back.
+        changed = _connect(changed, [] if count else [pick(range(1, layer.index), random)])
+    return _with(body, changed)
 
 
-def _replace_predecessor(body: Body, _: Convolution, random: Random) -> tuple[Layer, ...] | None:
+def _replace_predecessor(
+    body: Body, _: Sequence[LayerType], random: Random
+) -> tuple[Layer, ...] | None:
     if not body:
         return None
     layer = pick(body, random)
+    if not layer.predecessors:
+        return None
     kept = () if len(layer.predecessors) == 1 else (pick(layer.predecessors, random),)
     others = [one for one in range(1, layer.index) if one not in layer.predecessors]
     if not others:
@@ -57,13 +69,17 @@ def _replace_predecessor(body: Body, _: Convolution, random: Random) -> tuple[La
     return _with(body, _connect(layer, (*kept, pick(others, random))))
 
 
-def _insert(body: Body, convolution: Convolution, random: Random) -> tuple[Layer, ...] | None:
+def _insert(body: Body, types: Sequence[LayerType], random: Random) -> tuple[Layer, ...] | None:
     """Put a layer in, where it takes over one of its source's users or opens another branch."""
     index = pick(range(1, len(body) + 2), random)
     shifted = [_renumber(layer, lambda one: one + (one >= index)) for layer in body]
     most = 2 if index > 2 else 1
-    types = [one for one in _types(convolution) if PREDECESSORS[one] <= most]
-    layer_type = pick(types, random)
+    usable = [
+        one
+        for one in types
+        if PREDECESSORS[one] <= most and (index > 1 or one is not LayerType.PREVIOUS_INPUT)
+    ]
+    layer_type = pick(usable, random)
     kernel = pick(KERNELS[layer_type], random)
     earlier = list(range(1, index)) or [0]
     sources = []
@@ -75,34 +91,44 @@ def _insert(body: Body, convolution: Convolution, random: Random) -> tuple[Layer
     if index == 1:
         # Only the first layer takes the block's input, so whatever did takes the new layer.
         followers = [_renumber(one, lambda pred: pred or 1) for one in followers]
-    users = [one for one in followers if sources[0] in one.predecessors and index > 1]
+    users = [
+        one
+        for one in followers
+        if index > 1 and one.predecessors and (not sources or sources[0] in one.predecessors)
+    ]
     if users and random.random() < 0.5:
         user = pick(users, random)
-        changed = _renumber(user, lambda one: index if one == sources[0] else one)
+        taken = sources[0] if sources else pick(user.predecessors, random)
+        changed = _renumber(user, lambda one: index if one == taken else one)
         followers[user.index - index - 1] = changed._replace(index=user.index)
     return (*shifted[: index - 1], layer, *followers)
 
 
-def _delete(body: Body, _: Convolution, random: Random) -> tuple[Layer, ...] | None:
-    """Take a layer out; its users take its first source instead."""
+def _delete(body: Body, _: Sequence[LayerType], random: Random) -> tuple[Layer, ...] | None:
+    """Take a layer out; its users take its first source instead, any layer where it has none."""
     if not body:
         return None
     gone = pick(body, random)
+    instead = gone.pred1 if gone.predecessors else pick(range(1, gone.index), random)
 
     def renumber(index: int) -> int:
         if index == gone.index:
-            return gone.pred1
+            return instead
         return index - (index > gone.index)
 
     left = tuple(_renumber(layer, renumber) for layer in body if layer is not gone)
-    for layer in left:
-        one, *others = layer.predecessors
-        if one in others or (layer.index > 1 and 0 in layer.predecessors):
-            return None
-    return left
+    return left if all(_is_wired(layer) for layer in left) else None
 
 
-_CHANGES: tuple[Callable[[Body, Convolution, Random], tuple[Layer, ...] | None], ...] = (
+def _is_wired(layer: Layer) -> bool:
+    """Whether a layer has different sources, and the block's input as one if it is the first."""
+    sources = layer.predecessors
+    if layer.index == 1:
+        return sources == (0,)
+    return 0 not in sources and len(set(sources)) == len(sources)
+
+
+_CHANGES: tuple[Callable[[Body, Sequence[LayerType], Random], tuple[Layer, ...] | None], ...] = (
     _replace_operation,
     _replace_predecessor,
     _insert,
@@ -110,16 +136,12 @@ _CHANGES: tuple[Callable[[Body, Convolution, Random], tuple[Layer, ...] | None],
 )
 
 
-def _types(convolution: Convolution) -> list[LayerType]:
-    return [one for one in TYPES[convolution] if one is not LayerType.TERMINAL]
-
-
 def _with(body: Body, layer: Layer) -> tuple[Layer, ...]:
     return (*body[: layer.index - 1], layer, *body[layer.index :])
 
 
 def _connect(layer: Layer, sources: Sequence[int]) -> Layer:
-    pred1, pred2 = (*sorted(sources), 0)[:2]
+    pred1, pred2 = (*sorted(sources), 0, 0)[:2]
     return layer._replace(pred1=pred1, pred2=pred2)
 
 

@@ -22,6 +22,23 @@ follow the terminal's, so that a code means the same in either space::
 
 A ReLU, a convolution and a batch norm in a row are the cell of type 1, to the last weight.
 
+Three further types occur only where `space.layers` asks for them. The journal version (TPAMI 2020)
+refers to networks that are made of them; what it prints of codes is not known here, so these follow
+the others::
+
+    separable convolution  11  3, 5   1   (ReLU, depthwise convolution, 1x1 convolution, batch norm)
+    bottleneck             12  1      1   (ReLU, 1x1 convolution to a quarter width, batch norm)
+    previous input         13  0      0   (what the previous block of the network took as its input)
+
+The separable convolution is Xception's (Chollet 2017): nothing between its two convolutions, the
+first of which has one filter for each channel. The bottleneck is the first of the three
+convolutions of He et al. 2016: a quarter of the stage's width, rounded down, at least 1; a
+convolution of its result costs a quarter. The previous input has no predecessor in its block:
+whatever takes it skips the previous block, as the cells of NASNet do (Zoph et al. 2018). Where the
+image was halved in between, so is the previous input, in the same way; in the first block, which
+has none before it, it is the block's own input. It cannot come first, because nobody else would
+take the block's own input.
+
 Indices count from 1 without a gap. A predecessor is the index of an earlier layer; the first
 layer has none earlier and names 0, the block's input, as both exemplars of Fig. 2 do. Unused
 fields are 0. Every layer that nothing consumes is concatenated into the block's output.
@@ -35,16 +52,16 @@ What the papers leave open, and the reading taken here:
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from blockqnn.errors import InvalidBlock
 
 
 class LayerType(IntEnum):
-    """The operation of a layer; the values are the papers' type codes."""
+    """The operation of a layer; the values are the type codes, up to 7 the papers'."""
 
     CONVOLUTION = 1
     MAX_POOLING = 2
@@ -56,30 +73,10 @@ class LayerType(IntEnum):
     BARE_CONVOLUTION = 8
     RELU = 9
     BATCH_NORM = 10
+    SEPARABLE_CONVOLUTION = 11
+    BOTTLENECK = 12
+    PREVIOUS_INPUT = 13
 
-
-Convolution = Literal["PCC", "Separate"]
-"""How a space has convolutions: as pre-activation cells, or as three separate layers."""
-
-_COMMON_TYPES = (
-    LayerType.MAX_POOLING,
-    LayerType.AVERAGE_POOLING,
-    LayerType.IDENTITY,
-    LayerType.ADD,
-    LayerType.CONCAT,
-    LayerType.TERMINAL,
-)
-
-TYPES: Mapping[Convolution, tuple[LayerType, ...]] = {
-    "PCC": (LayerType.CONVOLUTION, *_COMMON_TYPES),
-    "Separate": (
-        LayerType.BARE_CONVOLUTION,
-        LayerType.RELU,
-        LayerType.BATCH_NORM,
-        *_COMMON_TYPES,
-    ),
-}
-"""The types of layers of each space, in the order in which their layers are numbered."""
 
 KERNELS: dict[LayerType, tuple[int, ...]] = {
     LayerType.CONVOLUTION: (1, 3, 5),
@@ -92,6 +89,9 @@ KERNELS: dict[LayerType, tuple[int, ...]] = {
     LayerType.BARE_CONVOLUTION: (1, 3, 5),
     LayerType.RELU: (0,),
     LayerType.BATCH_NORM: (0,),
+    LayerType.SEPARABLE_CONVOLUTION: (3, 5),
+    LayerType.BOTTLENECK: (1,),
+    LayerType.PREVIOUS_INPUT: (0,),
 }
 """The kernel sizes that each type of layer may have; 0 stands for none."""
 
@@ -106,8 +106,21 @@ PREDECESSORS: dict[LayerType, int] = {
     LayerType.BARE_CONVOLUTION: 1,
     LayerType.RELU: 1,
     LayerType.BATCH_NORM: 1,
+    LayerType.SEPARABLE_CONVOLUTION: 1,
+    LayerType.BOTTLENECK: 1,
+    LayerType.PREVIOUS_INPUT: 0,
 }
 """How many predecessors each type of layer has."""
+
+CONVOLUTIONS = frozenset(
+    {
+        LayerType.CONVOLUTION,
+        LayerType.BARE_CONVOLUTION,
+        LayerType.SEPARABLE_CONVOLUTION,
+        LayerType.BOTTLENECK,
+    }
+)
+"""The types of layers that convolve."""
 
 
 class Layer(NamedTuple):
@@ -259,6 +272,11 @@ def _check_kernel(layer: Layer) -> None:
 
 
 def _check_predecessors(layer: Layer) -> None:
+    if layer.type is LayerType.PREVIOUS_INPUT and layer.index == 1:
+        raise InvalidBlock(
+            f"Layer {layer} is the previous block's input; layer 1 must take the block's own, "
+            "since no other layer can."
+        )
     count = PREDECESSORS[layer.type]
     unused = (layer.pred1, layer.pred2)[count:]
     if any(unused):

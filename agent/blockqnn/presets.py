@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.errors import InvalidSettings
+from blockqnn.layers import PAPERS
 from blockqnn.schedule import PAPERS_SCHEDULE
 
 Section = Mapping[str, Any]
@@ -24,6 +25,7 @@ _CVPR2018: Preset = {
     "space": {
         "maxLayers": 23,  # CVPR 4.2
         "startWithIdentity": False,  # CVPR Fig. 4: the first layer may be any
+        "layers": list(PAPERS),  # CVPR, table 1
         "convolution": "PCC",  # CVPR 3.1 and Fig. 9
         # CVPR 5.2: "we do not add any constraints"
         "constraints": {"maxParameters": None, "maxMacs": None},
@@ -84,6 +86,7 @@ _AAAI2017: Preset = {
     "space": {
         "maxLayers": 23,  # AAAI, Network structure code
         "startWithIdentity": True,  # AAAI, Network structure code
+        "layers": list(PAPERS),  # AAAI, table 1
         "convolution": "PCC",  # AAAI, Fig. 3
         "constraints": {"maxParameters": None, "maxMacs": None},  # none in the paper
         "adaptiveRepeats": False,  # none in the paper

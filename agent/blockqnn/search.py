@@ -15,6 +15,7 @@ from typing import Self
 from blockqnn.contract import ImageShape, NetworkSpec, StoppingRule
 from blockqnn.errors import ForeignHistory, InvalidBlock, InvalidHistory, NotProposable
 from blockqnn.graph import canonical_hash
+from blockqnn.layers import check_layers
 from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.reward import floor_reward, redefined_reward
@@ -75,8 +76,9 @@ class Search:
         images: what the images are; needed for constraints, which limit the network for them.
 
     Raises:
-        InvalidSettings: when constraints are given without images, or leave no block, or the
-            predictor does not go with the rest of the agent.
+        InvalidSettings: when constraints are given without images, or leave no block, the
+            predictor does not go with the rest of the agent, or the types of layers not with the
+            rest of the space.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class Search:
             agent = settings.agent.model_copy(update={"epsilon_schedule": stages})
             settings = settings.model_copy(update={"agent": agent})
         check_predictor(settings.agent)
+        space = settings.space
+        check_layers(space.layers, space.convolution, space.start_with_identity)
         self._settings = settings
         self._batch_size = settings.agent.batch_size
         self._pipelining = settings.agent.pipelining

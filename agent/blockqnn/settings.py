@@ -6,9 +6,10 @@ docstrings are the descriptions of the BlockSearch resource.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from blockqnn.contract import Constraints, NetworkSpec
+from blockqnn.layers import Convolution, LayerName, in_order
 from blockqnn.model import Model
 from blockqnn.schedule import EpsilonStage
 
@@ -27,7 +28,22 @@ class SpaceSettings(Model):
     input. AAAI 2017 says so; CVPR 2018, Fig. 4 shows other first layers.
     """
 
-    convolution: Literal["PCC", "Separate"]
+    layers: Annotated[
+        tuple[LayerName, ...],
+        Field(min_length=1, max_length=9, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        AfterValidator(in_order),
+    ]
+    """Which types of layers blocks are made of besides the terminal, in any order. The papers'
+    (CVPR 2018, table 1) are `Convolution`, `MaxPooling`, `AveragePooling`, `Identity`, `Add` and
+    `Concat`; without the two poolings the space is free of pooling.
+
+    Types that the papers' table does not have: `SeparableConvolution`, a depthwise convolution with
+    kernel 3 or 5 and a 1x1 convolution; `Bottleneck`, a 1x1 convolution to a quarter of the stage's
+    width; `PreviousInput`, what the previous block took as its input, so that what takes it skips
+    that block. One of `Convolution` and `SeparableConvolution` is needed.
+    """
+
+    convolution: Convolution
     """How ReLU, convolution and batch norm are searched: `PCC`, together, as the pre-activation
     cell of CVPR 2018, section 3.1; `Separate`, as three types of layers, which the papers compare
     it to (CVPR 2018, Fig. 9; AAAI 2017, Fig. 3) and find worse."""

@@ -12,7 +12,7 @@ from random import Random
 from typing import cast
 
 from blockqnn.graph import is_folded
-from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Convolution, Layer, LayerType
+from blockqnn.nsc import KERNELS, PREDECESSORS, Layer, LayerType
 from blockqnn.search_space import Key, pick
 
 LAST, LOOSE, USED = range(3)
@@ -76,15 +76,20 @@ def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
     )
 
 
-def options(situation: Key, convolution: Convolution) -> tuple[Key, ...]:
-    """Return the operations with the relations of their predecessors that are legal."""
+def options(situation: Key, codes: tuple[int, ...]) -> tuple[Key, ...]:
+    """Return the operations with the relations of their predecessors that are legal.
+
+    Args:
+        situation: what :func:`describe` returns.
+        codes: the types of layers that there are.
+    """
     index, _, loose, used, forced = situation
-    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced), convolution)
+    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced), codes)
 
 
 @cache
 def _options(
-    loose: int, used: int, first: bool, forced: int, convolution: Convolution
+    loose: int, used: int, first: bool, forced: int, codes: tuple[int, ...]
 ) -> tuple[Key, ...]:
     there = (1, loose, used)
     singles: list[tuple[int, ...]] = [(one,) for one in (LAST, LOOSE, USED) if there[one]]
@@ -94,10 +99,11 @@ def _options(
         if not first and there[one] and there[other] and (one != other or there[one] > 1)
     ]
     ways: dict[int, list[tuple[int, ...]]] = {0: [()], 1: singles, 2: pairs}
-    types = (LayerType(forced),) if forced else TYPES[convolution]
+    types = [LayerType(code) for code in ((forced,) if forced else codes)]
     return tuple(
         (int(one), kernel, way)
         for one in types
+        if not (first and one is LayerType.PREVIOUS_INPUT)
         for kernel in KERNELS[one]
         for way in ways[PREDECESSORS[one]]
     )

@@ -3,7 +3,8 @@
 After any prefix of a block the legal layers are generated, never filtered out of illegal ones:
 
 * at every index below the limit: a convolution, a pooling or an identity of any earlier layer (of
-  the block's input at index 1), an add or a concat of any two earlier layers, or the terminal;
+  the block's input at index 1), an add or a concat of any two earlier layers, or the terminal; of
+  these types those that the space has, and others that it has besides (:mod:`blockqnn.layers`);
 * at the limit: the terminal alone.
 
 With constraints, of these only the layers after which some block within the limits is left
@@ -27,9 +28,10 @@ from blockqnn.contract import ImageShape, NetworkSpec
 from blockqnn.encoding import encode_block
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import canonical_hash
+from blockqnn.layers import types_of
 from blockqnn.limits import Limits, widths_of
 from blockqnn.mutation import mutate_body
-from blockqnn.nsc import KERNELS, PREDECESSORS, TYPES, Block, Layer, LayerType, loose_ends
+from blockqnn.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType, loose_ends
 from blockqnn.search_space import Candidate, Choices, Key, Prefix, RandomStep, draw_candidate, pick
 from blockqnn.settings import SpaceSettings
 from blockqnn.situation import SITUATION, describe, draw_layer, features, names, option_of
@@ -66,7 +68,9 @@ class Space:
         self._known: dict[Candidate, Choices] = {}
         self.max_layers = settings.max_layers
         self._start_with_identity = settings.start_with_identity
-        self._convolution = settings.convolution
+        self._settings = settings
+        self._types = types_of(settings.layers, settings.convolution)
+        self._codes = tuple([int(one) for one in self._types])  # which hash faster
         self._layers: list[Layer] = [Layer(0, LayerType.IDENTITY, 0, 0, 0)]  # stands for START
         self._choices = [self._number_layers(index) for index in range(1, self.max_layers + 1)]
         self._numbers = {_key(layer): number for number, layer in enumerate(self._layers)}
@@ -74,7 +78,7 @@ class Space:
     def _number_layers(self, index: int) -> Choices:
         first = len(self._layers)
         ranges: list[range] = []
-        for layer_type in TYPES[self._convolution]:
+        for layer_type in self._types:
             start = len(self._layers)
             if self._forced(index) in (None, layer_type):
                 self._layers.extend(_layers(index, layer_type))
@@ -159,10 +163,12 @@ class Space:
                 "search."
             )
         for layer in block.layers:
-            if layer.type not in TYPES[self._convolution]:
+            if layer.type not in self._types:
                 raise InvalidBlock(
                     f"The block {block} has the layer {layer}, but this space, with convolution "
-                    f"{self._convolution}, has none of its type; it comes from another search."
+                    f"{self._settings.convolution} and the layers "
+                    f"{', '.join(self._settings.layers)}, has none of its type; it comes from "
+                    "another search."
                 )
         if self._limits is not None and not self._limits.admit(block.body):
             raise InvalidBlock(
@@ -182,7 +188,7 @@ class Space:
         """
         body = self._read(candidate)[:-1]
         for _ in range(_MOST_CHANGES):
-            changed = mutate_body(body, self._convolution, random)
+            changed = mutate_body(body, self._types, random)
             if changed is not None and self._admits(changed):
                 end = Layer(len(changed) + 1, LayerType.TERMINAL, 0, 0, 0)
                 return tuple([self._numbers[_key(layer)] for layer in (*changed, end)])
@@ -213,14 +219,14 @@ class Space:
         if masked is None:
             return situation
         legal = {option_of(layers, self._layers[number]) for number in masked}
-        options = situation_options(situation, self._convolution)
+        options = situation_options(situation, self._codes)
         return (*situation, tuple([option for option in options if option in legal]))
 
     def options(self, situation: Key) -> Sequence[Key]:
         """Return the operations with the relations of their predecessors that are legal."""
         if len(situation) > SITUATION:
             return cast(tuple[Key, ...], situation[SITUATION])
-        return situation_options(situation, self._convolution)
+        return situation_options(situation, self._codes)
 
     def option(self, prefix: Prefix, number: int) -> Key:
         """Return the operation of a next layer and the relations of its predecessors."""
@@ -251,6 +257,8 @@ class Space:
 
 
 def _layers(index: int, layer_type: LayerType) -> Iterator[Layer]:
+    if layer_type is LayerType.PREVIOUS_INPUT and index == 1:
+        return
     earlier = range(1, index) if index > 1 else range(1)
     count = PREDECESSORS[layer_type]
     for kernel in KERNELS[layer_type]:

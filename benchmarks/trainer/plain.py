@@ -100,8 +100,10 @@ def plain_layer(layer: Layer, incoming: list[int], stage: int) -> nn.Module:
             return PlainAdd(*incoming)
         case LayerType.CONCAT:
             return PlainConcat()
-        case _:
+        case LayerType.IDENTITY:
             return nn.Identity()
+        case _:
+            raise ValueError(f"{layer} is of no type of CVPR 2018, table 1")
 
 
 def plain_width(layer: Layer, incoming: list[int], stage: int) -> int:

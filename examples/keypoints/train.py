@@ -23,8 +23,8 @@ from blockqnn.contract import NetworkSpec, Outcome, TrialResult, TrialSpec
 from blockqnn.errors import BlockQNNError
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
-from blockqnn_trainer.block import BlockModule, Convolution
-from blockqnn_trainer.network import count_macs, count_parameters, initialise
+from blockqnn_trainer.block import Convolution
+from blockqnn_trainer.network import Stage, count_macs, count_parameters, initialise
 
 SIDE = 24
 """Pixels of an image's side."""
@@ -45,18 +45,22 @@ class HeatMaps(nn.Module):
     def __init__(self, block: Block, spec: NetworkSpec) -> None:
         super().__init__()
         width = spec.filters[0]
-        layers: list[nn.Module] = [Convolution(1, width, 3)]
-        for stage in spec.filters:
-            for _ in range(spec.repeats):
-                following = BlockModule(block, width, stage, spec.output_projection)
-                layers.append(following)
-                width = following.width
-        self.blocks = nn.Sequential(*layers)
+        previous: int | None = None
+        self.stem = Convolution(1, width, 3)
+        self.stages = nn.ModuleList()
+        for filters in spec.filters:
+            stage = Stage(block, spec, filters, width, previous)
+            self.stages.append(stage)
+            width, previous = stage.width, stage.previous
         self.head = nn.Conv2d(width, PARTS, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the heat maps of a batch."""
-        maps: Tensor = self.head(functional.relu(self.blocks(images)))
+        value: Tensor = self.stem(images)
+        previous: Tensor | None = None
+        for stage in self.stages:
+            value, previous = stage(value, previous)
+        maps: Tensor = self.head(functional.relu(value))
         return maps
 
 

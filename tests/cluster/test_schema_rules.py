@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from blockqnn.layers import PAPERS
 from blockqnn_devcluster import DevCluster
 from blockqnn_operator.api.rules import RULES, Rule
 
@@ -32,6 +33,7 @@ def rule(path: str, number: int = 0) -> Rule:
     return RULES[path][number]
 
 
+MORE = ("SeparableConvolution", "Bottleneck", "PreviousInput")
 STAGE = {"epsilon": 0.5, "iterations": 1}
 
 BOUNDS = [
@@ -68,6 +70,9 @@ BOUNDS = [
     ),
     Case("space.maxLayers", 2, 1, "greater than or equal to 2"),
     Case("space.convolution", "Separate", "Both", 'supported values: "PCC", "Separate"'),
+    Case("space.layers", ["Convolution"], [], "at least 1 items"),
+    Case("space.layers", ["Convolution", "Add"], ["Convolution", "Sum"], '"MaxPooling", "Average'),
+    Case("space.layers", [*PAPERS, *MORE], ["Convolution"] * 2, "Duplicate value"),
     Case("space.constraints.maxParameters", 10_000_000, 0, "greater than or equal to 1"),
     Case("space.constraints.maxMacs", 1, 0, "greater than or equal to 1"),
     Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
@@ -240,7 +245,22 @@ TOGETHER: list[tuple[Spec, Spec, Rule]] = [
     (
         {"space": {**LIMITED, "adaptiveRepeats": True}},
         {"space": {"adaptiveRepeats": True}},
-        rule("spec.space"),
+        next(one for one in RULES["spec.space"] if one.message.startswith("adaptiveRepeats")),
+    ),
+    (
+        {"space": {"layers": ["SeparableConvolution"]}},
+        {"space": {"layers": ["Identity", "Bottleneck"]}},
+        next(one for one in RULES["spec.space"] if one.message.startswith("layers must have Conv")),
+    ),
+    (
+        {"space": {"layers": ["Convolution", "PreviousInput"], "convolution": "Separate"}},
+        {"space": {"layers": ["Convolution", "Bottleneck"], "convolution": "Separate"}},
+        next(one for one in RULES["spec.space"] if one.message.startswith("layers can have")),
+    ),
+    (
+        {"space": {"layers": ["Convolution", "Identity"], "startWithIdentity": True}},
+        {"space": {"layers": ["Convolution"], "startWithIdentity": True}},
+        next(one for one in RULES["spec.space"] if one.message.startswith("layers must have Id")),
     ),
     (
         {"space": LIMITED, "dataset": {"name": "npz", "shape": SHAPE}},
@@ -258,7 +278,7 @@ TOGETHER: list[tuple[Spec, Spec, Rule]] = [
         next(one for one in RULES["spec"] if one.message.startswith("trial.blocksPerJob must")),
     ),
 ]
-TOGETHER_NAMES = ["repeats", "limits", "shape", "blocks"]
+TOGETHER_NAMES = ["repeats", "convolution", "cells", "identity", "limits", "shape", "blocks"]
 
 
 @pytest.mark.parametrize(("good", "bad", "broken"), TOGETHER, ids=TOGETHER_NAMES)

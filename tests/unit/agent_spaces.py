@@ -3,10 +3,14 @@
 from typing import Any
 
 from blockqnn.contract import ImageShape, NetworkSpec
+from blockqnn.layers import PAPERS
 from blockqnn.limits import Limits
 from blockqnn.presets import PRESETS
 from blockqnn.settings import SpaceSettings
 from blockqnn.space import Space
+
+EVERY_LAYER = (*PAPERS, "SeparableConvolution", "Bottleneck", "PreviousInput")
+"""All that `space.layers` can name."""
 
 COLOUR = ImageShape(channels=3, height=8, width=8, classes=10)
 

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from agent_spaces import make_space
+from agent_spaces import EVERY_LAYER, make_space
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,11 @@ pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 
 from blockqnn_trainer.network import build_network, count_macs, count_parameters
 
-SPACES = [make_space(14), make_space(14, convolution="Separate")]
+SPACES = [
+    make_space(14),
+    make_space(14, convolution="Separate"),
+    make_space(14, layers=EVERY_LAYER),
+]
 networks = st.fixed_dictionaries(
     {
         "filters": st.lists(st.integers(1, 9), min_size=1, max_size=3),

@@ -27,17 +27,23 @@ MULTI_BRANCH = Block.parse(
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")
 
 
+EVERY_TYPE = tuple(one for one in LayerType if one is not LayerType.TERMINAL)
+
+
 @st.composite
-def blocks(draw: st.DrawFn, longest: int = 22, types: str = "123456") -> Block:
+def blocks(
+    draw: st.DrawFn, longest: int = 22, types: tuple[LayerType | int, ...] = EVERY_TYPE
+) -> Block:
     """Any legal block of at most `longest` layers and a terminal."""
     layers: list[Layer] = []
     for index in range(1, draw(st.integers(0, longest)) + 1):
-        known = [LayerType(int(code)) for code in types]
-        usable = [one for one in known if PREDECESSORS[one] == 1 or index > 2]
+        known = [LayerType(code) for code in types]
+        usable = [one for one in known if index > {0: 1, 1: 0, 2: 2}[PREDECESSORS[one]]]
         layer_type = draw(st.sampled_from(usable))
         kernel = draw(st.sampled_from(KERNELS[layer_type]))
-        first = draw(st.integers(1, index - 1)) if index > 1 else 0
-        second = 0
+        first = second = 0
+        if PREDECESSORS[layer_type] and index > 1:
+            first = draw(st.integers(1, index - 1))
         if PREDECESSORS[layer_type] == 2:
             other = draw(st.integers(1, index - 2))
             first, second = sorted((first, other + (other >= first)))
@@ -56,7 +62,7 @@ def renumbered(block: Block, random: Random) -> Block:
         waiting.remove(layer)
         place[layer.index] = len(layers) + 1
         preds = sorted(place[pred] for pred in layer.predecessors)
-        pred1, pred2 = (*preds, 0)[:2]
+        pred1, pred2 = (*preds, 0, 0)[:2]
         layers.append(Layer(len(layers) + 1, layer.type, layer.kernel, pred1, pred2))
     return Block((*layers, Layer(len(layers) + 1, LayerType.TERMINAL, 0, 0, 0)))
 
@@ -123,8 +129,11 @@ def test_layers_that_do_nothing_fold(
     assert canonical_hash(with_idle_layer(block, after, layer_type)) == canonical_hash(block)
 
 
+FEW = (1, 4, 5, 6, 6, 13)
+
+
 @settings(max_examples=300, deadline=None)
-@given(blocks(longest=6, types="14566"), blocks(longest=6, types="14566"))
+@given(blocks(longest=6, types=FEW), blocks(longest=6, types=FEW))
 def test_hashes_are_equal_exactly_for_isomorphic_graphs(one: Block, other: Block) -> None:
     assert (canonical_hash(one) == canonical_hash(other)) == isomorphic(one, other)
 

@@ -5,15 +5,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from agent_spaces import COLOUR, limited, space_settings
-from hypothesis import given, settings
+from agent_spaces import COLOUR, EVERY_LAYER, limited, space_settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from blockqnn.contract import Constraints, NetworkSpec
 from blockqnn.errors import ForeignHistory, InvalidSettings, UnsatisfiableConstraints
 from blockqnn.graph import body_cost, network_macs, network_parameters
 from blockqnn.limits import Limits
-from blockqnn.nsc import TYPES, Convolution, LayerType
+from blockqnn.nsc import Block, LayerType
 from blockqnn.presets import PRESETS
 from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn.search_space import Candidate, RandomStep, draw_candidate
@@ -31,10 +31,20 @@ networks = st.fixed_dictionaries(
 ).map(NetworkSpec.model_validate)
 
 
+PAPERS_SPACES: dict[str, dict[str, Any]] = {"PCC": {}, "Separate": {"convolution": "Separate"}}
+OTHER_SPACES: dict[str, dict[str, Any]] = {
+    "every layer": {"layers": EVERY_LAYER},
+    "separable alone": {
+        "layers": ("SeparableConvolution", "Identity", "Concat", "Bottleneck", "PreviousInput")
+    },
+}
+SPACES = {**PAPERS_SPACES, **OTHER_SPACES}
+
+
 @cache
-def all_candidates(convolution: Convolution, identity: bool) -> tuple[Candidate, ...]:
+def all_candidates(kind: str, identity: bool) -> tuple[Candidate, ...]:
     """Every block of a small space, in which poolings and large kernels are left out."""
-    space = Space(space_settings(LONGEST, convolution=convolution, startWithIdentity=identity))
+    space = Space(space_settings(LONGEST, **SPACES[kind], startWithIdentity=identity))
     found: list[Candidate] = []
 
     def extend(prefix: Candidate) -> None:
@@ -53,7 +63,7 @@ def matters(layer_type: LayerType, kernel: int) -> bool:
     """Poolings cost what identities do, ReLUs too, and larger kernels only cost more."""
     if layer_type in (LayerType.MAX_POOLING, LayerType.AVERAGE_POOLING, LayerType.RELU):
         return False
-    return kernel < 3
+    return kernel < 5 if layer_type is LayerType.SEPARABLE_CONVOLUTION else kernel < 3
 
 
 def cost(space: Space, candidate: Candidate, network: NetworkSpec) -> tuple[int, int]:
@@ -61,18 +71,31 @@ def cost(space: Space, candidate: Candidate, network: NetworkSpec) -> tuple[int,
     return body_cost(body, network, COLOUR.size, COLOUR.classes)
 
 
+incommensurable = networks.map(
+    lambda network: network.model_copy(
+        update={"filters": tuple([(13, 29, 59)[one % 3] for one in network.filters])}
+    )
+)
+"""Networks in which no sum of a few widths is another one."""
+
+
 @settings(max_examples=12)
-@given(st.sampled_from(sorted(TYPES)), networks, st.booleans(), st.booleans(), st.data())
+@given(
+    st.one_of(
+        st.tuples(st.sampled_from(sorted(PAPERS_SPACES)), networks),
+        st.tuples(st.sampled_from(sorted(OTHER_SPACES)), incommensurable),
+    ),
+    st.booleans(),
+    st.booleans(),
+    st.data(),
+)
 def test_the_masks_leave_exactly_what_can_be_completed(
-    convolution: Convolution,
-    network: NetworkSpec,
-    adaptive: bool,
-    identity: bool,
-    data: st.DataObject,
+    stacked: tuple[str, NetworkSpec], adaptive: bool, identity: bool, data: st.DataObject
 ) -> None:
     """Against all blocks of a small space, with limits at the cost of some block."""
-    candidates = all_candidates(convolution, identity)
-    free = Space(space_settings(LONGEST, convolution=convolution, startWithIdentity=identity))
+    kind, network = stacked
+    candidates = all_candidates(kind, identity)
+    free = Space(space_settings(LONGEST, **SPACES[kind], startWithIdentity=identity))
     once = network.model_copy(update={"repeats": 1}) if adaptive else network
     costs = {one: cost(free, one, once) for one in candidates}
     limit = data.draw(st.sampled_from(sorted(set(costs.values()))))
@@ -82,23 +105,34 @@ def test_the_masks_leave_exactly_what_can_be_completed(
     )
     chosen = space_settings(
         LONGEST,
-        convolution=convolution,
+        **SPACES[kind],
         startWithIdentity=identity,
         constraints=constraints,
         adaptiveRepeats=adaptive,
     )
+    if "Bottleneck" in chosen.layers:
+        # The smallest network of all, which a bottleneck can make, is not looked for.
+        assume(chosen.constraints.allow(*body_cost((), once, COLOUR.size, COLOUR.classes)))
     space = limited(chosen, network)
     legal = {one for one, (p, m) in costs.items() if chosen.constraints.allow(p, m)}
     completable = {one[:end] for one in legal for end in range(1, len(one) + 1)}
-    for prefix in {one[:-1] for one in completable}:
-        offered = {
-            number
+    # A bottleneck that a completion would need is not looked for.
+    wanted = {one[:end] for one in legal for end in range(last_bottleneck(free, one), len(one) + 1)}
+    offered: set[Candidate] = set()
+    for prefix in {one[:-1] for one in wanted}:
+        offered |= {
+            (*prefix, number)
             for number in space.choices(prefix).numbers
             if matters(space.layer(number).type, space.layer(number).kernel)
         }
-        assert offered == {
-            number for number in free.choices(prefix).numbers if (*prefix, number) in completable
-        }
+    assert wanted <= offered <= completable
+    assert wanted == completable or "Bottleneck" in chosen.layers
+
+
+def last_bottleneck(space: Space, candidate: Candidate) -> int:
+    """The place behind the last bottleneck of a block; 1 where there is none."""
+    types = [space.layer(number).type for number in candidate]
+    return max([1, *(end for end, one in enumerate(types, 1) if one is LayerType.BOTTLENECK)])
 
 
 NETWORK = NetworkSpec(filters=(8, 16), repeats=3, output_projection=True)
@@ -149,7 +183,7 @@ def run(search: Search, iterations: int) -> list[Experience]:
 @given(
     seed=st.integers(0, 2**53),
     adaptive=st.booleans(),
-    convolution=st.sampled_from(sorted(TYPES)),
+    kind=st.sampled_from(sorted(SPACES)),
     projection=st.booleans(),
     limit=st.sampled_from(["maxParameters", "maxMacs"]),
     share=st.floats(1.02, 6),
@@ -159,7 +193,7 @@ def test_every_proposed_block_is_within_the_limits(
     agent: dict[str, Any],
     seed: int,
     adaptive: bool,
-    convolution: str,
+    kind: str,
     projection: bool,
     limit: str,
     share: float,
@@ -168,9 +202,7 @@ def test_every_proposed_block_is_within_the_limits(
     once = network.model_copy(update={"repeats": 1}) if adaptive else network
     least = body_cost((), once, COLOUR.size, COLOUR.classes)
     most = int(share * (least.parameters if limit == "maxParameters" else least.macs))
-    space = space_settings(
-        9, convolution=convolution, constraints={limit: most}, adaptiveRepeats=adaptive
-    )
+    space = space_settings(9, **SPACES[kind], constraints={limit: most}, adaptiveRepeats=adaptive)
     chosen = settings_for(space, network, algorithm=algorithm, **agent)
     search = Search(chosen, seed, images=COLOUR)
     history = run(search, 6)
@@ -227,6 +259,38 @@ def test_under_limits_the_options_are_the_groups_of_what_is_left(
             drawn = space.draw(prefix, option, random)
             assert drawn in choices.numbers
             assert space.option(prefix, drawn) == option
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from(sorted(SPACES)),
+    st.randoms(use_true_random=False),
+    networks,
+    st.integers(0, 3),
+    st.floats(1, 3),
+)
+def test_what_is_offered_under_limits_can_always_be_completed(
+    kind: str, random: Random, network: NetworkSpec, spare: int, share: float
+) -> None:
+    """Also where widths add up to others by chance, and where they grow fast."""
+    network = network.model_copy(update={"filters": tuple([one**2 for one in network.filters])})
+    least = body_cost((), network, COLOUR.size, COLOUR.classes).parameters
+    constraints = {"maxParameters": int(least * share) + spare}
+    space = limited(space_settings(9, **SPACES[kind], constraints=constraints), network)
+    for step in ("TypeFirst", "Flat"):
+        block = space.random_block(random, "Flat" if step == "Flat" else "TypeFirst")
+        parameters, _ = cost(space, space.encode(block), network)
+        assert parameters <= constraints["maxParameters"]
+
+
+def test_a_stage_that_is_much_wider_than_what_enters_it_keeps_the_limits() -> None:
+    """Two loose ends of which one becomes a convolution: its width is that of the stage."""
+    network = NetworkSpec(filters=(1, 20), repeats=1, output_projection=True)
+    block = Block.parse("(1,4,0,0,0)(2,4,0,1,0)(3,4,0,1,0)(4,1,5,2,0)(5,7,0,0,0)")
+    most = body_cost(block.body, network, COLOUR.size, COLOUR.classes).parameters - 1
+    space = limited(space_settings(5, constraints={"maxParameters": most}), network)
+    *prefix, convolution, _ = Space(space_settings(5)).encode(block)
+    assert convolution not in space.choices(prefix).numbers
 
 
 def test_limits_that_nothing_comes_near_change_no_proposal() -> None:

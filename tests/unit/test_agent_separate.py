@@ -12,7 +12,8 @@ from blockqnn.diagram import dot_drawing, svg_drawing
 from blockqnn.drawing import text_drawing
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import body_cost, canonical_hash, density, fold
-from blockqnn.nsc import TYPES, Block, LayerType
+from blockqnn.layers import PAPERS, types_of
+from blockqnn.nsc import Block, LayerType
 from blockqnn.search_space import RandomStep, draw_candidate
 
 SEPARATE = make_space(convolution="Separate")
@@ -23,9 +24,9 @@ steps = st.sampled_from(["TypeFirst", "Flat"])
 
 
 def test_the_codes_of_the_two_spaces_differ_in_the_convolution_alone() -> None:
-    only = {name: set(types) for name, types in TYPES.items()}
-    assert only["PCC"] - only["Separate"] == {LayerType.CONVOLUTION}
-    assert {int(one) for one in only["Separate"] - only["PCC"]} == {8, 9, 10}
+    cells, separate = set(types_of(PAPERS, "PCC")), set(types_of(PAPERS, "Separate"))
+    assert cells - separate == {LayerType.CONVOLUTION}
+    assert {int(one) for one in separate - cells} == {8, 9, 10}
 
 
 @settings(max_examples=30)
@@ -38,7 +39,7 @@ def test_every_separate_block_is_legal_and_mutates_within_its_space(
         block = SEPARATE.decode(one)
         assert Block.parse(str(block)) == block
         assert SEPARATE.encode(block) == one
-        assert {layer.type for layer in block} <= set(TYPES["Separate"])
+        assert {layer.type for layer in block} <= set(types_of(PAPERS, "Separate"))
     for place, number in enumerate(candidate):
         prefix = candidate[:place]
         options = SEPARATE.options(SEPARATE.situation(prefix))

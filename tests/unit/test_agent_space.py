@@ -4,12 +4,13 @@ from collections import Counter
 from random import Random
 
 import pytest
-from agent_spaces import make_space
+from agent_spaces import EVERY_LAYER, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidBlock
-from blockqnn.nsc import KERNELS, TYPES, Block, Layer, LayerType
+from blockqnn.layers import PAPERS
+from blockqnn.nsc import KERNELS, Block, Layer, LayerType
 from blockqnn.search_space import RandomStep, draw_candidate, draw_part, pick
 
 EXEMPLARS = [
@@ -41,17 +42,27 @@ def test_every_random_block_is_legal_and_round_trips(
     assert space.decode(space.encode(block)) == block
 
 
+SPACES = [
+    (PAPERS, {1, 2, 3, 4, 5, 6, 7}),
+    (EVERY_LAYER, {1, 2, 3, 4, 5, 6, 7, 11, 12, 13}),
+    (("SeparableConvolution", "Concat"), {6, 7, 11}),
+]
+
+
+@pytest.mark.parametrize(("layers", "codes"), SPACES, ids=["papers", "every", "few"])
 @pytest.mark.parametrize("index", range(1, 8))
-def test_exactly_the_legal_layers_are_generated(index: int) -> None:
+def test_exactly_the_legal_layers_are_generated(
+    index: int, layers: tuple[str, ...], codes: set[int]
+) -> None:
     prefix = [Layer(before, LayerType.IDENTITY, 0, before - 1, 0) for before in range(1, index)]
     candidates = [
         Layer(index, layer_type, kernel, pred1, pred2)
-        for layer_type in TYPES["PCC"]
+        for layer_type in map(LayerType, codes)
         for kernel in KERNELS[layer_type]
         for pred1 in range(index + 1)
         for pred2 in range(index + 1)
     ]
-    space = make_space(8)
+    space = make_space(8, layers=layers)
     offered = {space.layer(number) for number in space.choices([1] * (index - 1)).numbers}
     assert offered == {layer for layer in candidates if _legal(prefix, layer)}
 

@@ -175,6 +175,20 @@ def test_a_separate_search_with_limits_is_accepted() -> None:
     )
 
 
+def test_a_search_with_every_layer_is_accepted_and_one_that_cannot_learn_is_not() -> None:
+    papers = "Convolution, MaxPooling, AveragePooling, Identity, Add, Concat"
+    more = "SeparableConvolution, Bottleneck, PreviousInput"
+    assert not problems(with_spec(f"space: {{layers: [{papers}, {more}]}}"))
+    for layers, field, said in (
+        ("Identity, Add", "layers", "has no convolution to the width of a stage"),
+        ("", "layers", "has 0 items; it must have at least 1"),
+        ("Convolution, Convolution", "layers", "names Convolution twice"),
+        ("Convolution, Pooling", "layers[1]", "is 'Pooling'; it must be Convolution or Max"),
+    ):
+        ((_, found),) = problems(with_spec(f"space: {{layers: [{layers}]}}"))
+        assert found.startswith(f"spec.space.{field} {said}")
+
+
 def test_limits_that_no_block_keeps_are_told() -> None:
     ((_, said),) = problems(with_spec("space: {constraints: {maxMacs: 1000}}"))
     assert "maxMacs 1,000, leaves no block" in said

@@ -11,17 +11,25 @@ import pytest
 import torch
 from finalist_specs import SHORTCUT, finalist_fields
 
-from blockqnn.contract import Outcome
+from blockqnn.contract import NetworkSpec, Outcome
 from blockqnn.finalist_contract import FinalistResult
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 from blockqnn_trainer.__main__ import load_command, parse
 from blockqnn_trainer.errors import ModelInvalid
-from blockqnn_trainer.finalists.export import DESCRIPTION, ONNX, PROGRAM, WEIGHTS
+from blockqnn_trainer.finalists.export import (
+    DESCRIPTION,
+    ONNX,
+    PROGRAM,
+    WEIGHTS,
+    DeployedModel,
+    write_forms,
+)
 from blockqnn_trainer.finalists.finish import RESULT
 from blockqnn_trainer.finalists.load import load_model
 from blockqnn_trainer.finalists.run import FinalistProcess
 from blockqnn_trainer.finalists.verify import verify
+from blockqnn_trainer.network import build_network
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +130,21 @@ def test_a_model_takes_any_number_of_images(finished: tuple[Path, FinalistResult
             torch.testing.assert_close(program(images), expected)
         [found] = session.run(["logits"], {"images": images.numpy()})
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_models_of_every_type_of_layer_answer_the_same_in_all_forms(tmp_path: Path) -> None:
+    block = Block.parse("(1,12,1,0,0)(2,11,3,1,0)(3,13,0,0,0)(4,5,0,2,3)(5,7,0,0,0)")
+    spec = NetworkSpec(filters=(4, 8), repeats=2, output_projection=True)
+    network = build_network(block, spec, (3, 8, 8), 5).eval()
+    model = DeployedModel(network, torch.full((3,), 128.0), torch.full((3,), 60.0)).eval()
+    images = torch.randint(0, 256, (4, 8, 8, 3), dtype=torch.uint8)
+    assert set(write_forms(model, images, tmp_path)) == {WEIGHTS, PROGRAM, ONNX}
+    with torch.inference_mode():
+        expected = model(images)
+        torch.testing.assert_close(torch.export.load(tmp_path / PROGRAM).module()(images), expected)
+    session = onnxruntime.InferenceSession(tmp_path / ONNX, providers=["CPUExecutionProvider"])
+    [found] = session.run(["logits"], {"images": images.numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_card_shows_block_recipe_data_and_figures(

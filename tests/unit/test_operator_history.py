@@ -240,7 +240,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 UNLEARNABLE = {
-    "block": ({"code": "(1,11,0,0,0)"}, "Layer 1 has the unknown type 11"),
+    "block": ({"code": "(1,14,0,0,0)"}, "Layer 1 has the unknown type 14"),
     "space": ({"code": "(1,1,3,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,1,3,3,0)(5,7,0,0,0)"}, "5 layers"),
 }
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_spec
 
+from blockqnn.layers import PAPERS
 from blockqnn.presets import PRESETS
 from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
@@ -189,6 +190,53 @@ def test_a_search_that_is_older_than_precision_goes_on_in_float32() -> None:
     assert resolve(spec, pinned).training.precision == "auto"
     del pinned["training"]["precision"]
     assert resolve(spec, pinned).training.precision == "float32"
+
+
+def test_a_search_that_is_older_than_layers_keeps_the_papers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pinned = pin(resolve(make_spec()))
+    del pinned["space"]["layers"]
+    monkeypatch.setitem(PRESET["space"], "layers", ["Convolution"])
+    assert resolve(make_spec(), pinned).space.layers == PAPERS
+    assert resolve(make_spec()).space.layers == ("Convolution",)
+
+
+def test_layers_are_pinned_whatever_their_order_and_stay() -> None:
+    layers = ["PreviousInput", "SeparableConvolution", "Identity"]
+    spec = make_spec(space={"maxLayers": 5, "layers": layers})
+    pinned = ["Identity", "SeparableConvolution", "PreviousInput"]
+    assert pin(resolve(spec))["space"]["layers"] == pinned
+    turned = make_spec(space={"maxLayers": 5, "layers": layers[::-1]})
+    assert resolve(turned, pin(resolve(spec))) == resolve(spec)
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"layers": []}, "The spec is wrong at space.layers: Tuple should have at least 1 item"),
+        ({"layers": ["Pooling"]}, "The spec is wrong at space.layers.0: Input should be 'Conv"),
+        ({"layers": ["Identity"]}, "spec.space.layers has no convolution to the width of a stage"),
+        ({"layers": ["Convolution"] * 2}, "spec.space.layers names Convolution twice"),
+        (
+            {"layers": ["Convolution", "Bottleneck"], "convolution": "Separate"},
+            "spec.space.layers has Bottleneck, a cell of ReLU, convolution and batch norm, but "
+            "space.convolution Separate",
+        ),
+        (
+            {"layers": ["Convolution"], "startWithIdentity": True},
+            "spec.space.layers has no Identity, but with space.startWithIdentity",
+        ),
+    ],
+)
+def test_layers_that_make_no_space_are_refused(space: dict[str, Any], said: str) -> None:
+    assert refusal(make_spec(space=space)).startswith(said)
+
+
+def test_the_preprints_first_identity_needs_an_identity() -> None:
+    """The preset says so, not the user."""
+    spec = make_spec(preset="AAAI2017", space={"layers": ["Convolution", "Add"]})
+    assert "add Identity, or set startWithIdentity to false" in refusal(spec)
 
 
 def test_the_size_of_images_is_pinned() -> None:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 import torch
-from agent_spaces import make_space
+from agent_spaces import EVERY_LAYER, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -32,7 +32,8 @@ MULTI_BRANCH = (
 )
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
 SPACE = make_space(12)
-SPACES = {"PCC": SPACE, "Separate": make_space(12, convolution="Separate")}
+OTHERS = make_space(12, layers=EVERY_LAYER)
+SPACES = {"PCC": SPACE, "Separate": make_space(12, convolution="Separate"), "others": OTHERS}
 
 torch.set_num_threads(1)
 
@@ -100,7 +101,8 @@ def test_the_exemplars_have_the_shapes_of_the_papers_cifar_network(code: str) ->
     network_spec = spec(32, 64, 128, repeats=4)
     network = build_network(Block.parse(code), network_spec, (3, 32, 32), 100).eval()
     shapes: list[tuple[int, ...]] = []
-    for part in (network.stem, *network.stages, network.classifier):
+    last_blocks = [stage[-1] for stage in network.stages]
+    for part in (network.stem, *last_blocks, network.classifier):
         part.register_forward_hook(lambda _part, _inputs, out: shapes.append(tuple(out.shape)))
     with torch.inference_mode():
         network(torch.zeros(2, 3, 32, 32))
@@ -205,6 +207,7 @@ def test_any_network_has_the_shape_and_the_cost_of_the_closed_form(
         Block.parse(SHORTCUT),
         Block.parse("(1,7,0,0,0)"),
         *(SPACE.random_block(Random(seed), "Flat") for seed in range(5)),
+        *(OTHERS.random_block(Random(seed), "TypeFirst") for seed in range(8)),
     ],
     ids=str,
 )
@@ -351,3 +354,76 @@ def test_a_separate_layer_is_just_that_layer() -> None:
     bare = block_module("(1,8,5,0,0)(2,7,0,0,0)")
     ((_, weight),) = bare.named_parameters()
     assert torch.equal(bare(value), functional.conv2d(value, weight, padding=2))
+
+
+def test_a_separable_convolution_filters_each_channel_then_mixes_them() -> None:
+    module = block_module("(1,11,5,0,0)(2,7,0,0,0)", entering=3, stage=4)
+    assert [tuple(one.shape) for one in module.parameters() if one.dim() > 1] == [
+        (3, 1, 5, 5),
+        (4, 3, 1, 1),
+    ]
+    filters, mixing = (one for one in module.parameters() if one.dim() > 1)
+    x = torch.randn(2, 3, 6, 6)
+    each = functional.conv2d(functional.relu(x), filters, padding=2, groups=3)
+    assert_close(module(x), functional.conv2d(each, mixing) / (1 + 1e-5) ** 0.5)
+
+
+def test_a_bottleneck_has_a_quarter_of_the_width_of_its_stage() -> None:
+    for stage, width in ((16, 4), (7, 1), (2, 1)):
+        module = block_module("(1,12,1,0,0)(2,7,0,0,0)", entering=3, stage=stage)
+        x = torch.randn(2, 3, 5, 5)
+        assert module.width == width
+        assert_close(module(x), cell(module, x))
+
+
+PREVIOUS = "(1,1,3,0,0)(2,13,0,0,0)(3,5,0,1,2)(4,7,0,0,0)"
+"""A convolution of the input, and the previous block's input added to it."""
+
+
+def test_the_previous_input_skips_a_block_and_is_halved_where_the_image_is() -> None:
+    network = build_network(Block.parse(PREVIOUS), spec(4, 8, repeats=2), (1, 8, 8), 3).eval()
+    x = torch.randn(2, 1, 8, 8)
+    stem = network.stem(x)
+    (first, second), (third, fourth) = network.stages
+
+    def step(block: BlockModule, value: Tensor, previous: Tensor) -> Tensor:
+        convolution, add = block.operations
+        brought = previous if add.projection is None else cell(add, previous)
+        return cell(convolution, value) + brought
+
+    one = step(first, stem, stem)  # no block before it
+    two = step(second, one, stem)
+    halved = functional.max_pool2d(two, 2)
+    three = step(third, halved, functional.max_pool2d(one, 2))
+    four = step(fourth, three, halved)
+    expected = network.classifier(functional.relu(four).mean((2, 3)))
+    assert_close(network(x), expected)
+    projected = [block.operations[1].projection is not None for block in (second, third, fourth)]
+    assert projected == [False, True, True]
+
+
+def test_only_a_block_that_reads_the_previous_input_is_given_it() -> None:
+    stage = build_network(Block.parse(SHORTCUT), spec(4), (1, 4, 4), 3).stages[0]
+    reading = build_network(Block.parse(PREVIOUS), spec(4), (1, 4, 4), 3).stages[0]
+    x = torch.randn(1, 4, 4, 4)
+    assert stage(x, None)[1] is None
+    assert reading(x, None)[1] is x
+
+
+def test_two_layers_of_the_previous_input_are_one_value() -> None:
+    block = Block.parse("(1,4,0,0,0)(2,13,0,0,0)(3,13,0,0,0)(4,6,0,2,3)(5,7,0,0,0)")
+    module = BlockModule(block, 3, 4, False, 5)
+    entering, previous = torch.randn(1, 3, 4, 4), torch.randn(1, 5, 4, 4)
+    assert module.width == 3 + 10
+    assert_close(module(entering, previous), torch.cat([entering, previous, previous], 1))
+
+
+def test_describe_names_the_layers_that_the_papers_do_not_have() -> None:
+    code = "(1,12,1,0,0)(2,11,3,1,0)(3,13,0,0,0)(4,5,0,2,3)(5,7,0,0,0)"
+    assert describe(code, [8], 1, True, (3, 8, 8), 7)[1:6] == [
+        "  1: bottleneck 1x1 of the input",
+        "  2: separable convolution 3x3 of layer 1",
+        "  3: previous input",
+        "  4: add of layer 2, layer 3",
+        "  output: layer 4",
+    ]

@@ -19,6 +19,8 @@ from blockqnn_trainer.train import batch_bounds
 
 CPU = torch.device("cpu")
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")
+ALL_NEW = Block.parse("(1,12,1,0,0)(2,11,3,1,0)(3,13,0,0,0)(4,5,0,2,3)(5,7,0,0,0)")
+"""A bottleneck, a separable convolution of it, and the previous block's input added to that."""
 ADAM = Optimizer(name="Adam", learning_rate=0.01, beta1=0.9, beta2=0.999, epsilon=1e-8)
 
 torch.set_num_threads(1)
@@ -63,10 +65,10 @@ def digits() -> Split:
     return load(spec, 1, CPU)
 
 
-def network_of(split: Split) -> Network:
+def network_of(split: Split, block: Block = SHORTCUT) -> Network:
     spec = NetworkSpec(filters=(8, 16), repeats=1, output_projection=True)
     generator = torch.Generator().manual_seed(3)
-    return build_network(SHORTCUT, spec, split.input_shape, split.classes, generator=generator)
+    return build_network(block, spec, split.input_shape, split.classes, generator=generator)
 
 
 def go_through(step: Callable[[Tensor], None], images: int, batch_size: int, seed: int) -> None:
@@ -111,11 +113,12 @@ def test_an_error_of_the_step_itself_is_not_taken_for_one_of_recording() -> None
         ReplayedStep(fail, Repeating())(torch.tensor([0]))
 
 
+@pytest.mark.parametrize("block", [SHORTCUT, ALL_NEW], ids=["papers", "others"])
 def test_training_on_buffers_with_the_rate_on_the_device_is_the_same_training(
-    digits: Split,
+    digits: Split, block: Block
 ) -> None:
     def train(on_buffers: bool) -> tuple[list[float], nn.Module]:
-        network = network_of(digits)
+        network = network_of(digits, block)
         training = TrainingStep(network, digits.training, Adam(network, ADAM), torch.float32)
         step: Callable[[Tensor], None] = training
         if on_buffers:

@@ -2,7 +2,8 @@
 
 Every convolution is a pre-activation cell, ReLU, convolution, batch norm (CVPR 2018, section 3.1).
 Where a block has ReLU, convolution and batch norm as separate layers instead, each is what it is in
-the cell: the convolution has no bias, the batch norm scale and shift.
+the cell: the convolution has no bias, the batch norm scale and shift. A separable convolution and a
+bottleneck are cells too; the previous block's input comes in beside the block's own.
 Every layer has stride 1 and keeps the size of the image. What the papers leave open:
 
 * unequal widths of an add: ReLU, 1x1 convolution, batch norm bring the narrower to the wider;
@@ -20,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blockqnn.graph import is_folded
-from blockqnn.nsc import Block, Layer, LayerType
+from blockqnn.graph import bottleneck_width, is_folded, reads_previous
+from blockqnn.nsc import CONVOLUTIONS, Block, Layer, LayerType
 
 
 class Values:
@@ -77,6 +78,21 @@ class _Cell(nn.Module):
 
     def forward(self, values: Values) -> Tensor:
         return cast(Tensor, self.cell(values.rectified(self.source)))
+
+
+class _SeparableCell(nn.Module):
+    """ReLU, a filter for each channel, a 1x1 convolution of all channels, batch norm."""
+
+    def __init__(self, source: int, entering: int, width: int, kernel: int) -> None:
+        super().__init__()
+        self.source = source
+        self.depthwise = UndrawnConv2d(
+            entering, entering, kernel, padding=kernel // 2, groups=entering, bias=False
+        )
+        self.pointwise = Convolution(entering, width, 1)
+
+    def forward(self, values: Values) -> Tensor:
+        return cast(Tensor, self.pointwise(self.depthwise(values.rectified(self.source))))
 
 
 class _BareConvolution(nn.Module):
@@ -157,23 +173,39 @@ class BlockModule(nn.Module):
     Attributes:
         width: the channels of its output: the stage's with `output_projection`, else the sum of
             the widths of its loose ends.
+        reads_previous: whether it takes the input of the previous block beside its own.
     """
 
-    def __init__(self, block: Block, entering: int, stage: int, output_projection: bool) -> None:
+    def __init__(
+        self,
+        block: Block,
+        entering: int,
+        stage: int,
+        output_projection: bool,
+        previous: int | None = None,
+    ) -> None:
         """Wire a block.
 
         Args:
             block: the code.
             entering: the channels of its input.
-            stage: the width of its convolutions.
+            stage: the width of its convolutions, but for bottlenecks.
             output_projection: whether ReLU, 1x1 convolution, batch norm bring an output of another
                 width than the stage's back to it; else it stays, and widths grow from block to
                 block.
+            previous: the channels of the previous block's input; None for the first block, which
+                takes its own instead.
         """
         super().__init__()
         self.operations = nn.ModuleList()
+        self.reads_previous = reads_previous(block.body)
         nodes, widths = [0], [entering]
+        if self.reads_previous:
+            widths.append(entering if previous is None else previous)
         for layer in block.body:
+            if layer.type is LayerType.PREVIOUS_INPUT:
+                nodes.append(1)
+                continue
             if is_folded(layer):
                 nodes.append(nodes[layer.pred1])
                 continue
@@ -189,9 +221,17 @@ class BlockModule(nn.Module):
             self.projection = Convolution(self.width, stage, 1)
             self.width = stage
 
-    def forward(self, entering: Tensor) -> Tensor:
-        """Compute the layers in the order of the code, then join what nothing consumed."""
+    def forward(self, entering: Tensor, previous: Tensor | None = None) -> Tensor:
+        """Compute the layers in the order of the code, then join what nothing consumed.
+
+        Args:
+            entering: the block's input.
+            previous: the previous block's, N x previous x H x W; None for the first block. A block
+                that does not read it needs none.
+        """
         values = Values(entering)
+        if self.reads_previous:
+            values.append(entering if previous is None else previous)
         for operation in self.operations:
             values.append(operation(values))
         ends = [values[end] for end in self.ends]
@@ -204,11 +244,9 @@ class BlockModule(nn.Module):
 def _operation(
     layer: Layer, sources: tuple[int, ...], widths: tuple[int, ...], stage: int
 ) -> nn.Module:
+    if layer.type in CONVOLUTIONS:
+        return _convolving(layer, sources[0], widths[0], stage)
     match layer.type:
-        case LayerType.CONVOLUTION:
-            return _Cell(sources[0], widths[0], stage, layer.kernel)
-        case LayerType.BARE_CONVOLUTION:
-            return _BareConvolution(sources[0], widths[0], stage, layer.kernel)
         case LayerType.RELU:
             return _Rectifier(sources[0])
         case LayerType.BATCH_NORM:
@@ -225,11 +263,20 @@ def _operation(
             raise AssertionError(f"{layer} computes nothing")
 
 
-def _width(layer: Layer, widths: tuple[int, ...], stage: int) -> int:
+def _convolving(layer: Layer, source: int, entering: int, stage: int) -> nn.Module:
+    width = _width(layer, (entering,), stage)
     match layer.type:
-        case LayerType.CONVOLUTION | LayerType.BARE_CONVOLUTION:
-            return stage
-        case LayerType.CONCAT:
-            return sum(widths)
+        case LayerType.SEPARABLE_CONVOLUTION:
+            return _SeparableCell(source, entering, width, layer.kernel)
+        case LayerType.BARE_CONVOLUTION:
+            return _BareConvolution(source, entering, width, layer.kernel)
         case _:
-            return max(widths)
+            return _Cell(source, entering, width, layer.kernel)
+
+
+def _width(layer: Layer, widths: tuple[int, ...], stage: int) -> int:
+    if layer.type is LayerType.BOTTLENECK:
+        return bottleneck_width(stage)
+    if layer.type in CONVOLUTIONS:
+        return stage
+    return sum(widths) if layer.type is LayerType.CONCAT else max(widths)

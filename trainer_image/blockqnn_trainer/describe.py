@@ -68,7 +68,8 @@ def describe(
 
 def _layer(layer: Layer) -> str:
     kernel = f" {layer.kernel}x{layer.kernel}" if layer.kernel else ""
-    return f"  {layer.index}: {_NAMES[layer.type]}{kernel} of {_inputs(layer.predecessors)}"
+    sources = f" of {_inputs(layer.predecessors)}" if layer.predecessors else ""
+    return f"  {layer.index}: {_NAMES[layer.type]}{kernel}{sources}"
 
 
 def _inputs(indices: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ What the papers leave open, and what is taken here:
 * stem: one 3x3 convolution with batch norm to the width of the first stage. It ends without a
   ReLU, because every pre-activation cell begins with one;
 * pooling between two stages: 2x2 maxima at stride 2; an odd row or column at the end is left out;
+  the input of the last block before it, where the first block behind it takes that, is pooled too;
 * head: ReLU, global average pooling, one linear layer. The ReLU is the one that a next cell would
   have begun with; the batch norm before it is the last cell's own;
 * He initialisation: normal with variance 2 / fan-in for convolutions and the linear layer, zero
@@ -27,27 +28,76 @@ InputShape = tuple[int, int, int]
 """Channels, height and width of one image, in pixels."""
 
 
+class Stage(nn.ModuleList):
+    """Blocks one behind the other, as many as the network repeats, that leave images their size.
+
+    Attributes:
+        width: the channels of the last block's output.
+        previous: the channels of the last block's input.
+    """
+
+    def __init__(
+        self, block: Block, spec: NetworkSpec, stage: int, entering: int, previous: int | None
+    ) -> None:
+        """Stack a block.
+
+        Args:
+            block: the block.
+            spec: how it is stacked.
+            stage: the width of the convolutions.
+            entering: the channels of the first block's input.
+            previous: those of the input of the block before it; None where there is none.
+        """
+        super().__init__()
+        self.width, self.previous = entering, previous
+        for _ in range(spec.repeats):
+            entering = self.width
+            following = BlockModule(block, entering, stage, spec.output_projection, self.previous)
+            self.append(following)
+            self.width, self.previous = following.width, entering
+        self._reads_previous = following.reads_previous
+
+    def forward(self, value: Tensor, previous: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Compute the blocks.
+
+        Args:
+            value: the first block's input, N x entering x H x W.
+            previous: the input of the block before it, of the same size; None where there is none.
+
+        Returns:
+            The last block's output, and its input where a next block takes that, else None.
+        """
+        for block in self:
+            entering = value
+            value = block(entering, previous)
+            previous = entering if self._reads_previous else None
+        return value, previous
+
+
 class Network(nn.Module):
     """A block stacked to a classifier: N x C x H x W images to N x classes logits."""
 
     def __init__(self, block: Block, spec: NetworkSpec, channels: int, classes: int) -> None:
         super().__init__()
         width = spec.filters[0]
+        previous: int | None = None
         self.stem = Convolution(channels, width, 3)
         self.stages = nn.ModuleList()
-        for stage in spec.filters:
-            blocks = []
-            for _ in range(spec.repeats):
-                blocks.append(BlockModule(block, width, stage, spec.output_projection))
-                width = blocks[-1].width
-            self.stages.append(nn.Sequential(*blocks))
+        for filters in spec.filters:
+            stage = Stage(block, spec, filters, width, previous)
+            self.stages.append(stage)
+            width, previous = stage.width, stage.previous
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits of a batch of normalised images."""
-        value = self.stem(images)
+        value: Tensor = self.stem(images)
+        previous: Tensor | None = None
         for number, stage in enumerate(self.stages):
-            value = stage(functional.max_pool2d(value, 2) if number else value)
+            if number:
+                value = functional.max_pool2d(value, 2)
+                previous = None if previous is None else functional.max_pool2d(previous, 2)
+            value, previous = stage(value, previous)
         return cast(Tensor, self.classifier(functional.relu(value).mean((2, 3))))
 
 

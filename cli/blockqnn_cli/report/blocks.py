@@ -53,11 +53,14 @@ def width(block: Block) -> float:
 def in_words(block: Block) -> str:
     """Say which layers a block has and what each takes, for those who cannot see the picture."""
     parts = [
-        f"{layer.index} {layer_name(layer)} of {' and '.join(map(_source, layer.predecessors))}"
-        for layer in block.body
+        f"{layer.index} {layer_name(layer)}" + _sources(layer.predecessors) for layer in block.body
     ]
     ends = ", ".join(_source(end) for end in block.loose_ends)
     return "; ".join([*parts, f"output of {ends}."])
+
+
+def _sources(indices: Sequence[int]) -> str:
+    return f" of {' and '.join(map(_source, indices))}" if indices else ""
 
 
 def _source(index: int) -> str:

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from blockqnn.drawing import layer_name
-from blockqnn.nsc import KERNELS, Layer, LayerType
+from blockqnn.drawing import type_name
+from blockqnn.nsc import LayerType
 from blockqnn_cli.quantities import short
 from blockqnn_cli.report.facts import Iteration, Stage, pareto_front, stages
 from blockqnn_cli.report.scales import Scale, padded, padded_factor
@@ -187,11 +187,6 @@ def dots(places: Iterable[tuple[float, float]], style: str) -> Markup:
 def _named_dot(record: TrialRecord, x: float, y: float) -> Markup:
     text = f"trial {record.trial}: {record.accuracy:.2%}, {record.parameters:,} parameters"
     return element("circle", element("title", text), class_="front-mark", cx=x, cy=y, r=4)
-
-
-def type_name(kind: LayerType) -> str:
-    """Name a type of layer as the drawings of blocks do, without its kernel."""
-    return layer_name(Layer(1, kind, KERNELS[kind][0], 0, 0)).rsplit(" 1x1", 1)[0]
 
 
 def layer_types(

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from blockqnn.contract import Outcome
-from blockqnn.nsc import TYPES, Block, LayerType
+from blockqnn.layers import PAPERS, types_of
+from blockqnn.nsc import Block, LayerType
 from blockqnn.schedule import epsilon_at
 from blockqnn_cli.view import SearchView
 from blockqnn_operator.core.records import TrialRecord
@@ -126,7 +127,7 @@ def layer_shares(search: SearchView, most: int = 30) -> list[tuple[int, Mapping[
 def _kinds(search: SearchView) -> tuple[LayerType, ...]:
     """Return the types of layers of the search's space that compute something."""
     space = search.header.settings["space"] if search.header else {}
-    types = TYPES[space.get("convolution", "PCC")]
+    types = types_of(space.get("layers", PAPERS), space.get("convolution", "PCC"))
     return tuple(kind for kind in types if kind is not LayerType.TERMINAL)
 
 

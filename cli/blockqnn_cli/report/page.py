@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from blockqnn.contract import Outcome
+from blockqnn.drawing import type_name
 from blockqnn.nsc import Block
 from blockqnn_cli.quantities import count, duration, moment, short
 from blockqnn_cli.report import blocks, charts, facts
@@ -228,7 +229,7 @@ def _accuracy(search: SearchView) -> Markup:
 
 def _layers(search: SearchView) -> Markup:
     shares = facts.layer_shares(search)
-    names = [(f"t{kind.value}", charts.type_name(kind)) for kind in shares[0][1]]
+    names = [(f"t{kind.value}", type_name(kind)) for kind in shares[0][1]]
     rows = [[str(number), *(f"{share[kind]:.1%}" for kind in share)] for number, share in shares]
     titles = ("iteration", *(name for _, name in names))
     return section(

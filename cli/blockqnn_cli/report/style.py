@@ -7,7 +7,7 @@ CSS = """
   --stage: #2a5fd40d; --stage-more: #2a5fd41c;
   --blue: #2a5fd4; --orange: #c2570c; --green: #14803c; --red: #c62f2f; --grey: #98a1b0;
   --t1: #2a5fd4; --t2: #c2570c; --t3: #d99a1c; --t4: #98a1b0; --t5: #14803c; --t6: #8a4fc7;
-  --t8: #2a5fd4; --t9: #c62f2f; --t10: #0f8b8d;
+  --t8: #2a5fd4; --t9: #c62f2f; --t10: #0f8b8d; --t11: #0f8b8d; --t12: #6f9be8; --t13: #8c5a2b;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -15,7 +15,7 @@ CSS = """
     --stage: #7aa5ff0d; --stage-more: #7aa5ff1f;
     --blue: #7aa5ff; --orange: #ff9a4d; --green: #4cc77d; --red: #ff7b76; --grey: #6d788c;
     --t1: #5f8ff2; --t2: #e2803a; --t3: #e3b450; --t4: #77839a; --t5: #3fb36e; --t6: #b184e8;
-    --t8: #5f8ff2; --t9: #ff7b76; --t10: #47c1c3;
+    --t8: #5f8ff2; --t9: #ff7b76; --t10: #47c1c3; --t11: #47c1c3; --t12: #9dbcf5; --t13: #c79a6b;
   }
 }
 * { box-sizing: border-box; }
@@ -78,6 +78,8 @@ text.tick, text.stage-name, text.axis-title { fill: var(--soft); }
 path.type-1 { fill: var(--t1); } path.type-2 { fill: var(--t2); } path.type-3 { fill: var(--t3); }
 path.type-4 { fill: var(--t4); } path.type-5 { fill: var(--t5); } path.type-6 { fill: var(--t6); }
 path.type-8 { fill: var(--t8); } path.type-9 { fill: var(--t9); } path.type-10 { fill: var(--t10); }
+path.type-11 { fill: var(--t11); } path.type-12 { fill: var(--t12); }
+path.type-13 { fill: var(--t13); }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; margin: .25rem 0 0; padding: 0;
   list-style: none; font-size: .85rem; color: var(--soft); }
 .legend i { display: inline-block; width: 1.1rem; height: .6rem; border-radius: .15rem;
@@ -99,7 +101,8 @@ rect.type-1 { stroke: var(--t1); } rect.type-2 { stroke: var(--t2); }
 rect.type-3 { stroke: var(--t3); } rect.type-4 { stroke: var(--t4); }
 rect.type-5 { stroke: var(--t5); } rect.type-6 { stroke: var(--t6); }
 rect.type-8 { stroke: var(--t8); } rect.type-9 { stroke: var(--t9); }
-rect.type-10 { stroke: var(--t10); }
+rect.type-10 { stroke: var(--t10); } rect.type-11 { stroke: var(--t11); }
+rect.type-12 { stroke: var(--t12); } rect.type-13 { stroke: var(--t13); }
 .box-name { font-size: 12px; }
 .bar { display: flex; height: 1.5rem; border-radius: .35rem; overflow: hidden;
   margin: .75rem 0 .5rem; gap: 2px; }

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from blockqnn.contract import describe
 from blockqnn.errors import InvalidSettings
+from blockqnn.layers import PAPERS, check_layers
 from blockqnn.limits import Limits
 from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, check_schedule, scaled
@@ -21,7 +22,7 @@ DEFAULT_PRESET = "CVPR2018"
 PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
-_BEFORE_PINNED = {"training": {"precision": "float32"}}
+_BEFORE_PINNED = {"space": {"layers": list(PAPERS)}, "training": {"precision": "float32"}}
 """Fields that are newer than some stored headers, with what searches did before there were such."""
 
 
@@ -55,6 +56,8 @@ def resolve(
         raise InvalidSearch(str(error)) from None
     try:
         check_finalists(resolved)
+        space = resolved.space
+        check_layers(space.layers, space.convolution, space.start_with_identity)
         limits_of(resolved)
         check_predictor(resolved.agent)
         if pinned is None:

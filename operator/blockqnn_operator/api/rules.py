@@ -41,6 +41,9 @@ _LIMITED = (
 )
 """Whether a section, which may be absent, limits anything."""
 
+_HAS_ANY = "self.layers.exists(one, one in {})"
+"""Whether any of some types of layers is named."""
+
 _IMAGE_SIZE = Rule(
     "!has(self.imageSize) || self.name == 'imagefolder'",
     "imageSize is for imagefolder; images of other datasets keep their size",
@@ -86,6 +89,22 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "spec.space": (
+        Rule(
+            f"!has(self.layers) || {_HAS_ANY.format(['Convolution', 'SeparableConvolution'])}",
+            "layers must have Convolution or SeparableConvolution, since blocks without either "
+            "could hardly learn anything",
+        ),
+        Rule(
+            "!has(self.layers) || !has(self.convolution) || self.convolution == 'PCC' || "
+            f"!{_HAS_ANY.format(['SeparableConvolution', 'Bottleneck'])}",
+            "layers can have SeparableConvolution and Bottleneck with convolution PCC only, since "
+            "they are cells of ReLU, convolution and batch norm, which Separate takes apart",
+        ),
+        Rule(
+            "!has(self.layers) || !has(self.startWithIdentity) || !self.startWithIdentity || "
+            "'Identity' in self.layers",
+            "layers must have Identity where startWithIdentity lets every block start with one",
+        ),
         Rule(
             "!has(self.adaptiveRepeats) || !self.adaptiveRepeats || "
             f"({_LIMITED.format('self').removeprefix('has(self) && ')})",
