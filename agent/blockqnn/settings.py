@@ -80,7 +80,11 @@ class PredictorSettings(Model):
     candidates: Annotated[int, Field(ge=1, le=100)] = 10
     """How many blocks are drawn for each one that is trained."""
 
-    keep_random: Annotated[float, Field(ge=0, le=1)] = 0.2
+    optimism: Annotated[float, Field(ge=0, le=100)] = 3.0
+    """How far a block may be better than expected, in standard deviations, when blocks are chosen:
+    0 trusts the predictor, more tries what it is unsure of."""
+
+    keep_random: Annotated[float, Field(ge=0, le=1)] = 0.0
     """The share of each iteration that is trained whatever is expected of it."""
 
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 128

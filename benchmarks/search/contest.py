@@ -18,7 +18,7 @@ CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "CVPR2018": ("CVPR2018", {}),
     "MetaQNN": ("MetaQNN", {}),
     "Efficient": ("Efficient", {}),
-    "Efficient, predictor": ("Efficient", {"predictor": {"keepRandom": 0.2, "warmup": 0}}),
+    "Efficient, predictor": ("Efficient", {"predictor": {"warmup": 0}}),
 }
 """Name of each contestant: its preset and what is changed about it.
 

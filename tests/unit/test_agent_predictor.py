@@ -2,6 +2,7 @@
 
 from random import Random
 
+import numpy
 import pytest
 from agent_spaces import COLOUR, make_space, space_settings
 
@@ -72,14 +73,14 @@ def make_filter(**changes: float) -> tuple[Filter, list[float]]:
 
 
 def test_the_most_promising_are_chosen_and_some_at_random() -> None:
-    greedy, rewards = make_filter(keepRandom=0.0)
+    greedy, rewards = make_filter(keepRandom=0.0, optimism=0.0)
     drawn = iter(range(1000, 2000))
     best = greedy.choose(0, 8, rewards, lambda: draw(next(drawn)))
     everything = [draw(seed) for seed in range(1000, 1080)]
     assert next(drawn) == 1080
     expected = [greedy._predictor.predict(one) for one in everything]
     assert sorted(expected)[-8:] == sorted(greedy._predictor.predict(one) for one in best)
-    half, rewards = make_filter(keepRandom=0.5)
+    half, rewards = make_filter(keepRandom=0.5, optimism=0.0)
     drawn = iter(range(1000, 2000))
     mixed = half.choose(0, 8, rewards, lambda: draw(next(drawn)))
     assert len({*mixed} & {*best}) >= 4
@@ -88,6 +89,53 @@ def test_the_most_promising_are_chosen_and_some_at_random() -> None:
     assert told is not None
     assert told.value == half._predictor.predict(mixed[0])
     assert half.expected(draw(5)) is None
+
+
+def test_asking_leaves_no_trace() -> None:
+    """Else a recovered search, which asks less, would go on differently."""
+    asked, fresh = Predictor(SPACE), Predictor(SPACE)
+    new = [draw(seed) for seed in range(100, 120)]
+    for seed in range(20):
+        for predictor in (asked, fresh):
+            predictor.add(draw(seed))
+            predictor.fit([worth(draw(number)) for number in range(seed + 1)])
+        asked.choose(new, 3, 3.0)
+        asked.explain(new[seed])
+    assert [asked.explain(one) for one in new] == [fresh.explain(one) for one in new]
+    novel = [one.novel for one in map(fresh._ridge.project, fresh._rows(new))]
+    assert any(novel), "some have features that none was trained with"
+
+
+@pytest.mark.parametrize("trained", [12, 200])
+@pytest.mark.parametrize("optimism", [0.5, 3.0])
+def test_optimism_chooses_by_how_unsure_each_is_once_the_ones_before_are_known(
+    trained: int, optimism: float
+) -> None:
+    """As if each choice were trained, with the reward that is expected of it, before the next."""
+    predictor = Predictor(SPACE)
+    known = [draw(seed) for seed in range(trained)]
+    for candidate in known:
+        predictor.add(candidate)
+    predictor.fit([worth(candidate) for candidate in known])
+    drawn = list({SPACE.encode(SPACE.decode(draw(seed))) for seed in range(500, 530)})
+    chosen = predictor.choose(drawn, 6, optimism)
+    assert len(set(chosen)) == 6
+
+    ridge = predictor._ridge
+    seen = [ridge.project(row) for row in predictor._rows(drawn)]
+    joint = numpy.array([[ridge.covariance(one, other) for other in seen] for one in seen])
+    values = numpy.array([one.value for one in seen])
+    assert numpy.diag(joint) == pytest.approx([one.spread for one in seen], abs=1e-9)
+    expected: list[int] = []
+    for _ in range(6):
+        rest = joint
+        if expected:
+            inner = joint[numpy.ix_(expected, expected)] + numpy.eye(len(expected))
+            rest = joint - joint[:, expected] @ numpy.linalg.solve(inner, joint[expected])
+        bound = values + optimism * ridge.noise * numpy.sqrt(numpy.diag(rest).clip(0))
+        bound[expected] = -numpy.inf
+        expected.append(int(bound.argmax()))
+    assert chosen == expected
 
 
 @pytest.mark.parametrize(("size", "counts"), [(10, {2}), (3, {1}), (1, {0, 1})])

@@ -45,9 +45,7 @@ def test_it_expects_what_the_equations_say(
     noise = (errors @ errors + penalty * weights @ weights) / len(y)
     spread = at @ numpy.linalg.solve(products, at)
     expected = numpy.sqrt(noise * (1 + spread))
-    # A feature that no observation had is unknown to the model, and adds nothing to its doubt.
-    if set(asked) <= {place for row, _ in observed for place in row}:
-        assert ridge.deviation(asked) == pytest.approx(expected, abs=1e-7)
+    assert ridge.deviation(asked) == pytest.approx(expected, abs=1e-7)
 
 
 @settings(deadline=None)
@@ -64,11 +62,28 @@ def test_what_was_learned_before_does_not_matter(
     assert ridge.deviation(asked) == fresh.deviation(asked)
 
 
+@settings(deadline=None)
+@given(observations, rows, rows, st.sampled_from([0.1, 1.0, 10.0]))
+def test_what_is_expected_of_two_errs_together_as_the_equations_say(
+    observed: list[tuple[Row, float]], one: Row, other: Row, penalty: float
+) -> None:
+    ridge = fitted(observed, penalty)
+    x = dense([row for row, _ in observed])
+    centre = x.mean(axis=0)
+    products = (x - centre).T @ (x - centre) + penalty * numpy.eye(FEATURES)
+    a, b = dense([one, other]) - centre
+    joint = ridge.covariance(ridge.project(one), ridge.project(other))
+    assert joint == pytest.approx(a @ numpy.linalg.solve(products, b), abs=1e-7)
+    assert ridge.project(one).spread == pytest.approx(a @ numpy.linalg.solve(products, a), abs=1e-7)
+
+
 def test_a_model_that_has_learned_nothing_says_so() -> None:
     with pytest.raises(NotFitted, match="add one before"):
         Ridge(1.0).fit([])
     with pytest.raises(NotFitted, match="fit the model before"):
         Ridge(1.0).predict({})
+    with pytest.raises(NotFitted, match="fit the model before"):
+        Ridge(1.0).project({})
 
 
 def test_without_features_it_expects_the_mean() -> None:

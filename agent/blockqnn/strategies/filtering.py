@@ -1,7 +1,8 @@
 """Proposals that a predictor has chosen from more than are trained.
 
-Q-learning draws several times as many candidates as an iteration trains; those that the predictor
-expects most of are proposed, and some at random, so that it learns of what it does not expect.
+Q-learning draws several times as many candidates as an iteration trains; those that may be best by
+what the predictor expects of them, and by how sure it is, are proposed, and if so wished some at
+random.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,11 +70,10 @@ class Filter:
         """
         self._predictor.fit(rewards)
         drawn = [draw() for _ in range(size * self._settings.candidates)]
-        expected = [self._predictor.predict(candidate) for candidate in drawn]
-        order = sorted(range(len(drawn)), key=lambda number: (-expected[number], number))
         random = Random(f"{self._seed}:filter:{iteration}")
         kept = self._kept_at_random(size, random)
-        chosen, left = order[: size - kept], order[size - kept :]
+        chosen = self._predictor.choose(drawn, size - kept, self._settings.optimism)
+        left = [number for number in range(len(drawn)) if number not in chosen]
         for _ in range(kept):
             chosen.append(left.pop(pick(range(len(left)), random)))
         proposed = tuple([drawn[number] for number in sorted(chosen)])
