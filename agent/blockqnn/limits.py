@@ -12,7 +12,9 @@ completion is left is searched for, among those that can help:
   stage's, and a bottleneck may by its width: that is not looked for, so some blocks at the very
   edge of the limits are not proposed, but none beyond it is);
 * which layers have which place in the code does not matter, only the widths of the loose ends and
-  what was paid: the answer for each such state is kept.
+  what was paid. With an output projection what was paid is a number, and the cheapest completions
+  for such widths are kept (:mod:`blockqnn.completions`). Without one, what is paid depends on how
+  wide the output makes the blocks that follow; the answer for each state is kept.
 
 Most unfinished blocks are so far below the limits that no single layer could exceed them, which is
 seen at once.
@@ -21,7 +23,9 @@ seen at once.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial, reduce
 
+from blockqnn.completions import Completions
 from blockqnn.contract import ImageShape, NetworkSpec
 from blockqnn.errors import InvalidSettings, UnsatisfiableConstraints
 from blockqnn.graph import (
@@ -62,6 +66,10 @@ _CHEAPEST = (
 first: a space has at least one of them."""
 
 
+_UNLIMITED = 10**30
+"""More than any network costs."""
+
+
 _PAID = CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
 """The types of layers that may cost something."""
 
@@ -89,6 +97,8 @@ class Limits:
     ) -> None:
         _check(space, images)
         self._constraints = space.constraints
+        limits = self._constraints.max_parameters, self._constraints.max_macs
+        self._at_most = NetworkCost(*[_UNLIMITED if one is None else one for one in limits])
         self._adaptive = space.adaptive_repeats
         self._network = network
         self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
@@ -98,6 +108,7 @@ class Limits:
         self._convolving, self._kernel = next(one for one in _CHEAPEST if one[0] in types)
         self._on_previous = LayerType.PREVIOUS_INPUT in types
         self._judged: dict[object, bool] = {}
+        self._completions = self._make_completions()
         self._check_satisfiable(space)
 
     def __bool__(self) -> bool:
@@ -129,9 +140,12 @@ class Limits:
 
     def completable(self, body: Body, more: int) -> bool:
         """Whether a block within the limits begins with these layers and has at most `more`."""
+        if self._completions is not None:
+            begun = reduce(self._completions.extend, body, self._completions.start)
+            return self._completions.within(begun, more, self._at_most)
         if self.admit(body):
             return True
-        if not more or not self._allow(self._stacked(lambda *at: self._least(body, more, *at))):
+        if not more or not self._allow(self._stacked(partial(_least, body))):
             return False
         state = (more, _state(body))
         known = self._judged.get(state)
@@ -141,6 +155,28 @@ class Limits:
             known = any(self.completable(merged, more - 1) for merged in self._mergers(body))
             self._judged[state] = known
         return known
+
+    def continuable(self, body: Body, more: int) -> Callable[[Layer], bool]:
+        """Return what says of a next layer whether it is :meth:`completable` with `more` others."""
+        completions, most = self._completions, self._at_most
+        if completions is None:
+            return lambda layer: self.completable((*body, layer), more)
+        begun = reduce(completions.extend, body, completions.start)
+        return lambda layer: completions.within(completions.extend(begun, layer), more, most)
+
+    def _make_completions(self) -> Completions | None:
+        """Return what judges unfinished blocks where outputs are projected; else None."""
+        if not (self._constraints and self._network.output_projection):
+            return None
+        assert self._images is not None
+        return Completions(
+            self._smallest,
+            self._on_previous,
+            self._joining,
+            (self._convolving, self._kernel),
+            self._images.size,
+            self._images.classes,
+        )
 
     def _mergers(self, body: Body) -> Iterator[Body]:
         """Yield the layers with one more that may make the network cheaper."""
@@ -159,28 +195,6 @@ class Limits:
         for width, ends in by_width.items():
             if width != _STAGE:
                 yield (*body, Layer(index, self._convolving, self._kernel, ends[0], 0))
-
-    def _least(self, body: Body, more: int, entering: int, previous: int, stage: int) -> BlockCost:
-        """Return no more than any block costs that begins with these layers and has `more`.
-
-        That is, of the blocks that are looked for: those without a further bottleneck.
-        """
-        if self._network.output_projection:
-            cost = layers_cost(body, entering, previous, stage)
-            ends = [cost.widths[end] for end in loose_ends(body)]
-            # A wide end stays as wide, and is projected in the end, unless it is convolved for no
-            # less; and each layer more leaves at most one loose end less.
-            narrowest = sorted([min(end, stage) for end in ends])[: max(len(ends) - more, 1)]
-            leaving = max(*ends, sum(narrowest), stage)
-            projected = leaving * stage if leaving > stage else 0
-            return BlockCost(stage, cost.weights + projected, cost.normalised)
-        # Some loose end follows a convolution, if there is one, and is no narrower than that.
-        convolved = any(layer.type in CONVOLUTIONS for layer in body)
-        narrowed = any(layer.type is LayerType.BOTTLENECK for layer in body)
-        least = bottleneck_width(stage) if narrowed else stage
-        cost = layers_cost(body, entering, previous, stage, "none")
-        leaving = least if convolved else min(entering, least)
-        return BlockCost(leaving, cost.weights, cost.normalised)
 
     def _cost(self, body: Sequence[Layer], network: NetworkSpec) -> NetworkCost:
         assert self._images is not None
@@ -282,6 +296,20 @@ def _most(body: Body, entering: int, previous: int, stage: int, projection: bool
     if not projection:
         return BlockCost(leaving, weights, normalised)
     return BlockCost(stage, weights + leaving * stage, normalised + stage)
+
+
+def _least(body: Body, entering: int, previous: int, stage: int) -> BlockCost:
+    """Return no more than any block costs that begins with these layers, without a projection.
+
+    That is, of the blocks that are looked for: those without a further bottleneck.
+    """
+    # Some loose end follows a convolution, if there is one, and is no narrower than that.
+    convolved = any(layer.type in CONVOLUTIONS for layer in body)
+    narrowed = any(layer.type is LayerType.BOTTLENECK for layer in body)
+    least = bottleneck_width(stage) if narrowed else stage
+    cost = layers_cost(body, entering, previous, stage, "none")
+    leaving = least if convolved else min(entering, least)
+    return BlockCost(leaving, cost.weights, cost.normalised)
 
 
 def _check(space: SpaceSettings, images: ImageShape | None) -> None:

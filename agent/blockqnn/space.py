@@ -18,7 +18,6 @@ order of the index, then of the type. A block is the sequence of its layers' num
 (:mod:`blockqnn.search_space`).
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from random import Random
@@ -73,7 +72,8 @@ class Space:
         self._codes = tuple([int(one) for one in self._types])  # which hash faster
         self._layers: list[Layer] = [Layer(0, LayerType.IDENTITY, 0, 0, 0)]  # stands for START
         self._choices = [self._number_layers(index) for index in range(1, self.max_layers + 1)]
-        self._numbers = {_key(layer): number for number, layer in enumerate(self._layers)}
+        self._keys = [_key(layer) for layer in self._layers]
+        self._numbers = {key: number for number, key in enumerate(self._keys)}
 
     def _number_layers(self, index: int) -> Choices:
         first = len(self._layers)
@@ -114,19 +114,25 @@ class Space:
         more = self.max_layers - 2 - len(body)
         if limits.admit(body) and (more < 0 or limits.admit_any_layer(body)):
             return whole
-        widths, ends = widths_of(body), frozenset(loose_ends(body))
-        judged: dict[object, bool] = {}
+        is_continuable = limits.continuable(body, more)
+        # Layers of one kind take equally wide results, of which as many are loose.
+        ends, alike = frozenset(loose_ends(body)), dict[object, int]()
+        kinds = [
+            alike.setdefault((width, place in ends), len(alike))
+            for place, width in enumerate(widths_of(body))
+        ]
+        judged: dict[tuple[int, ...], bool] = {}
 
         def is_legal(number: int) -> bool:
-            layer = self._layers[number]
-            if layer.type is LayerType.TERMINAL:
-                return limits.admit(body)
-            # Layers of one kind, which take equally wide results, of which as many are loose.
-            sources = Counter([(widths[one], one in ends) for one in layer.predecessors])
-            kind = (layer.type, layer.kernel, frozenset(sources.items()))
-            if kind not in judged:
-                judged[kind] = limits.completable((*body, layer), more)
-            return judged[kind]
+            _, code, kernel, pred1, pred2 = self._keys[number]
+            one, two = kinds[pred1], kinds[pred2]
+            kind = (code, kernel, one, two) if one < two else (code, kernel, two, one)
+            known = judged.get(kind)
+            if known is None:
+                layer = self._layers[number]
+                is_last = layer.type is LayerType.TERMINAL
+                known = judged[kind] = limits.admit(body) if is_last else is_continuable(layer)
+            return known
 
         numbers = [number for number in whole.numbers if is_legal(number)]
         legal = frozenset(numbers)

@@ -14,8 +14,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.report import is_quick, write
-from blockqnn.contract import NetworkSpec
+from blockqnn.contract import KNOWN_IMAGES, NetworkSpec
 from blockqnn.graph import canonical_hash, network_macs, network_parameters
+from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.predictor import Predictor
 from blockqnn.presets import PRESETS, preset_for
@@ -27,6 +28,7 @@ from blockqnn.space import Space
 PAPERS_TRIALS = 11_392
 IMAGES = (3, 32, 32)
 CLASSES = 100
+MOST_PARAMETERS = (100_000, 200_000, 1_000_000, 3_000_000)
 
 
 def main() -> int:
@@ -62,6 +64,8 @@ def main() -> int:
     seconds, megabytes = recover(settings_for("OneGPU", trials), history)
     report(f"OneGPU: replay {trials} trials, predictor on", seconds, "s", 15 / scale)
     report("OneGPU: memory of the replayed search", megabytes, "MB")
+    for name, value in under_limits().items():
+        report(name, 1000 * value, "ms", 10)
     for name, value in blocks().items():
         report(name, 1e6 * value, "µs", 200 if name.startswith("hash") else None)
     print(f"\nWritten: {write('agent', {'figures': figures})}")
@@ -131,6 +135,27 @@ def predictor(history: Sequence[Experience]) -> tuple[float, float]:
     for candidate in candidates[:200]:
         learned.predict(candidate)
     return seconds, (time.process_time() - started) / len(candidates[:200])
+
+
+def under_limits() -> dict[str, float]:
+    """Return the mean seconds of drawing a block within limits that rule out most blocks."""
+    values = PRESETS["CVPR2018"]
+    network = NetworkSpec.model_validate(values["network"])
+    images = KNOWN_IMAGES["cifar100"]
+    seconds = {}
+    for limit in MOST_PARAMETERS:
+        settings = SpaceSettings.model_validate(
+            {**values["space"], "constraints": {"maxParameters": limit}}
+        )
+        started = time.process_time()
+        space = Space(settings, Limits(settings, network, images))
+        random = Random(0)
+        count = 64 if is_quick() else 640
+        for _ in range(count):
+            space.random_block(random, "TypeFirst")
+        name = f"a block of at most {limit:,} parameters, mean"
+        seconds[name] = (time.process_time() - started) / count
+    return seconds
 
 
 def blocks() -> dict[str, float]:

@@ -256,8 +256,9 @@ class Controller:
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _propose(self, state: SearchState) -> None:
-        """Work out what is to be asked for; with a predictor that takes up to seconds."""
-        if state.settings.agent.predictor is not None:
+        """Work out what is to be asked for; with a predictor or constraints it takes a while."""
+        settings = state.settings
+        if settings.agent.predictor is not None or settings.space.constraints:
             await asyncio.to_thread(state.agent.propose_next)
 
     async def _annotate(self, observed: Observed, memory: Memory, decided: Plan) -> None:
