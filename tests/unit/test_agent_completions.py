@@ -27,12 +27,13 @@ SPACES: dict[str, dict[str, Any]] = {
 }
 CHEAPEST = {"Separate": (LayerType.BARE_CONVOLUTION, 1), "separable": (LayerType(11), 3)}
 
-networks = st.builds(
-    NetworkSpec,
-    filters=st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple),
-    repeats=st.integers(1, 3),
-    output_projection=st.booleans(),
-)
+networks = st.fixed_dictionaries(
+    {
+        "filters": st.lists(st.integers(1, 9), min_size=1, max_size=3),
+        "repeats": st.integers(1, 3),
+        "outputProjection": st.booleans(),
+    }
+).map(NetworkSpec.model_validate)
 
 
 def cost_of(body: Body, network: NetworkSpec) -> NetworkCost:
