@@ -26,23 +26,26 @@ Names = tuple[int, int]
 
 @dataclass(slots=True)
 class Offer:
-    """All options of a situation.
-
-    Most of them were never met, so their estimate is the coarse value, which several share: the
-    highest estimate is found without looking at each.
-    """
+    """All options of a situation, arranged so that the highest estimate is found quickly."""
 
     options: tuple[Names, ...]
-    """Every option, in the order of the space."""
+    """Every option, in the order of the space; at least one."""
     met: list[Names] = field(default_factory=list)
     """The options that candidates have taken, here or in another situation of their fine name."""
-    others: list[int] = field(default_factory=list)
-    """The coarse values of those that none has taken, each once."""
+    others: list[Names] = field(default_factory=list)
+    """Of those that none has taken, whose estimate is the coarse value, one for each such value."""
+    likely: Names = (0, 0)
+    """The option whose estimate was the highest when that was last asked for."""
+
+    def __post_init__(self) -> None:
+        self.likely = self.options[0]
 
     def arrange(self, counts: Sequence[int]) -> None:
         """Tell the options that were met from the others, given how often each value was met."""
         self.met = [names for names in self.options if counts[names[1]]]
-        self.others = list(dict.fromkeys([c for c, fine in self.options if not counts[fine]]))
+        self.others = list(
+            {names[0]: names for names in self.options if not counts[names[1]]}.values()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class BackOffTable:
         self._discount = discount
         self._initial = initial_value
         self._places: dict[Key, int] = {}
+        self._names: dict[tuple[Key, Key], Names] = {}
         self._values: list[float] = []
         self._counts: list[int] = []
         self._weights: list[float] = []
@@ -116,15 +120,15 @@ class BackOffTable:
             rewards: the reward of each of its decisions.
         """
         trace = self._traces[number]
+        taken, offered = trace.taken, trace.offered
         values, rate = self._values, self._rate
         target = rewards[-1]
         for place in range(len(rewards) - 1, -1, -1):
-            coarse, fine = trace.taken[place]
+            coarse, fine = taken[place]
             values[coarse] += rate * (target - values[coarse])
             values[fine] += rate * (target - values[fine])
             if place:
-                best = self._highest(trace.offered[place])
-                target = rewards[place - 1] + self._discount * best
+                target = rewards[place - 1] + self._discount * self._highest(offered[place])
 
     def best(self, prefix: Prefix, random: Random) -> int:
         """Choose the next part: one of the option of the highest estimate, ties at random."""
@@ -153,8 +157,11 @@ class BackOffTable:
         return known
 
     def _locate(self, situation: Key, option: Key) -> Names:
-        coarse, fine = self._space.names(situation, option)
-        return self._place(coarse), self._place(fine)
+        known = self._names.get((situation, option))
+        if known is None:
+            coarse, fine = self._space.names(situation, option)
+            known = self._names[situation, option] = self._place(coarse), self._place(fine)
+        return known
 
     def _place(self, key: Key) -> int:
         place = self._places.setdefault(key, len(self._places))
@@ -172,5 +179,22 @@ class BackOffTable:
         ]
 
     def _highest(self, offer: Offer) -> float:
-        values = self._values
-        return max(self._estimates(offer.met) + [values[coarse] for coarse in offer.others])
+        """Return the highest estimate of an offer.
+
+        An estimate lies between the coarse and the fine value, rounding included: an option of
+        which neither is above the highest estimate so far is passed over.
+        """
+        values, weights = self._values, self._weights
+        coarse, fine = offer.likely
+        best = values[coarse] + weights[fine] * (values[fine] - values[coarse])
+        for names in offer.others:
+            base = values[names[0]]
+            if base > best:
+                best, offer.likely = base, names
+        for coarse, fine in offer.met:
+            base, value = values[coarse], values[fine]
+            if value > best or base > best:
+                estimate = base + weights[fine] * (value - base)
+                if estimate > best:
+                    best, offer.likely = estimate, (coarse, fine)
+        return best

@@ -27,13 +27,19 @@ from blockqnn.canonical import canonical_form
 from blockqnn.contract import NetworkSpec
 from blockqnn.nsc import Block, Layer, LayerType, loose_ends
 
+# Python 3.11 takes longer to look a member of an enumeration up than to compare it.
+_CONVOLUTION, _BARE_CONVOLUTION = LayerType.CONVOLUTION, LayerType.BARE_CONVOLUTION
+_SEPARABLE_CONVOLUTION, _BOTTLENECK = LayerType.SEPARABLE_CONVOLUTION, LayerType.BOTTLENECK
+_BATCH_NORM, _RELU = LayerType.BATCH_NORM, LayerType.RELU
+_IDENTITY, _PREVIOUS_INPUT = LayerType.IDENTITY, LayerType.PREVIOUS_INPUT
+_ADD, _CONCAT = LayerType.ADD, LayerType.CONCAT
 _POOLING = frozenset({LayerType.MAX_POOLING, LayerType.AVERAGE_POOLING})
 _KERNELS = 8
 """More than the largest kernel: an operation is a type times this, plus its kernel."""
 _OUTPUTS = 8
 """The bits of a label that count how often a node is in the output."""
-_RELU = LayerType.RELU * _KERNELS
-_BOTTLENECK = 4
+_RELUS = LayerType.RELU * _KERNELS
+_NARROWER = 4
 """How many times narrower than its stage a bottleneck is (He et al. 2016, table 1)."""
 
 
@@ -55,7 +61,7 @@ def is_folded(layer: Layer) -> bool:
 
     Every layer of a block has stride 1, so pooling over a single position does nothing.
     """
-    return layer.type is LayerType.IDENTITY or (layer.type in _POOLING and layer.kernel == 1)
+    return layer.type is _IDENTITY or (layer.kernel == 1 and layer.type in _POOLING)
 
 
 def fold(block: Block) -> FoldedGraph:
@@ -73,13 +79,13 @@ def fold(block: Block) -> FoldedGraph:
     sources: list[tuple[int, ...]] = [()]
     previous = 0
     for layer in block.body:
-        if layer.type is LayerType.PREVIOUS_INPUT:
+        if layer.type is _PREVIOUS_INPUT:
             if previous:
                 node_of[layer.index] = previous
                 continue
             previous = len(operations)
         source = node_of[layer.pred1]
-        if is_folded(layer) or (layer.type is LayerType.RELU and operations[source] == _RELU):
+        if is_folded(layer) or (layer.type is _RELU and operations[source] == _RELUS):
             node_of[layer.index] = source
             continue
         node_of[layer.index] = len(operations)
@@ -160,17 +166,17 @@ class BlockCost(NamedTuple):
 
 def bottleneck_width(stage: int) -> int:
     """Return the channels of a bottleneck in a stage of this width."""
-    return max(stage // _BOTTLENECK, 1)
+    return max(stage // _NARROWER, 1)
 
 
 def reads_previous(body: Sequence[Layer]) -> bool:
     """Whether any of a block's layers is the input of the previous block."""
-    return any(layer.type is LayerType.PREVIOUS_INPUT for layer in body)
+    return any(layer.type is _PREVIOUS_INPUT for layer in body)
 
 
 def _cell_cost(layer: Layer, entering: int, stage: int) -> BlockCost:
     """Cost of a cell that is not the papers'."""
-    if layer.type is LayerType.BOTTLENECK:
+    if layer.type is _BOTTLENECK:
         narrow = bottleneck_width(stage)
         return BlockCost(narrow, entering * narrow, narrow)
     return BlockCost(stage, (layer.kernel * layer.kernel + stage) * entering, stage)
@@ -196,41 +202,45 @@ def layers_cost(
     widths = [entering]
     weights = normalised = 0
     for layer in body:
-        width = widths[layer.pred1]
-        match layer.type:
-            case LayerType.CONVOLUTION:
-                weights += layer.kernel * layer.kernel * width * stage
-                normalised += stage
-                width = stage
-            case LayerType.BARE_CONVOLUTION:
-                weights += layer.kernel * layer.kernel * width * stage
-                width = stage
-            case LayerType.BATCH_NORM:
+        width, kind = widths[layer.pred1], layer.type
+        if kind is _CONVOLUTION:
+            weights += layer.kernel * layer.kernel * width * stage
+            normalised += stage
+            width = stage
+        elif kind is _BARE_CONVOLUTION:
+            weights += layer.kernel * layer.kernel * width * stage
+            width = stage
+        elif kind is _BATCH_NORM:
+            normalised += width
+        elif kind is _ADD:
+            narrow, width = sorted((width, widths[layer.pred2]))
+            if adds == "all" or (adds == "unequal" and narrow != width):
+                weights += narrow * width
                 normalised += width
-            case LayerType.ADD:
-                narrow, width = sorted((width, widths[layer.pred2]))
-                if adds == "all" or (adds == "unequal" and narrow != width):
-                    weights += narrow * width
-                    normalised += width
-            case LayerType.CONCAT:
-                width += widths[layer.pred2]
-            case LayerType.SEPARABLE_CONVOLUTION | LayerType.BOTTLENECK:
-                convolved = _cell_cost(layer, width, stage)
-                width = convolved.width
-                weights += convolved.weights
-                normalised += convolved.normalised
-            case LayerType.PREVIOUS_INPUT:
-                width = previous
+        elif kind is _CONCAT:
+            width += widths[layer.pred2]
+        elif kind is _SEPARABLE_CONVOLUTION or kind is _BOTTLENECK:
+            convolved = _cell_cost(layer, width, stage)
+            width = convolved.width
+            weights += convolved.weights
+            normalised += convolved.normalised
+        elif kind is _PREVIOUS_INPUT:
+            width = previous
         widths.append(width)
     return LayersCost(tuple(widths), weights, normalised)
 
 
 def _block_cost(
-    body: Sequence[Layer], entering: int, previous: int, stage: int, projection: bool
+    body: Sequence[Layer],
+    ends: Sequence[int],
+    entering: int,
+    previous: int,
+    stage: int,
+    projection: bool,
 ) -> BlockCost:
     """Cost of one block at the width `stage`, given the widths of its input and the previous."""
     widths, weights, normalised = layers_cost(body, entering, previous, stage)
-    leaving = sum([widths[index] for index in loose_ends(body)])
+    leaving = sum([widths[index] for index in ends])
     if projection and leaving != stage:
         weights += leaving * stage
         normalised += stage
@@ -247,7 +257,8 @@ def block_macs(block: Block, width: int, output_projection: bool = False) -> int
         output_projection: whether to count the 1x1 convolution that brings its output back to
             `width`, where it has another.
     """
-    return _block_cost(block.body, width, width, width, output_projection).weights
+    ends = block.loose_ends
+    return _block_cost(block.body, ends, width, width, width, output_projection).weights
 
 
 class NetworkCost(NamedTuple):
@@ -273,9 +284,10 @@ def body_cost(
         input_shape: channels, height and breadth of an image, in pixels.
         classes: the number of classes.
     """
+    ends, projection = loose_ends(body), network.output_projection
 
     def cost(entering: int, previous: int, stage: int) -> BlockCost:
-        return _block_cost(body, entering, previous, stage, network.output_projection)
+        return _block_cost(body, ends, entering, previous, stage, projection)
 
     return stacked_cost(cost, reads_previous(body), network, input_shape, classes)
 

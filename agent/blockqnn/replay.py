@@ -43,6 +43,8 @@ class ReplayMemory:
     def __init__(self, weighting: Weighting) -> None:
         self._weighting = weighting
         self._rewards: list[float] = []
+        self._best_first: list[int] = []
+        """Their numbers as of the last draw by rank, the best first."""
 
     def __len__(self) -> int:
         return len(self._rewards)
@@ -67,8 +69,11 @@ class ReplayMemory:
             return []
         if self._weighting == "Uniform":
             return [pick(range(count), random) for _ in range(size)]
-        # Sorting is stable, backwards too: the first of equals comes first.
-        best_first = sorted(range(count), key=self._rewards.__getitem__, reverse=True)
+        # Sorting is stable, backwards too: the first of equals comes first. What is sorted but for
+        # the latest takes little time.
+        best_first = self._best_first
+        best_first += range(len(best_first), count)
+        best_first.sort(key=self._rewards.__getitem__, reverse=True)
         limits = list(accumulate(1 / (k + _TOP_SHARE * count + 1) for k in range(count)))
         total = limits[-1]
         return [

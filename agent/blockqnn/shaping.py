@@ -6,11 +6,12 @@ return decomposition by a ridge regression of the rewards on what the decisions 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum
+from struct import unpack
 from typing import Literal
 
-from blockqnn.ridge import add_products, decompose, solve
+from blockqnn.ridge import Triangle, decompose, solve
 from blockqnn.search_space import Candidate, Key, SearchSpace
 
 Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
@@ -63,6 +64,33 @@ class FixedShaping:
         return shaped(reward, self._lengths[number], self._shaping)
 
 
+class CountProducts:
+    """The products of features that are counts, summed over candidates.
+
+    Sums of whole numbers are exact in any order, so those of a feature with all others are kept as
+    the digits of one large number, 64 bits each, to which a multiplication adds all at once.
+    """
+
+    def __init__(self) -> None:
+        self._sums: list[int] = []
+        """By feature: its products with itself and all before it, the first in the lowest digit."""
+
+    def add(self, counts: Mapping[int, int]) -> None:
+        """Add the products of a candidate's features, given how often it has each."""
+        self._sums += [0] * (1 + max(counts, default=-1) - len(self._sums))
+        digits = 0
+        for feature, count in sorted(counts.items()):
+            digits += count << 64 * feature
+            self._sums[feature] += count * digits
+
+    def triangle(self) -> Triangle:
+        """Return the lower triangle of the sums."""
+        return [
+            list(map(float, unpack(f"<{size}Q", digits.to_bytes(8 * size, "little"))))
+            for size, digits in enumerate(self._sums, start=1)
+        ]
+
+
 class LearnedShaping:
     """Splits rewards by what the decisions have in common.
 
@@ -77,10 +105,9 @@ class LearnedShaping:
         self._space = space
         self._places: dict[Key, int] = {}
         self._rows: list[tuple[tuple[int, ...], ...]] = []
-        self._wholes: list[tuple[int, ...]] = []
-        """The rows again, not divided by decisions."""
-        self._products: list[list[float]] = []
-        """The lower triangle of the features' products, summed over the candidates."""
+        self._owners: list[list[int]] = []
+        """The candidates that have a feature, in order, each as often as it has it."""
+        self._products = CountProducts()
         self._weights: list[float] = []
         self._mean = 0.0
 
@@ -90,30 +117,39 @@ class LearnedShaping:
             tuple([self._place(key) for key in self._space.features(candidate[:place], number)])
             for place, number in enumerate(candidate)
         )
+        number = len(self._rows)
         self._rows.append(row)
-        whole = tuple([feature for features in row for feature in features])
-        self._wholes.append(whole)
-        add_products(self._products, Counter(whole))
+        whole = [feature for features in row for feature in features]
+        for feature in whole:
+            self._owners[feature].append(number)
+        self._products.add(Counter(whole))
 
     def _place(self, key: Key) -> int:
-        return self._places.setdefault(key, len(self._places))
+        place = self._places.setdefault(key, len(self._places))
+        if place == len(self._owners):
+            self._owners.append([])
+        return place
 
     def fit(self, rewards: Sequence[float]) -> None:
         """Learn the weights from the rewards of all candidates, in the order of their numbers."""
         self._mean = mean = fsum(rewards) / len(rewards)
-        sums = [0.0] * len(self._products)
-        for whole, reward in zip(self._wholes, rewards, strict=True):
-            left = reward - mean
-            for feature in whole:
-                sums[feature] += left
-        self._weights = solve(decompose(self._products, _PENALTY), sums)
+        left = [reward - mean for reward in rewards]
+        sums = [_add_up(left, owners) for owners in self._owners]
+        self._weights = solve(decompose(self._products.triangle(), _PENALTY), sums)
 
     def split(self, number: int, reward: float) -> list[float]:
         """Return the reward of each decision of a candidate that was added before the last fit."""
-        weights = self._weights
-        row = self._rows[number]
-        earned = [fsum([weights[feature] for feature in features]) for features in row]
+        row, weight = self._rows[number], self._weights.__getitem__
+        earned = [fsum(map(weight, features)) for features in row]
         left = (reward - self._mean - fsum(earned)) / len(row)
         shares = [one + left for one in earned]
         shares[-1] += self._mean
         return shares
+
+
+def _add_up(values: Sequence[float], places: Sequence[int]) -> float:
+    """Add the values at some places, one after the other: `sum` depends on Python's version."""
+    total = 0.0
+    for place in places:
+        total += values[place]
+    return total

@@ -8,6 +8,7 @@ every index, so what is learned about them early in a block, or in another block
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations_with_replacement
+from operator import attrgetter
 from random import Random
 from typing import cast
 
@@ -17,6 +18,8 @@ from blockqnn.search_space import Key, pick
 
 LAST, LOOSE, USED = range(3)
 """What a predecessor is: the last layer, another without a successor, one with a successor."""
+
+_PRED1, _PRED2 = attrgetter("pred1"), attrgetter("pred2")
 
 SITUATION = 5
 """How many parts the description of a situation has."""
@@ -48,8 +51,8 @@ def relations(index: int, loose: frozenset[int]) -> tuple[tuple[int, ...], ...]:
 
 def loose_ends(layers: Sequence[Layer]) -> frozenset[int]:
     """Return the indices of the layers of an unfinished block without a successor."""
-    used = {layer.pred1 for layer in layers} | {layer.pred2 for layer in layers}
-    return frozenset([layer.index for layer in layers if layer.index not in used])
+    indices = frozenset(range(1, len(layers) + 1))
+    return indices.difference(map(_PRED1, layers), map(_PRED2, layers))
 
 
 def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
@@ -146,9 +149,8 @@ def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:
     operation on the result of each of the operations that it takes; and its index, for the length.
     """
     operation = (int(layer.type), layer.kernel)
-    before = min(
-        sum(one.type is layer.type and one.kernel == layer.kernel for one in layers), _KINDS
-    )
+    kind, kernel = layer.type, layer.kernel
+    before = min(sum([one.type is kind and one.kernel == kernel for one in layers]), _KINDS)
     edges = [("edge", _result(layers, source), operation) for source in layer.predecessors]
     return (
         ("operation", operation),

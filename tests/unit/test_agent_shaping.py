@@ -1,6 +1,7 @@
 """Rewards split over layers, ranks, and the draws of the replay memory."""
 
 from collections import Counter
+from math import fsum
 from random import Random
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.replay import ReplayMemory, rank_rewards
-from blockqnn.search_space import Candidate, draw_candidate
-from blockqnn.shaping import FixedShaping, LearnedShaping, shaped
+from blockqnn.ridge import Triangle, add_products, decompose, solve
+from blockqnn.search_space import Candidate, Key, draw_candidate
+from blockqnn.shaping import CountProducts, FixedShaping, LearnedShaping, shaped
 
 SPACE = make_space(9)
 seeds = st.lists(st.integers(0, 10_000), min_size=1, max_size=30)
@@ -79,6 +81,56 @@ def test_a_learned_shaping_solves_the_ridge() -> None:
     assert shaping.split(3, 0.0) == pytest.approx([-1 / 3 - 1 / 12, -1 / 12 + 1 / 2])
 
 
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.randoms(use_true_random=False))
+def test_a_learned_shaping_adds_in_the_order_of_the_candidates(
+    chosen: list[int], random: Random
+) -> None:
+    """To the last bit: a search that another version recovers goes on as it was."""
+    shaping = LearnedShaping(SPACE)
+    candidates, rewards = blocks(chosen), [random.random() for _ in chosen]
+    for candidate in candidates:
+        shaping.add(candidate)
+    shaping.fit(rewards)
+    mean = fsum(rewards) / len(rewards)
+    places: dict[Key, int] = {}
+    rows = []
+    for candidate in candidates:
+        decisions = [
+            SPACE.features(candidate[:place], part) for place, part in enumerate(candidate)
+        ]
+        rows.append([[places.setdefault(key, len(places)) for key in one] for one in decisions])
+    products: Triangle = []
+    sums = [0.0] * len(places)
+    for row, reward in zip(rows, rewards, strict=True):
+        add_products(products, Counter([one for features in row for one in features]))
+        for features in row:
+            for one in features:
+                sums[one] += reward - mean
+    weights = solve(decompose(products, 1.0), sums)
+    for number, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
+        earned = [fsum([weights[one] for one in features]) for features in row]
+        left = (reward - mean - fsum(earned)) / len(row)
+        expected = [one + left for one in earned]
+        expected[-1] += mean
+        assert shaping.split(number, reward) == expected
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 12), st.integers(1, 23), max_size=8), min_size=1, max_size=8
+    )
+)
+def test_products_of_counts_are_those_of_any_features(rows: list[dict[int, int]]) -> None:
+    counted, products = CountProducts(), [[0.0] * (place + 1) for place in range(13)]
+    for row in rows:
+        counted.add(row)
+        add_products(products, row)
+    triangle = counted.triangle()
+    assert triangle == products[: len(triangle)]
+    assert not any(value for row in products[len(triangle) :] for value in row)
+
+
 def test_ranks_are_shares_and_equals_share() -> None:
     assert rank_rewards([3.0, 1.0, 2.0, 99.0]) == [5 / 8, 1 / 8, 3 / 8, 7 / 8]
     assert rank_rewards([5.0, 5.0, 7.0]) == [2 / 6, 2 / 6, 5 / 6]
@@ -104,6 +156,22 @@ def test_replay_draws_with_replacement_and_nothing_from_nothing() -> None:
     counts = Counter(memory.draw(10_000, Random(0)))
     assert set(counts) == set(range(10))
     assert all(count == pytest.approx(1000, rel=0.15) for count in counts.values())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(1, 9))
+def test_what_replay_draws_by_rank_does_not_depend_on_earlier_draws(
+    rewards: list[int], batch: int
+) -> None:
+    often = ReplayMemory("Rank")
+    for number, reward in enumerate(rewards, start=1):
+        often.append(float(reward))
+        if number % batch == 0:
+            often.draw(1, Random(0))
+    once = ReplayMemory("Rank")
+    for reward in rewards:
+        once.append(float(reward))
+    assert often.draw(64, Random(1)) == once.draw(64, Random(1))
 
 
 def test_replay_by_rank_draws_better_trials_more_often() -> None:
