@@ -112,7 +112,6 @@ class Completions:
         self._channels: list[tuple[int, ...]] = []
         self._numbers: dict[tuple[int, ...], int] = {}
         self._stage = self._number([place.stage for place in self._places])
-        self._previous = self._number([place.previous for place in self._places])
         entering = self._number([place.entering for place in self._places])
         self.start = Unfinished((entering,), base, (True,))
         """A block without a layer."""
