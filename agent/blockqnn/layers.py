@@ -23,27 +23,22 @@ LayerName = Literal[
 Convolution = Literal["PCC", "Separate"]
 """How a space has convolutions: as pre-activation cells, or as three separate layers."""
 
-PAPERS: tuple[LayerName, ...] = (
-    "Convolution",
-    "MaxPooling",
-    "AveragePooling",
-    "Identity",
-    "Add",
-    "Concat",
+_TYPES: Mapping[LayerName, LayerType] = {
+    "Convolution": LayerType.CONVOLUTION,
+    "MaxPooling": LayerType.MAX_POOLING,
+    "AveragePooling": LayerType.AVERAGE_POOLING,
+    "Identity": LayerType.IDENTITY,
+    "Add": LayerType.ADD,
+    "Concat": LayerType.CONCAT,
+    "SeparableConvolution": LayerType.SEPARABLE_CONVOLUTION,
+    "Bottleneck": LayerType.BOTTLENECK,
+    "PreviousInput": LayerType.PREVIOUS_INPUT,
+}
+
+PAPERS: tuple[LayerName, ...] = tuple(
+    [name for name, its_type in _TYPES.items() if its_type < LayerType.TERMINAL]
 )
 """The types of CVPR 2018, table 1, but the terminal, which ends every block."""
-
-_TYPES: Mapping[LayerName, tuple[LayerType, ...]] = {
-    "Convolution": (LayerType.CONVOLUTION,),
-    "MaxPooling": (LayerType.MAX_POOLING,),
-    "AveragePooling": (LayerType.AVERAGE_POOLING,),
-    "Identity": (LayerType.IDENTITY,),
-    "Add": (LayerType.ADD,),
-    "Concat": (LayerType.CONCAT,),
-    "SeparableConvolution": (LayerType.SEPARABLE_CONVOLUTION,),
-    "Bottleneck": (LayerType.BOTTLENECK,),
-    "PreviousInput": (LayerType.PREVIOUS_INPUT,),
-}
 
 _SEPARATE = (LayerType.BARE_CONVOLUTION, LayerType.RELU, LayerType.BATCH_NORM)
 """What `Convolution` is in a space of separate layers."""
@@ -68,10 +63,10 @@ def types_of(layers: Collection[LayerName], convolution: Convolution) -> tuple[L
         convolution: what `Convolution` stands for.
     """
     types: list[LayerType] = []
-    for name, its_types in _TYPES.items():
+    for name, its_type in _TYPES.items():
         if name in layers:
             separate = name == "Convolution" and convolution == "Separate"
-            types += _SEPARATE if separate else its_types
+            types += _SEPARATE if separate else (its_type,)
     return (*types, LayerType.TERMINAL)
 
 
