@@ -1,11 +1,13 @@
 """Spaces for the tests of the agent."""
 
+from random import Random
 from typing import Any
 
 from blockqnn.contract import ImageShape, NetworkSpec
 from blockqnn.layers import PAPERS
 from blockqnn.limits import Limits
 from blockqnn.presets import PRESETS
+from blockqnn.search_space import Candidate
 from blockqnn.settings import SpaceSettings
 from blockqnn.space import Space
 
@@ -29,3 +31,16 @@ def make_space(max_layers: int = 23, **changes: Any) -> Space:
 def limited(settings: SpaceSettings, network: NetworkSpec, images: ImageShape = COLOUR) -> Space:
     """A space with the constraints of its settings."""
     return Space(settings, Limits(settings, network, images))
+
+
+def assert_options_are_groups(space: Space, candidate: Candidate, random: Random) -> None:
+    """At every decision of a candidate the options group the legal layers, each in one."""
+    for place, number in enumerate(candidate):
+        prefix = candidate[:place]
+        options = space.options(space.situation(prefix))
+        groups = [space.option(prefix, one) for one in space.choices(prefix).numbers]
+        assert set(options) == set(groups)
+        assert len(set(options)) == len(options)
+        assert space.option(prefix, number) in options
+        for option in options:
+            assert space.option(prefix, space.draw(prefix, option, random)) == option

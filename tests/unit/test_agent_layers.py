@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from agent_spaces import EVERY_LAYER, make_space, space_settings
+from agent_spaces import EVERY_LAYER, assert_options_are_groups, make_space, space_settings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -67,15 +67,7 @@ def test_every_block_has_the_layers_of_its_space_and_mutates_within_it(
         assert Block.parse(str(block)) == block
         assert space.encode(block) == candidate
         assert {layer.type for layer in block} <= set(types_of(layers, "PCC"))
-        for place, number in enumerate(candidate):
-            prefix = candidate[:place]
-            options = space.options(space.situation(prefix))
-            groups = [space.option(prefix, one) for one in space.choices(prefix).numbers]
-            assert set(options) == set(groups)
-            assert len(set(options)) == len(options)
-            assert space.option(prefix, number) in options
-            for option in options:
-                assert space.option(prefix, space.draw(prefix, option, random)) == option
+        assert_options_are_groups(space, candidate, random)
         candidate = space.mutate(candidate, random)
 
 

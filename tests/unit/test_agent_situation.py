@@ -3,7 +3,7 @@
 from collections import Counter
 from random import Random
 
-from agent_spaces import make_space
+from agent_spaces import assert_options_are_groups, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,16 +18,7 @@ SPACE = make_space(8)
 @given(st.randoms(use_true_random=False), st.sampled_from(["TypeFirst", "Flat"]))
 def test_the_options_are_the_groups_of_the_legal_layers(random: Random, step: RandomStep) -> None:
     candidate = draw_candidate(SPACE, random, step)
-    for place, number in enumerate(candidate):
-        prefix = candidate[:place]
-        options = SPACE.options(SPACE.situation(prefix))
-        groups = [SPACE.option(prefix, one) for one in SPACE.choices(prefix).numbers]
-        assert set(options) == set(groups)
-        assert len(set(options)) == len(options)
-        assert SPACE.option(prefix, number) in options
-        for option in options:
-            drawn = SPACE.draw(prefix, option, random)
-            assert SPACE.option(prefix, drawn) == option
+    assert_options_are_groups(SPACE, candidate, random)
 
 
 def test_a_layer_of_an_option_is_drawn_evenly() -> None:
