@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zlib import crc32
 
 from operator_world import Conflict, Json, World, annotated, created, kept, selected, stored
@@ -18,9 +18,11 @@ from operator_world import without_jobs as deleted
 from blockqnn.contract import Outcome
 from blockqnn_operator.api import names
 from blockqnn_operator.core.history import ShardWrite, config_map
-from blockqnn_operator.core.observation import SearchObject, TrialJob
+from blockqnn_operator.core.observation import SearchObject, TrialJob, version_of
 from blockqnn_operator.errors import ClusterUnavailable
 from blockqnn_operator.shell.cluster import ApiError, Cluster
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -236,6 +238,11 @@ class Watches:
     def jobs(self) -> list[Json]:
         """The Jobs as they are known."""
         return self._mixed("jobs", lambda world: world.jobs)
+
+    def of(self, read: Callable[[Json], T | None]) -> list[tuple[int, T]]:
+        """The resource versions and Jobs of one kind as they are known."""
+        jobs = ((version_of(body), read(body)) for body in self.jobs())
+        return [(version, job) for version, job in jobs if job is not None]
 
     def pods(self) -> list[Json]:
         """The Pods as they are known."""

@@ -25,11 +25,10 @@ from test_operator_under_faults import UP_TO_DATE, Disturbed, Pass, Step, schedu
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
 from blockqnn_operator.core.history import FINALISTS, Shard, ShardWrite, config_map
-from blockqnn_operator.core.observation import TrialPod
+from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.shell.cluster import ApiError
 from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.observe import watched_finalist, watched_job
 from blockqnn_operator.shell.slots import Slots
 
 _small_and_quick = trials._small_and_quick
@@ -86,10 +85,10 @@ class FinalistProcess(trials.Process):
         self._controller = Controller(
             server,
             lambda _key: self._search(),
-            lambda _key: filter(None, map(watched_job, self.watches.jobs())),
+            lambda _key: self.watches.of(TrialJob.read),
             lambda _key: filter(None, map(TrialPod.read, self.watches.pods())),
             lambda _key: (),
-            lambda _key: filter(None, map(watched_finalist, self.watches.jobs())),
+            lambda _key: self.watches.of(FinalistJob.read),
             Metrics(lambda: (), lambda: 0, CollectorRegistry()),
             Slots(None, lambda _key: None),
             self.tidying,

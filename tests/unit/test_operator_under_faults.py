@@ -25,12 +25,11 @@ from test_operator_simulation import BUDGET, SEEDS, serial, spec_of
 from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core import history
-from blockqnn_operator.core.observation import SearchObject, TrialPod
+from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
 from blockqnn_operator.errors import ClusterUnavailable
 from blockqnn_operator.shell import controller
 from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.observe import watched_job
 from blockqnn_operator.shell.slots import Slots
 from blockqnn_operator.shell.tidying import Tidying
 
@@ -83,7 +82,7 @@ class Process:
         self._controller = Controller(
             server,
             lambda _key: self._search(),
-            lambda _key: filter(None, map(watched_job, self.watches.jobs())),
+            lambda _key: self.watches.of(TrialJob.read),
             lambda _key: filter(None, map(TrialPod.read, self.watches.pods())),
             lambda _key: (),
             lambda _key: (),

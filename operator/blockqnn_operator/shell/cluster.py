@@ -4,9 +4,11 @@ The official client carries the connection: kubeconfig, in-cluster credentials a
 Its models are left out, since a manifest here is data that the API server itself judges.
 """
 
+import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.request import getproxies
 
@@ -23,8 +25,17 @@ REQUEST_TIMEOUT = 30.0
 """How long one request may take, in seconds: the API server itself gives up after 60."""
 
 CONNECTIONS = 32
-"""Requests in flight at a time unless told otherwise; the API server's fairness queues what is
-above its own limit."""
+"""Requests in flight at a time unless told otherwise, watches aside; the API server's fairness
+queues what is above its own limit."""
+
+WATCH_SECONDS = 300
+"""How long a watch lasts before the API server ends it: one that has died silently is noticed."""
+
+CONNECT_SECONDS = 30.0
+"""How long the connection of a watch may take to come about."""
+
+PAGE = "500"
+"""Objects of one page of a list."""
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -43,9 +54,12 @@ class ApiError(OperatorError):
 class Cluster:
     """A connection to one API server."""
 
-    def __init__(self, api: client.ApiClient, requested: Requested) -> None:
+    def __init__(
+        self, api: client.ApiClient, requested: Requested, connections: int = CONNECTIONS
+    ) -> None:
         self._api = api
         self._requested = requested
+        self._turns = asyncio.Semaphore(connections)
 
     @classmethod
     async def connect(
@@ -55,13 +69,13 @@ class Cluster:
 
         Args:
             requested: told the verb and the status of each request; 0 for one without an answer.
-            connections: how many requests may be in flight at a time.
+            connections: how many requests may be in flight at a time, watches aside.
 
         Raises:
             ClusterUnavailable: when there are none, or they cannot be read.
         """
         configuration = client.Configuration()
-        configuration.connection_pool_maxsize = connections
+        configuration.connection_pool_maxsize = 0  # No limit: watches hold connections for long.
         # Else each request asks in a thread for proxies and reads .netrc, which has no use here.
         configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         try:
@@ -78,7 +92,7 @@ class Cluster:
                 f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
                 "kubeconfig file, or run in a Pod with a service account."
             ) from None
-        return cls(client.ApiClient(configuration), requested)
+        return cls(client.ApiClient(configuration), requested, connections)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -99,15 +113,63 @@ class Cluster:
 
     async def list(self, path: str, selector: str) -> list[Json]:
         """Return all objects of a collection that a label selector matches."""
-        items: list[Json] = []
-        query = {"labelSelector": selector, "limit": "500"}
+        return [body async for page in self.pages(path, selector) for body in page["items"]]
+
+    async def pages(self, path: str, selector: str) -> AsyncIterator[Json]:
+        """Yield the objects of a collection that a label selector matches, in pages.
+
+        A page has ``items`` and ``metadata``, with the version from which a watch goes on.
+        """
+        query = {"labelSelector": selector, "limit": PAGE}
         while True:
             page = await self._request("GET", path, query=query)
-            items += page["items"]
+            yield page
             token = page["metadata"].get("continue")
             if not token:
-                return items
+                return
             query["continue"] = token
+
+    async def watch(self, path: str, selector: str, version: str) -> AsyncIterator[Json]:
+        """Yield what happens to the objects of a collection, until the API server ends the watch.
+
+        Args:
+            path: the collection.
+            selector: the label selector of the objects that matter.
+            version: the resource version after which to begin.
+
+        Yields:
+            Events: ``type`` is ADDED, MODIFIED, DELETED, or BOOKMARK, which tells a newer version
+            only; ``object`` is the object.
+
+        Raises:
+            ApiError: when the watch is refused or broken off, with status 410 when the API server
+                does not remember what happened after that version.
+            ClusterUnavailable: when the connection fails.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+            "labelSelector": selector,
+            "resourceVersion": version,
+        }
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 10, sock_connect=CONNECT_SECONDS)
+        response = await self._send("GET", path, query=query, limit=timeout)
+        try:
+            if response.status >= 400:
+                raise _refusal("GET", path, response.status, await self._read(response))
+            while True:
+                with self._reaching():
+                    line = await response.content.readline()
+                if not line.endswith(b"\n"):
+                    return
+                event = _json(line)
+                if event.get("type") == "ERROR":
+                    status = event["object"]
+                    raise _refusal("GET", path, int(status.get("code") or 500), status)
+                yield event
+        finally:
+            response.close()
 
     async def create(self, path: str, body: Json) -> Json:
         """Create an object in a collection and return it."""
@@ -139,7 +201,31 @@ class Cluster:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        try:
+        async with self._turns:
+            try:
+                response = await self._send(
+                    method, path, query=query, body=body, content_type=content_type
+                )
+                answer = await self._read(response)
+            except ClusterUnavailable:
+                self._requested(method, 0)
+                raise
+        self._requested(method, response.status)
+        if response.status >= 400:
+            raise _refusal(method, path, response.status, answer)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        limit: float | aiohttp.ClientTimeout = REQUEST_TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        with self._reaching():
             verb, url, headers, payload, _ = await self._api.param_serialize(
                 method,
                 path,
@@ -148,24 +234,30 @@ class Cluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._api.call_api(
-                verb, url, headers, payload, _request_timeout=REQUEST_TIMEOUT
-            )
-            text = await response.read()  # type: ignore[no-untyped-call]
+            answer = await self._api.call_api(verb, url, headers, payload, _request_timeout=limit)
+            response: aiohttp.ClientResponse = answer.response
+            return response
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Json:
+        with self._reaching():
+            return _json(await response.read())
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
-            self._requested(method, 0)
             raise ClusterUnavailable(
                 f"The API server {self.server} cannot be reached: {_said(error)}."
             ) from error
-        self._requested(method, response.status)
-        answer = _json(text)
-        if response.status >= 400:
-            raise ApiError(
-                response.status,
-                str(answer.get("reason", "")),
-                str(answer.get("message") or f"{method} {path} was answered {response.status}."),
-            )
-        return answer
+
+
+def _refusal(method: str, path: str, status: int, answer: Json) -> ApiError:
+    return ApiError(
+        status,
+        str(answer.get("reason", "")),
+        str(answer.get("message") or f"{method} {path} was answered {status}."),
+    )
 
 
 def _json(text: bytes) -> Json:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from blockqnn_operator import __version__
 from blockqnn_operator.api import names
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
+from blockqnn_operator.core.observation import SearchObject
 from blockqnn_operator.errors import (
     ClusterUnavailable,
     OperatorError,
@@ -25,7 +26,7 @@ from blockqnn_operator.errors import (
 from blockqnn_operator.shell.apply import NOT_FOUND
 from blockqnn_operator.shell.cluster import CONNECTIONS, ApiError, Cluster
 from blockqnn_operator.shell.controller import Controller
-from blockqnn_operator.shell.handlers import RESYNC_SECONDS, Watched, register
+from blockqnn_operator.shell.handlers import register
 from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
@@ -33,13 +34,18 @@ from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.settings import operator_settings
 from blockqnn_operator.shell.slots import Key, Slots
 from blockqnn_operator.shell.tidying import Tidying
+from blockqnn_operator.shell.watched import Watched, Watches
 
 WORKERS = 4
 """Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
 
-GARBAGE = 20_000
-"""Objects that are made, and not let go of, between two searches for cycles among them: some
-hundred events of Jobs and Pods, or a few megabytes."""
+RESYNC_SECONDS = 300
+"""How often every search is looked at although nothing was heard of it: a safety net under the
+watches, rare enough to cost nothing."""
+
+GARBAGE = 5_000
+"""Objects that are made, and not let go of, between two searches for cycles among them: about a
+hundred events of Jobs and Pods."""
 
 PACE = 0.1
 """Seconds between the beginnings of two passes over a search of which much is heard: every trial
@@ -220,10 +226,10 @@ class Operator:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._watched = Watched()
         self._controller: Controller | None = None
         self._tidying: Tidying | None = None
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS, PACE)
+        self._watched = Watched(self._queue.add)
         self._leftovers: WorkQueue[Key] = WorkQueue(self._tidy, WORKERS)
         self.metrics = Metrics(self._measured, lambda: self._queue.depth, CollectorRegistry())
 
@@ -257,9 +263,11 @@ class Operator:
         if self._options.metrics_port is not None:
             self.metrics.serve(self._options.metrics_port)
         stopping = asyncio.Event()
-        kopf_task = asyncio.create_task(self._watch(stopping, started), name="kopf")
+        watches = Watches(cluster, self._options.namespace, watched)
+        kopf_task = asyncio.create_task(self._watch_searches(stopping), name="kopf")
         others = [
-            asyncio.create_task(self._queue.run(), name="queue"),
+            asyncio.create_task(watches.run(), name="watches"),
+            asyncio.create_task(self._work(watches, started), name="queue"),
             asyncio.create_task(self._leftovers.run(), name="leftovers"),
             asyncio.create_task(self._resync(), name="resync"),
             asyncio.create_task(stop.wait(), name="stop"),
@@ -272,9 +280,20 @@ class Operator:
             if isinstance(result, Exception):
                 raise result
 
-    async def _watch(self, stopping: asyncio.Event, started: asyncio.Event) -> None:
+    async def _work(self, watches: Watches, started: asyncio.Event) -> None:
+        # A Job that no watch has told of yet would look like one that was deleted.
+        await watches.synced()
+        started.set()
+        await self._queue.run()
+
+    def _search_changed(self, key: Key, search: SearchObject | None) -> None:
+        if search is None:
+            self._queue.forget(key)
+        self._watched.remember(key, search)
+
+    async def _watch_searches(self, stopping: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
-        register(registry, self._watched, self._queue)
+        register(registry, self._search_changed)
         _register_login(registry)
         namespaces = tuple(self._options.namespace)
         try:
@@ -286,7 +305,6 @@ class Operator:
                 standalone=True,
                 clusterwide=not namespaces,
                 namespaces=namespaces,
-                ready_flag=started,
                 stop_flag=stopping,
             )
         except Exception as error:

@@ -1,8 +1,7 @@
 """Gathers what a decision rests on: the watched objects and the stored history.
 
-Kopf's indices hold the trial Jobs and Pods by search. A watch tells of the operator's own writes a
-moment after it made them; until then the answers to those writes, which are newer, are laid over
-what the index holds.
+A watch tells of the operator's own writes a moment after it made them; until then the answers to
+those writes, which are newer, are laid over what was watched.
 """
 
 import time
@@ -11,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from blockqnn_operator.api import names
-from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.history import TRIALS, Shard, read_shard
 from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod, version_of
 from blockqnn_operator.shell.cluster import Cluster, config_maps_path
@@ -62,7 +60,7 @@ class Freshest(Generic[Job]):
         """Return the Jobs as they are best known.
 
         Args:
-            watched: resource version and Job, from the index.
+            watched: resource version and Job, from the watch.
         """
         jobs = {}
         for version, job in watched:
@@ -103,18 +101,6 @@ class GonePods:
             if pod.job in since and pod.created_at >= since[pod.job]
         }
         return tuple(self._pods.values())
-
-
-def watched_job(body: Mapping[str, Any]) -> tuple[int, TrialJob] | None:
-    """Read a Job for the index: its resource version and what decisions need of it."""
-    job = TrialJob.read(body)
-    return None if job is None else (version_of(body), job)
-
-
-def watched_finalist(body: Mapping[str, Any]) -> tuple[int, FinalistJob] | None:
-    """Read a finalist's Job for the index, as :func:`watched_job` does."""
-    job = FinalistJob.read(body)
-    return None if job is None else (version_of(body), job)
 
 
 async def load_shards(

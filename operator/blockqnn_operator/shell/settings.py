@@ -11,8 +11,8 @@ from blockqnn_operator.api import names
 class NothingHandled(kopf.DiffBaseStorage):
     """Knows of no object that was handled before, and takes no note of one.
 
-    Handlers of changes (``kopf.on.create`` and the like) cannot work with it; those of events, and
-    indices, do not need it.
+    Handlers of changes (``kopf.on.create`` and the like) cannot work with it; those of events do
+    not need it.
     """
 
     def build(self, **_: Any) -> kopf.BodyEssence:
@@ -40,9 +40,7 @@ def operator_settings() -> kopf.OperatorSettings:
     # Which namespaces there are, and which resources, is no business of the operator's: it needs no
     # rights to list them. It waits for its own resource before it starts to watch.
     settings.scanning.disabled = True
-    # Only our own objects arrive, filtered by the API server, and the first list comes in pages.
-    settings.watching.label_selectors["jobs.batch"] = f"{names.SEARCH_LABEL}"
-    settings.watching.label_selectors["pods"] = f"{names.SEARCH_LABEL}"
+    # The first list comes in pages.
     settings.watching.chunk_size = 500
     # A watch that has died silently is noticed: the server ends each after five minutes, the client
     # a little later, and a connection that does not come about is given up after half a minute.

@@ -1,0 +1,260 @@
+"""The copy that the operator keeps of the cluster's Jobs and Pods.
+
+An HTTP server stands for the API server, so that each of its failures comes when it is due. The
+tests on a cluster stop and start a real one.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from blockqnn_operator.shell import informer as informers
+from blockqnn_operator.shell.cluster import Cluster
+from blockqnn_operator.shell.informer import Informer
+
+Json = dict[str, Any]
+Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PATH, SELECTOR = "/apis/batch/v1/jobs", "blockqnn.dev/search"
+DEADLINE = 10.0
+
+
+def job(name: str, version: int, color: str = "red", namespace: str = "team") -> Json:
+    metadata = {"name": name, "namespace": namespace, "resourceVersion": str(version)}
+    return {"metadata": metadata, "color": color}
+
+
+def event(kind: str, body: Json) -> Json:
+    return {"type": kind, "object": body}
+
+
+def page(*items: Json, version: int, more: str = "") -> Reply:
+    metadata = {"resourceVersion": str(version), "continue": more}
+
+    async def reply(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"items": items, "metadata": metadata})
+
+    return reply
+
+
+def refused(status: int, reason: str) -> Reply:
+    async def reply(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"reason": reason, "message": "No."}, status=status)
+
+    return reply
+
+
+def watch(*events: Json, end: str = "") -> Reply:
+    """Events, and then the end of the watch: ``cut`` in the middle of a line, or clean."""
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for each in events:
+            await response.write(json.dumps(each).encode() + b"\n")
+        if end == "cut":
+            await response.write(b'{"type":"ADDED","object":{"meta')
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+    return reply
+
+
+class ApiServer:
+    """Answers one request after the other as told, and holds on to the last, a watch."""
+
+    def __init__(self) -> None:
+        self.replies: list[Reply] = []
+        self.asked: list[dict[str, str]] = []
+        self.done = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        assert request.path == PATH
+        assert request.query["labelSelector"] == SELECTOR
+        self.asked.append(dict(request.query))
+        if self.replies:
+            return await self.replies.pop(0)(request)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.done.set()
+        await asyncio.sleep(DEADLINE)
+        return response
+
+    @property
+    def watched_from(self) -> list[str]:
+        return [query["resourceVersion"] for query in self.asked if "watch" in query]
+
+
+class Told:
+    """What the informer told of, as ``before -> now`` of each object's color."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str | None, str | None]] = []
+        self.colors: set[str] = set()
+
+    def changed(self, before: str | None, now: str | None) -> None:
+        self.changes.append((before, now))
+        self.colors.discard(before or "")
+        self.colors |= {now} if now else set()
+
+
+@pytest.fixture
+def server() -> ApiServer:
+    return ApiServer()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(informers, "FIRST_BACKOFF", 0.01)
+
+
+@asynccontextmanager
+async def running(server: ApiServer, told: Told) -> AsyncIterator[Informer[str]]:
+    """An informer of the server's Jobs, until the server has nothing more to tell."""
+    application = web.Application()
+    application.router.add_get("/{path:.*}", server.answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    configuration = client.Configuration(host=f"http://127.0.0.1:{port}")
+    cluster = Cluster(client.ApiClient(configuration), lambda _verb, _code: None)
+    informer = Informer(cluster, PATH, SELECTOR, _color, told.changed)
+    task = asyncio.create_task(informer.run())
+    try:
+        await asyncio.wait_for(server.done.wait(), DEADLINE)
+        yield informer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await cluster.close()
+        await runner.cleanup()
+
+
+def _color(body: Json) -> str | None:
+    return f"{body['metadata']['name']} {body['color']}" if body["color"] else None
+
+
+async def test_all_pages_of_the_list_are_known_before_it_is_synced(
+    server: ApiServer, told: Told
+) -> None:
+    server.replies = [
+        page(job("a", 1), version=7, more="next"),
+        page(job("b", 2), job("ignored", 3, color=""), version=7),
+    ]
+    async with running(server, told) as informer:
+        assert informer.synced.is_set()
+        assert told.colors == {"a red", "b red"}
+        assert [query.get("continue") for query in server.asked[:2]] == [None, "next"]
+        assert server.watched_from == ["7"]
+
+
+async def test_a_watch_tells_of_what_is_added_changed_and_deleted(
+    server: ApiServer, told: Told
+) -> None:
+    server.replies = [
+        page(job("a", 1), version=1),
+        watch(
+            event("ADDED", job("b", 2)),
+            event("MODIFIED", job("a", 3, "blue")),
+            event("DELETED", job("b", 4)),
+        ),
+    ]
+    async with running(server, told):
+        assert told.changes == [
+            (None, "a red"),
+            (None, "b red"),
+            ("a red", "a blue"),
+            ("b red", None),
+        ]
+
+
+async def test_the_last_state_of_a_deleted_object_is_told(server: ApiServer, told: Told) -> None:
+    server.replies = [
+        page(job("a", 1), version=1),
+        watch(event("DELETED", job("a", 2, "blue"))),
+    ]
+    async with running(server, told):
+        assert told.changes == [(None, "a red"), ("a red", "a blue"), ("a blue", None)]
+
+
+async def test_objects_of_one_name_in_two_namespaces_are_two(server: ApiServer, told: Told) -> None:
+    server.replies = [
+        page(job("a", 1), job("a", 2, "blue", namespace="other"), version=2),
+        watch(event("DELETED", job("a", 3))),
+    ]
+    async with running(server, told):
+        assert told.colors == {"a blue"}
+
+
+async def test_what_changes_nothing_that_matters_is_not_told(server: ApiServer, told: Told) -> None:
+    server.replies = [page(job("a", 1), version=1), watch(event("MODIFIED", job("a", 2)))]
+    async with running(server, told):
+        assert told.changes == [(None, "a red")]
+
+
+@pytest.mark.parametrize("end", ["", "cut"], ids=["ended", "cut off in a line"])
+async def test_a_watch_goes_on_where_it_was(server: ApiServer, told: Told, end: str) -> None:
+    server.replies = [
+        page(version=1),
+        watch(event("ADDED", job("a", 5)), end=end),
+        watch(event("BOOKMARK", {"metadata": {"resourceVersion": "9"}}), end=end),
+    ]
+    async with running(server, told):
+        assert server.watched_from == ["1", "5", "9"]
+        assert told.changes == [(None, "a red")]
+
+
+STALE = {"code": 410, "reason": "Expired", "message": "too old resource version"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [refused(410, "Expired"), watch(event("ERROR", STALE))],
+    ids=["refused", "broken off"],
+)
+async def test_what_was_deleted_while_the_api_server_forgot_is_told_after_the_next_list(
+    server: ApiServer, told: Told, reply: Reply
+) -> None:
+    server.replies = [
+        page(job("a", 1), job("b", 1), version=1),
+        reply,
+        page(job("b", 1), job("c", 8), version=9),
+    ]
+    async with running(server, told):
+        assert told.colors == {"b red", "c red"}
+        assert ("a red", None) in told.changes
+        assert told.changes.count((None, "b red")) == 1
+        assert server.watched_from == ["1", "9"]
+
+
+async def test_a_list_that_fails_is_tried_again_and_said_from_the_second_time_on(
+    server: ApiServer, told: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.replies = [
+        refused(403, "Forbidden"),
+        page(job("a", 1), version=1, more="next"),
+        refused(410, "Expired"),
+        page(job("a", 1), version=2),
+    ]
+    with caplog.at_level(logging.WARNING):
+        async with running(server, told) as informer:
+            assert informer.synced.is_set()
+            assert told.changes == [(None, "a red")]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"watching {PATH}: No. Trying again in 0.0 s."
+    ]
