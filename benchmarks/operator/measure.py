@@ -179,9 +179,10 @@ async def _restart(api: Api, namespace: str, operator: OperatorProcess) -> float
         await asyncio.sleep(LANDED)
         seen, start = len(created), time.monotonic()
         operator.start()
-        # The watch appends to the list; a hundredth of a second more or less is nothing here.
-        while len(created) == seen:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(SILENCE):
+            # The watch appends to the list; a hundredth of a second more or less is nothing here.
+            while len(created) == seen:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         return created[seen] - start
 
 

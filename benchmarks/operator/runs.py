@@ -63,13 +63,19 @@ async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:
         async with Api(cluster.kubeconfig) as api:
             before = await _bare(api, cluster, 0, setting)
             for number, size in enumerate(sizes, 1):
-                restart = size // 2 if number == len(sizes) else None
+                last = number == len(sizes)
+                restart = _middle(size, setting.parallelism) if last else None
                 scale = await _search(api, cluster, size, setting, restart)
                 after = await _bare(api, cluster, number, setting)
                 scale.bare = (before, after)
                 scales.append(scale)
                 before = after
     return scales
+
+
+def _middle(size: int, parallelism: int) -> int | None:
+    """Return after how many results Jobs are left to be created; None when that is not sure."""
+    return size // 2 if size >= 3 * parallelism else None
 
 
 async def measure_slots(iterations: int) -> list[Slots]:
