@@ -20,8 +20,8 @@ from blockqnn_devcluster import DevCluster
 TRIALS = int(os.environ.get("CHAOS_TRIALS", "600"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 
-TRIAL_SECONDS = 2
-"""About what an operator takes to start: were trials much shorter, the search would be over before
+TRIAL_SECONDS = 5
+"""Longer than an operator takes to start: were trials much shorter, the search would be over before
 it had been killed often."""
 
 KILLS = TRIALS // 10
