@@ -177,7 +177,13 @@ _ONE_GPU: Preset = {
         "batchSize": 64,  # as Efficient, of 2,000 trials
         # TPAMI 2020: predicted accuracies in place of most trainings. The numbers: measured on
         # NAS-Bench-201.
-        "predictor": {"candidates": 10, "optimism": 3.0, "keepRandom": 0.0, "warmup": 128},
+        "predictor": {
+            "candidates": 10,
+            "mutated": 0.5,
+            "optimism": 3.0,
+            "keepRandom": 0.0,
+            "warmup": 128,
+        },
         "earlyTermination": {  # our choice: careful enough to lose hardly any of the best
             "share": 0.05,
             "deviations": 3.0,

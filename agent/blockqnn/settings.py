@@ -80,6 +80,10 @@ class PredictorSettings(Model):
     candidates: Annotated[int, Field(ge=1, le=100)] = 10
     """How many blocks are drawn for each one that is trained."""
 
+    mutated: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The share of these that are small changes of the best blocks so far (White et al. 2021);
+    Q-learning draws the others."""
+
     optimism: Annotated[float, Field(ge=0, le=100)] = 3.0
     """How far a block may be better than expected, in standard deviations, when blocks are chosen:
     0 trusts the predictor, more tries what it is unsure of."""

@@ -1,5 +1,6 @@
 """What blocks are predicted from, what is expected of them, and what is chosen by that."""
 
+from itertools import count
 from random import Random
 
 import numpy
@@ -15,6 +16,8 @@ from blockqnn.presets import preset_for
 from blockqnn.search_space import Candidate, draw_candidate
 from blockqnn.settings import AgentSettings, PredictorSettings
 from blockqnn.space import Space
+from blockqnn.strategies.base import trial_random
+from blockqnn.strategies.duplicates import Met
 from blockqnn.strategies.filtering import Filter, check_predictor
 
 SPACE = make_space(9)
@@ -72,23 +75,65 @@ def make_filter(**changes: float) -> tuple[Filter, list[float]]:
     return chosen, [worth(candidate) for candidate in trained]
 
 
+def propose(chosen: Filter, rewards: list[float], first: int = 1000) -> tuple[Candidate, ...]:
+    """Let a filter choose 8 candidates, where Q-learning draws those of seeds from the first on."""
+    seeds = count(first)
+    randoms = [trial_random(1, place) for place in range(8)]
+    return chosen.choose(0, rewards, randoms, Met(SPACE), lambda _: draw(next(seeds)))
+
+
 def test_the_most_promising_are_chosen_and_some_at_random() -> None:
-    greedy, rewards = make_filter(keepRandom=0.0, optimism=0.0)
-    drawn = iter(range(1000, 2000))
-    best = greedy.choose(0, 8, rewards, lambda: draw(next(drawn)))
+    greedy, rewards = make_filter(mutated=0.0, optimism=0.0)
+    best = propose(greedy, rewards)
     everything = [draw(seed) for seed in range(1000, 1080)]
-    assert next(drawn) == 1080
     expected = [greedy._predictor.predict(one) for one in everything]
     assert sorted(expected)[-8:] == sorted(greedy._predictor.predict(one) for one in best)
-    half, rewards = make_filter(keepRandom=0.5, optimism=0.0)
-    drawn = iter(range(1000, 2000))
-    mixed = half.choose(0, 8, rewards, lambda: draw(next(drawn)))
+    half, rewards = make_filter(mutated=0.0, keepRandom=0.5, optimism=0.0)
+    mixed = propose(half, rewards)
+    assert set(mixed) <= set(everything)
     assert len({*mixed} & {*best}) >= 4
     assert mixed != best
     told = half.expected(mixed[0])
     assert told is not None
     assert told.value == half._predictor.predict(mixed[0])
     assert half.expected(draw(5)) is None
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0.0, 80), (0.5, 40), (1.0, 0)])
+def test_a_share_of_the_candidates_are_changes_of_the_best_blocks_and_new(
+    share: float, drawn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, rewards = make_filter(mutated=share)
+    trained = [draw(seed) for seed in range(60)]
+    met = Met(SPACE)
+    met.add(trained)
+    mutate, parents, seeds = SPACE.mutate, [], count(1000)
+
+    def noted(candidate: Candidate, random: Random) -> Candidate:
+        parents.append(candidate)
+        return mutate(candidate, random)
+
+    monkeypatch.setattr(SPACE, "mutate", noted)
+    randoms = [trial_random(1, place) for place in range(8)]
+    proposed = chosen.choose(0, rewards, randoms, met, lambda _: draw(next(seeds)))
+    assert next(seeds) - 1000 == pytest.approx(drawn, abs=15 if 0 < share < 1 else 0)
+    best = sorted(trained, key=worth)[-10:]
+    assert {worth(one) for one in parents} <= {worth(one) for one in best}
+    assert bool(parents) == (share > 0)
+    assert not {*proposed} & {*trained}
+    assert len({SPACE.identity(one) for one in proposed}) == 8
+
+
+def test_where_all_changes_are_known_more_are_made_at_a_time() -> None:
+    target = draw(3)
+    near = {SPACE.mutate(target, Random(seed)) for seed in range(5000)}
+    met = Met(SPACE)
+    met.add({target, *near})
+    chosen = Filter(PredictorSettings(warmup=2, mutated=1.0, candidates=1), SPACE, 1)
+    for _ in range(2):
+        chosen.add(target)
+    (found,) = chosen.choose(0, [1.0, 1.0], [Random(1)], met, lambda _: target)
+    assert SPACE.identity(found) not in {SPACE.identity(one) for one in near | {target}}
 
 
 def test_asking_leaves_no_trace() -> None:

@@ -57,6 +57,7 @@ def test_a_predictor_is_filled_in_where_a_search_wants_one() -> None:
     assert settings.agent.predictor is not None
     assert settings.agent.predictor.model_dump() == {
         "candidates": 10,
+        "mutated": 0.5,
         "optimism": 3.0,
         "keepRandom": 0.0,
         "warmup": 8,

@@ -202,6 +202,26 @@ def test_a_search_that_is_older_than_layers_keeps_the_papers(
     assert resolve(make_spec()).space.layers == ("Convolution",)
 
 
+@pytest.mark.parametrize("preset", ["Efficient", "OneGPU"])
+def test_a_search_that_began_before_blocks_were_mutated_goes_on_without(preset: str) -> None:
+    spec = make_spec(preset=preset, agent={"predictor": {"optimism": 2.0}})
+    pinned = pin(resolve(spec))
+    assert pinned["agent"]["predictor"]["mutated"] == 0.5
+    del pinned["agent"]["predictor"]["mutated"]
+    old = resolve(spec, pinned).agent.predictor
+    assert old is not None
+    assert old.mutated == 0.0
+    assert old.optimism == 2.0
+
+
+def test_a_search_without_a_predictor_goes_on_without() -> None:
+    spec = make_spec(preset="Efficient")
+    pinned = pin(resolve(spec))
+    assert resolve(spec, pinned).agent.predictor is None
+    del pinned["agent"]["predictor"]
+    assert resolve(spec, pinned).agent.predictor is None
+
+
 def test_layers_are_pinned_whatever_their_order_and_stay() -> None:
     layers = ["PreviousInput", "SeparableConvolution", "Identity"]
     spec = make_spec(space={"maxLayers": 5, "layers": layers})

@@ -1,11 +1,13 @@
 """Proposals that a predictor has chosen from more than are trained.
 
-Q-learning draws several times as many candidates as an iteration trains; those that may be best by
-what the predictor expects of them, and by how sure it is, are proposed, and if so wished some at
-random.
+There are several times as many candidates as an iteration trains. Q-learning draws some; its values
+say which kind of block is good. The others are small changes of the best blocks so far, as in
+BANANAS (White et al. 2021): they refine a good block. Those that may be best by what the predictor
+expects of them, and by how sure it is, are proposed, and if so wished some at random.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 from random import Random
 
 from blockqnn.errors import InvalidSettings
@@ -13,6 +15,13 @@ from blockqnn.predictor import Predictor
 from blockqnn.ridge import Prediction
 from blockqnn.search_space import Candidate, SearchSpace, pick
 from blockqnn.settings import AgentSettings, PredictorSettings
+from blockqnn.strategies.duplicates import Met
+
+_PARENTS = 10
+"""How many of the best blocks so far are changed: measured, 5 and 20 do no better."""
+
+_FAILURES = 10
+"""After each 10 duplicates in a row one more change is made."""
 
 
 def check_predictor(settings: AgentSettings) -> None:
@@ -41,7 +50,9 @@ class Filter:
     def __init__(self, settings: PredictorSettings, space: SearchSpace, seed: int) -> None:
         self._settings = settings
         self._seed = seed
+        self._space = space
         self._predictor = Predictor(space)
+        self._trained: list[Candidate] = []
         self._expected: dict[Candidate, Prediction] = {}
 
     @property
@@ -52,24 +63,32 @@ class Filter:
     def add(self, candidate: Candidate) -> None:
         """Take in the next candidate that was trained."""
         self._predictor.add(candidate)
+        self._trained.append(candidate)
 
     def choose(
         self,
         iteration: int,
-        size: int,
         rewards: Sequence[float],
-        draw: Callable[[], Candidate],
+        randoms: Sequence[Random],
+        met: Met,
+        draw: Callable[[Random], Candidate],
     ) -> tuple[Candidate, ...]:
         """Return the candidates of an iteration, in the order in which they were drawn.
 
         Args:
             iteration: its number.
-            size: how many candidates it has.
             rewards: those of all candidates that were taken in.
-            draw: draws a candidate, no two alike.
+            randoms: the sources of random choices, one for each candidate of the iteration.
+            met: what is not to be drawn again.
+            draw: lets Q-learning draw a candidate, no two alike.
         """
         self._predictor.fit(rewards)
-        drawn = [draw() for _ in range(size * self._settings.candidates)]
+        size = len(randoms)
+        parents = self._best(rewards)
+        drawn = [
+            self._mutate(parents, random, met) if self._is_mutated(random) else draw(random)
+            for random in islice(cycle(randoms), size * self._settings.candidates)
+        ]
         random = Random(f"{self._seed}:filter:{iteration}")
         kept = self._kept_at_random(size, random)
         chosen = self._predictor.choose(drawn, size - kept, self._settings.optimism)
@@ -79,6 +98,24 @@ class Filter:
         proposed = tuple([drawn[number] for number in sorted(chosen)])
         self._expected = {one: self._predictor.explain(one) for one in proposed}
         return proposed
+
+    def _best(self, rewards: Sequence[float]) -> list[Candidate]:
+        """Return the best candidates so far, the latest of equals first."""
+        order = sorted(range(len(rewards)), key=lambda number: (-rewards[number], -number))
+        return [self._trained[number] for number in order[:_PARENTS]]
+
+    def _is_mutated(self, random: Random) -> bool:
+        # Without the share nothing is drawn, as before there was one.
+        return self._settings.mutated > 0 and random.random() < self._settings.mutated
+
+    def _mutate(self, parents: Sequence[Candidate], random: Random, met: Met) -> Candidate:
+        def change(failures: int) -> Candidate:
+            candidate = pick(parents, random)
+            for _ in range(1 + failures // _FAILURES):
+                candidate = self._space.mutate(candidate, random)
+            return candidate
+
+        return met.draw(change)
 
     def _kept_at_random(self, size: int, random: Random) -> int:
         """Return how many are kept whatever is expected of them.

@@ -1,7 +1,6 @@
 """Epsilon-greedy Q-learning with experience replay: the strategy of the papers."""
 
 from collections.abc import Sequence
-from itertools import cycle
 from random import Random
 from typing import Protocol
 
@@ -106,12 +105,12 @@ class QLearning:
         randoms = [trial_random(self._seed, iteration * size + place) for place in range(size)]
         if self._filter is None or not self._filter.is_warm:
             return tuple([self._propose_one(epsilon, random, met) for random in randoms])
-        endless = cycle(randoms)
         return self._filter.choose(
             iteration,
-            size,
             self.memory.rewards,
-            lambda: self._propose_one(epsilon, next(endless), met),
+            randoms,
+            met,
+            lambda random: self._propose_one(epsilon, random, met),
         )
 
     def expected(self, candidate: Candidate) -> Prediction | None:

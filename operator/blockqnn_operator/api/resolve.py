@@ -22,7 +22,10 @@ DEFAULT_PRESET = "CVPR2018"
 PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
-_BEFORE_PINNED = {"space": {"layers": list(PAPERS)}, "training": {"precision": "float32"}}
+_BEFORE_PINNED: dict[str, Any] = {
+    "space": {"layers": list(PAPERS)},
+    "training": {"precision": "float32"},
+}
 """Fields that are newer than some stored headers, with what searches did before there were such."""
 
 
@@ -44,8 +47,9 @@ def resolve(
     Raises:
         InvalidSearch: when a field is missing, wrong, or contradicts another.
     """
-    base = _merge(_from_preset(spec), _BEFORE_PINNED if pinned is not None else {})
-    base = _merge(base, pinned or {})
+    base = _from_preset(spec)
+    if pinned is not None:
+        base = _merge(_merge(base, _before(pinned)), pinned)
     base["trial"] = {"image": trainer_image}
     try:
         resolved = BlockSearchSpec.model_validate(_merge(base, spec))
@@ -66,6 +70,13 @@ def resolve(
     except InvalidSettings as error:
         raise InvalidSearch(f"spec.{error}") from None
     return resolved
+
+
+def _before(pinned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a search does where its header is older than a field."""
+    if not pinned.get("agent", {}).get("predictor"):
+        return _BEFORE_PINNED
+    return _merge(_BEFORE_PINNED, {"agent": {"predictor": {"mutated": 0.0}}})
 
 
 def limits_of(resolved: BlockSearchSpec) -> Limits:
