@@ -45,13 +45,13 @@ class Seen:
 
     @staticmethod
     def job(body: Json) -> "Seen | None":
-        """Read a Job from its JSON; None when it is none of ours."""
-        read = _READERS.get(body["metadata"]["labels"][names.COMPONENT_LABEL])
-        return Seen._of(body, read(body) if read else None)
+        """Read a Job that is selected from its JSON; None when it is none of ours."""
+        read = _READERS[body["metadata"]["labels"][names.COMPONENT_LABEL]]
+        return Seen._of(body, read(body))
 
     @staticmethod
     def pod(body: Json) -> "Seen | None":
-        """Read a Pod from its JSON; None when it is none of ours."""
+        """Read a Pod that is selected from its JSON; None when it is none of ours."""
         return Seen._of(body, TrialPod.read(body))
 
     @staticmethod
