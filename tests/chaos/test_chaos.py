@@ -1,8 +1,8 @@
 """A search of several hundred trials while everything around it fails at random.
 
-Run it alone, by ``python -m pytest tests/chaos``: each of its two searches takes about 20 minutes on
-two cores, and a cluster of its own; ``-k predictor`` chooses one. CHAOS_TRIALS and CHAOS_SEED change
-the searches and their faults.
+Run it alone, by ``python -m pytest tests/chaos``: each of its two searches takes about 20 minutes
+on two cores, and a cluster of its own; ``-k predictor`` chooses one. CHAOS_TRIALS and CHAOS_SEED
+change the searches and their faults.
 """
 
 import json
