@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from blockqnn_operator.errors import ClusterUnavailable
 from blockqnn_operator.shell.cluster import ApiError, Cluster, Json
+from blockqnn_operator.shell.queue import delay_after
 
 FIRST_BACKOFF = 0.2
 """Seconds before a collection is asked for again after a failure; doubled by each one after it."""
@@ -108,7 +109,7 @@ class Informer(Generic[T]):
             self._changed(before, None)
 
     async def _back_off(self, failures: int, error: Exception) -> int:
-        delay = min(FIRST_BACKOFF * 2.0 ** min(failures, 16), LONGEST_BACKOFF)
+        delay = delay_after(failures + 1, FIRST_BACKOFF, LONGEST_BACKOFF)
         # The first failure is nothing: every API server ends watches now and then.
         level = logging.WARNING if failures else logging.DEBUG
         logger.log(level, "watching %s: %s Trying again in %.1f s.", self._path, error, delay)

@@ -29,7 +29,7 @@ from blockqnn_operator.shell.controller import Controller
 from blockqnn_operator.shell.handlers import register
 from blockqnn_operator.shell.metrics import Metrics
 from blockqnn_operator.shell.probes import Probes
-from blockqnn_operator.shell.queue import FIRST_BACKOFF, LONGEST_BACKOFF, WorkQueue
+from blockqnn_operator.shell.queue import WorkQueue, delay_after
 from blockqnn_operator.shell.search_metrics import Measured
 from blockqnn_operator.shell.settings import operator_settings
 from blockqnn_operator.shell.slots import Key, Slots
@@ -182,16 +182,17 @@ async def _until_served(cluster: Cluster, stop: asyncio.Event) -> bool:
     Returns:
         False when the process is asked to stop before.
     """
-    delay = FIRST_BACKOFF
+    failures = 0
     while not stop.is_set():
         try:
             version = await cluster.version()
             await _check_defined(cluster)
         except (ClusterUnavailable, ApiError, ResourceUndefined) as error:
+            failures += 1
+            delay = delay_after(failures)
             logger.warning("%s Trying again in %.1f s.", error, delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay)
-            delay = min(delay * 2, LONGEST_BACKOFF)
         else:
             logger.info(
                 "blockqnn-operator %s serves %s (Kubernetes %s)",

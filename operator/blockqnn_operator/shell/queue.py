@@ -24,6 +24,20 @@ LONGEST_BACKOFF = 60.0
 logger = logging.getLogger(__name__)
 
 
+def delay_after(
+    failures: int, first: float = FIRST_BACKOFF, longest: float = LONGEST_BACKOFF
+) -> float:
+    """Return how many seconds to wait after some failures in a row, 1 or more.
+
+    Args:
+        failures: how many there were.
+        first: the seconds after the first; doubled by each failure after that.
+        longest: the seconds that are never exceeded.
+    """
+    # Beyond a few doublings the longest is reached; a larger power overflows.
+    return min(first * 2.0 ** min(failures - 1, 16), longest)
+
+
 class WorkQueue(Generic[K]):
     """De-duplicated keys, a few workers, back-off on error, and timers.
 
@@ -131,8 +145,7 @@ class WorkQueue(Generic[K]):
             again_after = await self._handle(key)
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            # Beyond a few doublings the longest back-off is reached; a larger power overflows.
-            delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 16), LONGEST_BACKOFF)
+            delay = delay_after(failures)
             expected = isinstance(error, BlockQNNError)
             logger.log(
                 logging.WARNING if expected else logging.ERROR,
