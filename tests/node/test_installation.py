@@ -33,7 +33,8 @@ RESEARCH = "research"
 GPUS = 2
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 BATCH = 4
-TRIALS = 5 * BATCH
+ENDLESS = 500
+"""Trials of a search that no machine ends before the story has been told: then it gets fewer."""
 TRAINED_WITHIN = 300.0
 """Seconds for the next trial to end: one takes about ten, nearly all of them torch's import."""
 
@@ -146,14 +147,8 @@ def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, 
                     "limits": {"nvidia.com/gpu": 1, "memory": "2Gi"},
                 }
             },
-            budget={"trials": TRIALS},
-            agent={
-                "batchSize": BATCH,
-                "epsilonSchedule": [
-                    {"epsilon": 1.0, "iterations": 3},
-                    {"epsilon": 0.5, "iterations": 2},
-                ],
-            },
+            budget={"trials": ENDLESS},
+            agent={"batchSize": BATCH},
             parallelism=GPUS,
         )
     )
@@ -169,17 +164,16 @@ def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, 
 
 def test_helm_upgrade_in_the_middle_of_a_search_lets_it_go_on(installation, eventually):
     chart = str(ROOT / "helm" / "blockqnn")
-    before, done = installation.operator_pod()["metadata"]["uid"], installation.finished()
+    before = installation.operator_pod()["metadata"]["uid"]
     installation.helm("upgrade", "blockqnn", chart, "-n", SYSTEM, *VALUES,
                       "--set", "operator.resyncSeconds=60", "--wait", "--timeout=180s")  # fmt: skip
     assert installation.operator_pod()["metadata"]["uid"] != before
-    assert done < TRIALS, "the search was over before the upgrade"
+    done = installation.finished()
     eventually(lambda: installation.finished() > done, within=TRAINED_WITHIN)
 
 
 def test_a_killed_operator_comes_back_and_goes_on(installation, eventually):
     done, name = installation.finished(), installation.operator_pod()["metadata"]["name"]
-    assert done < TRIALS, "the search was over before the operator was killed"
     installation.cluster.kubectl("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force")
     eventually(installation.operator_is_ready, within=120)
     eventually(lambda: installation.finished() > done, within=TRAINED_WITHIN)
@@ -187,7 +181,6 @@ def test_a_killed_operator_comes_back_and_goes_on(installation, eventually):
 
 def test_a_drained_node_interrupts_trials_and_fails_none(installation, eventually):
     node = str(installation.cluster.node)
-    assert installation.finished() < TRIALS, "the search was over before the node was drained"
     installation.cluster.kubectl(
         "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=120s"
     )
@@ -195,21 +188,22 @@ def test_a_drained_node_interrupts_trials_and_fails_none(installation, eventuall
     assert not installation.get(RESEARCH, "pods", *running)
     assert not installation.get(SYSTEM, "pods", *running)
     done = installation.finished()
-    assert done < TRIALS
     installation.cluster.kubectl("uncordon", node)
     eventually(installation.operator_is_ready, within=120)
     eventually(lambda: installation.finished() > done, within=TRAINED_WITHIN)
 
 
-def test_the_search_ends_with_every_trial_once_and_real_accuracies(installation, eventually):
+def test_a_lowered_budget_ends_the_search_with_every_trial_once(installation, eventually):
+    trials = installation.finished() + 3 * BATCH
+    installation.searching.patch({"budget": {"trials": trials}})
     eventually(installation.searching.is_over, within=TRAINED_WITHIN)
     status, records = installation.searching.status(), installation.searching.records()
     assert status["phase"] == "Complete", status
-    assert [record.trial for record in records] == list(range(TRIALS))
+    assert [record.trial for record in records] == list(range(trials))
     outcomes = {record.outcome for record in records}
     assert outcomes <= {Outcome.SUCCEEDED, Outcome.CACHED, Outcome.INFEASIBLE}, records
     trained = [record for record in records if record.outcome is Outcome.SUCCEEDED]
-    assert len(trained) >= TRIALS // 2
+    assert len(trained) >= trials // 2
     # Ten classes: a network that learned nothing is right once in ten times.
     assert status["best"]["accuracy"] > 0.5
     assert all(record.gpus == 1 for record in trained)
