@@ -20,6 +20,7 @@ from benchmarks.search.landscapes import LANDSCAPES, SPACE
 from benchmarks.search.nasbench201 import TABLE, CellSpace, Column, read_columns
 from benchmarks.search.plot import Point, draw
 from benchmarks.search.trained import FEWEST, TrainedBlocks, describe_facts
+from benchmarks.table import searches
 from benchmarks.table.rows import DATA, read
 
 TOP = 10
@@ -49,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows += _contest_of_the_table(options, trained)
         else:
             skipped.append(f"the table: {options.table} has not {FEWEST} trained blocks.")
+    if "searches" in options.contests:
+        path = options.table.with_name(searches.SEARCHED.name)
+        if path.exists():
+            rows += _real_searches(options, searches.read(path))
+        else:
+            skipped.append(f"the real searches: there is no {path.name} beside the table.")
     for one in skipped:
         print(f"\nSkipped is {one}")
     path = write(options.name, {"rows": rows, "skipped": skipped, "table": facts})
@@ -61,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     quick = is_quick()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("--contests", nargs="+", default=["cells", "blocks", "table"])
+    parser.add_argument("--contests", nargs="+", default=["cells", "blocks", "table", "searches"])
     parser.add_argument("--contestants", nargs="+", default=list(CONTESTANTS))
     parser.add_argument("--columns", nargs="+", default=["cifar100"])
     parser.add_argument("--budgets", nargs="+", type=int, default=[64, 128] if quick else None)
@@ -151,7 +158,7 @@ def _contest_of_the_table(options: argparse.Namespace, trained: TrainedBlocks) -
                 best = max(tried, key=lambda one: one.reward or 0.0)
                 found.append((best.reward or 0.0, trained.value(best.candidate)))
                 runs.append(list(accumulate([one.reward or 0.0 for one in tried], max)))
-            rewards[contestant] = [sum(one) / len(runs) for one in zip(*runs, strict=True)]
+            rewards[contestant] = _mean_course(runs)
             row = {"contest": "table", "landscape": "table", "trials": trials}
             row |= {"contestant": contestant, "seeds": options.table_seeds}
             row |= _summary(("best reward", "worth"), found)
@@ -160,6 +167,41 @@ def _contest_of_the_table(options: argparse.Namespace, trained: TrainedBlocks) -
             rows.append(row | {"trials to evolution's": reached})
             _print(row, ("best reward", "worth"), f"{reached or '-':>6}")
     return rows
+
+
+def _real_searches(
+    options: argparse.Namespace, found: dict[tuple[str, int], list[searches.Trial]]
+) -> list[Row]:
+    print("\nThe real searches of the table: best reward after so many trials, trials to")
+    print("evolution's, and the best reward of each search")
+    table = read(options.table)
+    rows = []
+    for trials in options.budgets or [64, 128, 256]:
+        rewards: dict[str, list[float]] = {}
+        for contestant in options.contestants:
+            runs = [
+                list(accumulate(searches.rewards(one, table)[:trials], max))
+                for (name, _), one in sorted(found.items())
+                if name == contestant
+            ]
+            if not runs:
+                continue
+            row: Row = {"contest": "searches", "landscape": "searches", "trials": trials}
+            row |= {"contestant": contestant, "seeds": len(runs)}
+            row |= _summary(("best reward",), [(run[-1],) for run in runs])
+            rewards[contestant] = _mean_course(runs)
+            reached = trials_to(rewards[contestant], rewards.get("evolution"))
+            rows.append(row | {"trials to evolution's": reached})
+            each = ", ".join(f"{run[-1]:.2f}" for run in runs)
+            print(
+                f"{trials:>5}  {contestant:<22}{row['best reward']:8.3f}{reached or '-':>6}  {each}"
+            )
+    return rows
+
+
+def _mean_course(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Return the mean of several searches after each trial."""
+    return [sum(one) / len(runs) for one in zip(*runs, strict=True)]
 
 
 def trials_to(rewards: Sequence[float], wanted: Sequence[float] | None) -> int | None:

@@ -12,24 +12,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from benchmarks.search.contest import search, settings_for
+from benchmarks.search.trained import make_space
+from benchmarks.table import searches
 from benchmarks.table.recipe import make_images
 from benchmarks.table.rows import DATA, Row, append, read
+from benchmarks.table.searches import Trial
 from benchmarks.table.training import train, use_one_thread
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
 
-RANDOM_BLOCKS = 1300
+RANDOM_BLOCKS = 1000
 REPEATED = 6
 """Every so many of the random blocks one is trained with a second seed."""
-
-SEARCHES = tuple(
-    (contestant, seed) for seed in range(2) for contestant in ("Efficient", "evolution")
-)
-SEARCH_TRIALS = 256
 
 IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
 
@@ -83,20 +77,19 @@ def main() -> None:
     context = get_context("spawn")
     with (
         ProcessPoolExecutor(options.processes, context, use_one_thread) as pool,
-        ThreadPoolExecutor(len(SEARCHES)) as searches,
+        ThreadPoolExecutor(len(searches.SEARCHES)) as threads,
     ):
         trainings = Trainings(pool, options.output)
         for future in _random_blocks(trainings, options.random):
             future.result()
-        for outcome in [
-            searches.submit(_search, trainings, contestant, seed) for contestant, seed in SEARCHES
-        ]:
-            outcome.result()
+        running = [threads.submit(_search, trainings, *one) for one in searches.SEARCHES]
+        tried = [trial for one in running for trial in one.result()]
+    searches.write(options.output.with_name(searches.SEARCHED.name), tried)
 
 
 def _random_blocks(trainings: Trainings, count: int) -> list[Future[Row]]:
     """Train blocks as a search with epsilon 1 draws them, each network once."""
-    space, random = _space(), Random(20181121)
+    space, random = make_space(), Random(20181121)
     met: set[str] = set()
     futures = []
     while len(met) < count:
@@ -111,23 +104,16 @@ def _random_blocks(trainings: Trainings, count: int) -> list[Future[Row]]:
     return futures
 
 
-def _search(trainings: Trainings, contestant: str, seed: int) -> None:
-    """Run a real search; a batch is trained before the next is proposed."""
-    space = _space()
-    settings = settings_for(contestant, SEARCH_TRIALS)
-    search(
-        settings,
-        space,
-        lambda candidate: (
-            trainings.ask(space.decode(candidate), f"{contestant} {seed}").result().accuracy
-        ),
-        SEARCH_TRIALS,
-        seed,
-    )
+def _search(trainings: Trainings, contestant: str, seed: int) -> list[Trial]:
+    """Run a real search with a second seed now and then."""
+    origin = f"{contestant} {seed}"
 
+    def accuracy(block: Block, number: int) -> float:
+        if number % searches.REPEATED == 0:
+            trainings.ask(block, origin, seed=1)
+        return trainings.ask(block, origin).result().accuracy
 
-def _space() -> Space:
-    return Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
+    return searches.run(contestant, seed, accuracy)
 
 
 def _options() -> argparse.Namespace:

@@ -2,8 +2,10 @@
 
 Two blocks are alike as far as the same operations stand in the same surroundings (the labels of
 Weisfeiler and Lehman, Shervashidze et al. 2011; for architectures Ru et al. 2021) and their
-networks have the same size. The agent's predictor, which is judged by this model, is a linear one
-of edges, depths and costs: it cannot take this form, so it is not judged by itself.
+networks have the same size. Beside this there is a trend, linear in how often each operation feeds
+each other one, and quadratic in the sizes: likeness alone expects the mean of whatever is unlike
+all known blocks. What measures better on the table decides how much each counts. The agent's
+predictor, which is judged by this model, has a trend in edges as well, but nothing of the rest.
 """
 
 import math
@@ -38,6 +40,8 @@ class Description(NamedTuple):
 
     surroundings: tuple[Counter[Hashable], ...]
     """How often each label occurs, for each reach from 0 on."""
+    edges: Counter[Hashable]
+    """How often each operation feeds each other one."""
     sizes: Vector
     """Logarithms to the base 2 of MACs, parameters, layers and depth, shape (4,)."""
 
@@ -52,6 +56,13 @@ def describe(block: Block) -> Description:
         for source in sources:
             takers[source].append(node)
         depths[node] = 1 + max([depths[source] for source in sources], default=-1)
+    edges: Counter[Hashable] = Counter(
+        [
+            (kinds[source], kinds[node])
+            for node, sources in enumerate(graph.sources)
+            for source in sources
+        ]
+    )
     levels: list[Counter[Hashable]] = [Counter(kinds)]
     labels: list[Any] = list(graph.labels)
     for _ in range(_ROUNDS):
@@ -66,16 +77,18 @@ def describe(block: Block) -> Description:
         levels.append(Counter(labels))
     cost = body_cost(block.body, NETWORK, INPUT_SHAPE, CLASSES)
     sizes = (cost.macs, cost.parameters, len(kinds), 1 + max(depths))
-    return Description(tuple(levels), numpy.log2(numpy.array(sizes, dtype=float)))
+    return Description(tuple(levels), edges, numpy.log2(numpy.array(sizes, dtype=float)))
 
 
 class Likeness(NamedTuple):
-    """How alike blocks are, in two respects; of one block or several to those that are known."""
+    """How alike blocks are, in three respects; of one block or several to those that are known."""
 
     structure: Vector
     """The share of surroundings in common, 0 to 1: the mean over the reaches."""
     distance: Vector
     """The squared distance of the sizes, in standard deviations of the known blocks."""
+    trend: Vector
+    """The product of what the trend is made of: edges, sizes, and the products of two sizes."""
 
     def of(self, rows: Sequence[int], columns: Sequence[int]) -> "Likeness":
         """Return that of some blocks to some others."""
@@ -91,6 +104,9 @@ class Known:
         spread = sizes.std(axis=0)
         self._unit = numpy.where(spread > 0, spread, 1.0)
         self._sizes = sizes / self._unit
+        self._centre = self._sizes.mean(axis=0)
+        self._edges = {edge: place for place, edge in enumerate(_edges_of(blocks))}
+        self._trends = numpy.array([self._trend(one) for one in blocks])
         reaches = range(_ROUNDS + 1)
         self._totals = [
             numpy.array([float(one.surroundings[reach].total()) for one in blocks])
@@ -106,8 +122,17 @@ class Known:
             for found in self._occurrences
         ]
 
+    def _trend(self, block: Description) -> Vector:
+        edges = numpy.zeros(len(self._edges))
+        for edge, times in block.edges.items():
+            if edge in self._edges:
+                edges[self._edges[edge]] = math.log2(1 + times)
+        sizes = block.sizes / self._unit - self._centre
+        squares = numpy.outer(sizes, sizes)[numpy.triu_indices(len(sizes))]
+        return numpy.concatenate([edges, sizes, squares])
+
     def compare(self, block: Description) -> Likeness:
-        """Return how alike a block is to each that is known; both parts have the shape (n,)."""
+        """Return how alike a block is to each that is known; all parts have the shape (n,)."""
         structure = numpy.zeros(len(self._blocks))
         for arrays, totals, counts in zip(
             self._arrays, self._totals, block.surroundings, strict=True
@@ -119,16 +144,20 @@ class Known:
                     shared[places[:, 0]] += numpy.minimum(places[:, 1], times)
             structure += shared / (totals + counts.total() - shared)
         distances = ((self._sizes - block.sizes / self._unit) ** 2).sum(axis=1)
-        return Likeness(structure / (_ROUNDS + 1), distances)
+        return Likeness(structure / (_ROUNDS + 1), distances, self._trends @ self._trend(block))
 
     def compare_all(self) -> Likeness:
-        """Return how alike the known blocks are to each other; both have the shape (n, n)."""
+        """Return how alike the known blocks are to each other; all have the shape (n, n)."""
         rows = [self.compare(one) for one in self._blocks]
         return Likeness(*[numpy.array(part) for part in zip(*rows, strict=True)])
 
 
+def _edges_of(blocks: Sequence[Description]) -> list[Hashable]:
+    return list(dict.fromkeys(edge for block in blocks for edge in block.edges))
+
+
 class Kernel(NamedTuple):
-    """How both respects make one number, and how far it is trusted."""
+    """How the respects make one number, and how far it is trusted."""
 
     structure: float
     """The weight of structure beside size, 0 to 1."""
@@ -136,12 +165,18 @@ class Kernel(NamedTuple):
     """At which distance sizes stop being alike, in standard deviations."""
     penalty: float
     """What is added to the diagonal: the larger, the smoother."""
+    slope: float = 0.0
+    """The weight of the trend beside both, 0 for none."""
 
     def __call__(self, likeness: Likeness) -> Vector:
-        """Return the kernel, 0 to 1."""
+        """Return the kernel; it is 0 to 1 without a trend."""
         sizes = numpy.exp(-likeness.distance / (2 * self.reach**2))
-        return self.structure * likeness.structure + (1 - self.structure) * sizes
+        alike = self.structure * likeness.structure + (1 - self.structure) * sizes
+        return alike + self.slope * likeness.trend
 
+
+_SHAPES = tuple(product((0.3, 0.5, 0.7, 0.9), (0.7, 1.4, 2.8), (0.0, 0.01, 0.03, 0.1)))
+"""The kernels to choose from: structure, reach, slope."""
 
 _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -158,14 +193,14 @@ def choose_kernel(likeness: Likeness, values: Vector) -> Kernel:
     likeness, values = likeness.of(some, some), values[some]
     left = values - values.mean()
     errors: dict[Kernel, float] = {}
-    for structure, reach in product((0.3, 0.5, 0.7, 0.9), (0.7, 1.4, 2.8)):
-        scales, axes = numpy.linalg.eigh(Kernel(structure, reach, 0.0)(likeness))
+    for structure, reach, slope in _SHAPES:
+        scales, axes = numpy.linalg.eigh(Kernel(structure, reach, 0.0, slope)(likeness))
         turned = axes.T @ left
         for penalty in _PENALTIES:
             weights = 1 / (numpy.maximum(scales, 0.0) + penalty)
             # What leaving a block out does to its own error, without another fit.
             missed = (axes @ (weights * turned)) / ((axes**2) @ weights)
-            errors[Kernel(structure, reach, penalty)] = float((missed**2).mean())
+            errors[Kernel(structure, reach, penalty, slope)] = float((missed**2).mean())
     return min(errors, key=lambda kernel: errors[kernel])
 
 

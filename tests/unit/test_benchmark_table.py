@@ -9,6 +9,7 @@ import pytest
 from benchmarks.search import __main__ as contests
 from benchmarks.search.landscapes import additive
 from benchmarks.search.trained import TrainedBlocks, make_space, noise_between_seeds
+from benchmarks.table import searches
 from benchmarks.table.rows import Row, append, read
 from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choose_kernel, describe
 from hypothesis import given, settings
@@ -59,6 +60,7 @@ def test_codes_of_the_same_network_are_described_alike() -> None:
     unlike = Block.parse("(1,1,3,0,0)(2,2,3,1,0)(3,5,0,1,2)(4,7,0,0,0)")
     assert canonical_hash(one) == canonical_hash(other)
     assert describe(one).surroundings == describe(other).surroundings
+    assert describe(one).edges == describe(other).edges
     assert list(describe(one).sizes) == list(describe(other).sizes)
     assert describe(one).surroundings[0] == describe(unlike).surroundings[0]
     assert describe(one).surroundings[1] != describe(unlike).surroundings[1]
@@ -74,6 +76,9 @@ def test_every_kernel_is_one(seeds: list[int]) -> None:
         assert matrix == pytest.approx(matrix.T)
         assert numpy.diag(matrix) == pytest.approx(numpy.ones(len(seeds)))
         assert numpy.linalg.eigvalsh(matrix).min() > -1e-9
+        inclined = Kernel(structure, 1.0, 0.1, slope=0.1)(likeness)
+        assert inclined == pytest.approx(inclined.T)
+        assert numpy.linalg.eigvalsh(inclined).min() > -1e-9
 
 
 def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
@@ -96,7 +101,8 @@ def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
     assert isinstance(likeness, Likeness)
     for penalty in (0.01, 0.03, 0.1, 0.3, 1.0):
         for reach in (0.7, 2.8):
-            assert error(chosen) <= error(Kernel(0.5, reach, penalty)) + 1e-9
+            for slope in (0.0, 0.03):
+                assert error(chosen) <= error(Kernel(0.5, reach, penalty, slope)) + 1e-9
 
 
 def test_the_model_predicts_blocks_that_it_has_not_seen(trained: TrainedBlocks) -> None:
@@ -156,6 +162,32 @@ def test_every_strategy_runs_on_the_table(tmp_path: Path, capsys) -> None:
     assert all(20 < row["best reward"] <= 100 for row in rows)
     assert rows[1]["trials to evolution's"] <= 40
     assert "60 trainings of" in capsys.readouterr().out
+
+
+def test_a_real_search_is_published_trial_by_trial(tmp_path: Path, capsys) -> None:
+    table, rows = tmp_path / "rows.csv", {}
+
+    def train(block: Block, number: int) -> float:
+        digest, accuracy = canonical_hash(block), LANDSCAPE.value(SPACE.encode(block))
+        rows[digest] = Row(
+            digest, str(block), f"{number}", 0, "Succeeded", 1, 1, 1.0, (round(accuracy, 4),)
+        )
+        return accuracy
+
+    tried = searches.run("evolution", 3, train)
+    assert [(one.contestant, one.seed, one.number) for one in tried] == [
+        ("evolution", 3, number) for number in range(1, searches.TRIALS + 1)
+    ]
+    for row in rows.values():
+        append(table, row)
+    searches.write(tmp_path / searches.SEARCHED.name, tried)
+    found = searches.read(tmp_path / searches.SEARCHED.name)
+    assert found == {("evolution", 3): tried}
+    assert searches.rewards(tried, read(table)) == [100 * rows[one.hash].accuracy for one in tried]
+    options = argparse.Namespace(budgets=[64], contestants=["evolution", "Efficient"], table=table)
+    (told,) = contests._real_searches(options, found)
+    assert told["best reward"] == max(searches.rewards(tried[:64], read(table)))
+    assert "evolution" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
