@@ -16,7 +16,6 @@ SEARCHES = (
     ("Efficient, predictor", 0),
     ("evolution", 1),
     ("Efficient, predictor", 1),
-    ("Efficient", 0),
 )
 """Contestants and seeds."""
 
