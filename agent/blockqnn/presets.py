@@ -185,7 +185,7 @@ _ONE_GPU: Preset = {
             "warmup": 128,
         },
         "earlyTermination": {  # our choice: careful enough to lose hardly any of the best
-            "share": 0.05,
+            "share": 0.01,
             "deviations": 3.0,
             "epochs": [1, 2, 3, 4, 6, 8],
             "warmup": 50,

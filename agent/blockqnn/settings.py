@@ -104,7 +104,7 @@ class EarlyTermination(Model):
     the extrapolated accuracy counts. Only in iterations that depend on what was learned.
     """
 
-    share: Annotated[float, Field(ge=0, le=1)] = 0.05
+    share: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of the complete trainings, by reward, that a block must have a chance to join."""
 
     deviations: Annotated[float, Field(ge=0, le=100)] = 3.0
