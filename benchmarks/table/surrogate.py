@@ -5,7 +5,7 @@ Weisfeiler and Lehman, Shervashidze et al. 2011; for architectures Ru et al. 202
 networks have the same size. Beside this there is a trend, linear in how often each operation feeds
 each other one, and quadratic in the sizes: likeness alone expects the mean of whatever is unlike
 all known blocks. What measures better on the table decides how much each counts. The agent's
-predictor, which is judged by this model, has a trend in edges as well, but nothing of the rest.
+predictor, which is judged by this model, has a trend in edges and costs too, but knows no likeness.
 """
 
 import math
