@@ -5,12 +5,11 @@ pooling and all, and in convolutions alone; its density; and what the stacked ne
 logarithms to the base 2: the first convolution of a kind matters more than the fifth.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from math import log2
 
 from blockqnn.contract import ImageShape, NetworkSpec
-from blockqnn.graph import FoldedGraph, body_cost, density, fold, operations
+from blockqnn.graph import FoldedGraph, body_cost, connections, density, fold, operations
 from blockqnn.nsc import CONVOLUTIONS, Block
 from blockqnn.search_space import Key
 
@@ -30,15 +29,8 @@ def encode_block(
     """
     graph = fold(block)
     kinds = operations(graph)
-    edges = Counter(
-        [
-            (kinds[source], kinds[node])
-            for node, taken in enumerate(graph.sources)
-            for source in taken
-        ]
-    )
     encoded: dict[Key, float] = {
-        ("edge", *edge): log2(1 + times) for edge, times in sorted(edges.items())
+        ("edge", *edge): log2(1 + times) for edge, times in sorted(connections(graph).items())
     }
     everything, convolutions = _depths(graph, kinds)
     encoded["depth",] = log2(1 + everything)

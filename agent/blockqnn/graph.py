@@ -20,6 +20,7 @@ ReLU, add and concat (He and Sun 2015, which the papers cite, count convolutions
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -100,6 +101,18 @@ def fold(block: Block) -> FoldedGraph:
 def operations(graph: FoldedGraph) -> list[tuple[int, int]]:
     """Return the type and the kernel of each node; type and kernel 0 are the block's input."""
     return [divmod(label >> _OUTPUTS, _KERNELS) for label in graph.labels]
+
+
+def connections(graph: FoldedGraph) -> Counter[tuple[tuple[int, int], tuple[int, int]]]:
+    """Count how often each operation feeds each other one, by their types and kernels."""
+    kinds = operations(graph)
+    return Counter(
+        [
+            (kinds[source], kinds[node])
+            for node, taken in enumerate(graph.sources)
+            for source in taken
+        ]
+    )
 
 
 def canonical_hash(block: Block) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from blockqnn.calibration import rank_correlation
-from blockqnn.graph import body_cost, fold, operations
+from blockqnn.graph import body_cost, connections, fold, operations
 from blockqnn.nsc import Block
 
 Vector = NDArray[numpy.float64]
@@ -40,7 +40,7 @@ class Description(NamedTuple):
 
     surroundings: tuple[Counter[Hashable], ...]
     """How often each label occurs, for each reach from 0 on."""
-    edges: Counter[Hashable]
+    edges: Counter[tuple[tuple[int, int], tuple[int, int]]]
     """How often each operation feeds each other one."""
     sizes: Vector
     """Logarithms to the base 2 of MACs, parameters, layers and depth, shape (4,)."""
@@ -56,13 +56,6 @@ def describe(block: Block) -> Description:
         for source in sources:
             takers[source].append(node)
         depths[node] = 1 + max([depths[source] for source in sources], default=-1)
-    edges: Counter[Hashable] = Counter(
-        [
-            (kinds[source], kinds[node])
-            for node, sources in enumerate(graph.sources)
-            for source in sources
-        ]
-    )
     levels: list[Counter[Hashable]] = [Counter(kinds)]
     labels: list[Any] = list(graph.labels)
     for _ in range(_ROUNDS):
@@ -77,7 +70,9 @@ def describe(block: Block) -> Description:
         levels.append(Counter(labels))
     cost = body_cost(block.body, NETWORK, INPUT_SHAPE, CLASSES)
     sizes = (cost.macs, cost.parameters, len(kinds), 1 + max(depths))
-    return Description(tuple(levels), edges, numpy.log2(numpy.array(sizes, dtype=float)))
+    return Description(
+        tuple(levels), connections(graph), numpy.log2(numpy.array(sizes, dtype=float))
+    )
 
 
 class Likeness(NamedTuple):
