@@ -14,15 +14,17 @@ completion is left is searched for, among those that can help:
 * which layers have which place in the code does not matter, only the widths of the loose ends and
   what was paid. With an output projection what was paid is a number, and the cheapest completions
   for such widths are kept (:mod:`blockqnn.completions`). Without one, what is paid depends on how
-  wide the output makes the blocks that follow; the answer for each state is kept.
+  wide the output makes the blocks that follow, so that a completion has to be whole before it can
+  be judged. All are tried where they are few, else those of some rules (:mod:`blockqnn.mergers`).
+  After a layer of a rule the rule goes on, and after any layer fewer completions are left, so what
+  was begun can be ended.
 
 Most unfinished blocks are so far below the limits that no single layer could exceed them, which is
 seen at once.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 
 from blockqnn.completions import Completions
@@ -37,34 +39,12 @@ from blockqnn.graph import (
     stacked_cost,
 )
 from blockqnn.layers import types_of
+from blockqnn.mergers import Body, Mergers, Rule
 from blockqnn.nsc import CONVOLUTIONS, KERNELS, Layer, LayerType, loose_ends
 from blockqnn.settings import SpaceSettings
-
-Body = tuple[Layer, ...]
-"""The layers of a block without its terminal, which need not be all of them."""
-
-_Sum = tuple[int, int, int, int]
-"""So many times the widths of the block's input, of its stage, of the stage's bottlenecks, and of
-the previous block's input."""
-
-Width = frozenset[_Sum]
-"""A number of channels as a function of those widths: the largest of some sums of them."""
-
-_INPUT: Width = frozenset({(1, 0, 0, 0)})
-_STAGE: Width = frozenset({(0, 1, 0, 0)})
-_BOTTLENECK: Width = frozenset({(0, 0, 1, 0)})
-_PREVIOUS: Width = frozenset({(0, 0, 0, 1)})
+from blockqnn.widths import widths_of
 
 _LARGEST_KERNEL = max(KERNELS[LayerType.CONVOLUTION])
-
-_CHEAPEST = (
-    (LayerType.CONVOLUTION, 1),
-    (LayerType.BARE_CONVOLUTION, 1),
-    (LayerType.SEPARABLE_CONVOLUTION, 3),
-)
-"""The types of convolutions to the width of the stage with their cheapest kernels, the cheapest
-first: a space has at least one of them."""
-
 
 _UNLIMITED = 10**30
 """More than any network costs."""
@@ -76,6 +56,9 @@ _PAID = CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
 
 _MOST_JUDGED = 100_000
 """How many states of unfinished blocks are remembered: some tens of megabytes."""
+
+_MOST_TRIED = 500
+"""All completions are tried where they are certainly no more than these."""
 
 
 class Limits:
@@ -104,8 +87,7 @@ class Limits:
         self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
         self._images = images
         types = types_of(space.layers, space.convolution)
-        self._joining = [one for one in (LayerType.ADD, LayerType.CONCAT) if one in types]
-        self._convolving, self._kernel = next(one for one in _CHEAPEST if one[0] in types)
+        self._mergers = Mergers(types)
         self._on_previous = LayerType.PREVIOUS_INPUT in types
         self._judged: dict[object, bool] = {}
         self._completions = self._make_completions()
@@ -145,16 +127,32 @@ class Limits:
             return self._completions.within(begun, more, self._at_most)
         if self.admit(body):
             return True
-        if not more or not self._allow(self._stacked(partial(_least, body))):
+        if not more or not self._allow(self._stacked(partial(_least, body, more))):
             return False
         state = (more, _state(body))
         known = self._judged.get(state)
         if known is None:
             if len(self._judged) >= _MOST_JUDGED:
                 self._judged.clear()
-            known = any(self.completable(merged, more - 1) for merged in self._mergers(body))
+            known = any(self._completes(rule, body, more) for rule in self._mergers.rules)
+            ends = len(loose_ends(body))
+            if not known and (ends * (ends + 1)) ** more <= _MOST_TRIED:
+                known = any(
+                    self.completable(merged, more - 1) for merged in self._mergers.all(body)
+                )
             self._judged[state] = known
         return known
+
+    def _completes(self, rule: Rule, body: Body, more: int) -> bool:
+        """Whether at most so many layers of a rule bring a block within the limits."""
+        for _ in range(more):
+            merged = self._mergers.next(rule, body)
+            if merged is None:
+                return False
+            if self.admit(merged):
+                return True
+            body = merged
+        return False
 
     def continuable(self, body: Body, more: int) -> Callable[[Layer], bool]:
         """Return what says of a next layer whether it is :meth:`completable` with `more` others."""
@@ -172,29 +170,11 @@ class Limits:
         return Completions(
             self._smallest,
             self._on_previous,
-            self._joining,
-            (self._convolving, self._kernel),
+            self._mergers.joining,
+            self._mergers.convolving,
             self._images.size,
             self._images.classes,
         )
-
-    def _mergers(self, body: Body) -> Iterator[Body]:
-        """Yield the layers with one more that may make the network cheaper."""
-        index = len(body) + 1
-        widths = widths_of(body)
-        by_width: dict[Width, list[int]] = {}
-        for end in loose_ends(body):
-            by_width.setdefault(widths[end], []).append(end)
-        kinds = list(by_width.values())
-        for place, ends in enumerate(kinds):
-            for others in kinds[place:]:
-                pair = sorted({ends[0], others[-1]})
-                if len(pair) == 2:
-                    for joining in self._joining:
-                        yield (*body, Layer(index, joining, 0, *pair))
-        for width, ends in by_width.items():
-            if width != _STAGE:
-                yield (*body, Layer(index, self._convolving, self._kernel, ends[0], 0))
 
     def _cost(self, body: Sequence[Layer], network: NetworkSpec) -> NetworkCost:
         assert self._images is not None
@@ -235,42 +215,6 @@ class Limits:
         )
 
 
-def widths_of(body: Sequence[Layer]) -> list[Width]:
-    """Return the widths of the input and of each layer, whatever those of input and stage are."""
-    widths = [_INPUT]
-    for layer in body:
-        width = widths[layer.pred1]
-        if layer.type in CONVOLUTIONS:
-            width = _BOTTLENECK if layer.type is LayerType.BOTTLENECK else _STAGE
-        elif layer.type is LayerType.PREVIOUS_INPUT:
-            width = _PREVIOUS
-        elif layer.type is LayerType.ADD:
-            width = _largest(width | widths[layer.pred2])
-        elif layer.type is LayerType.CONCAT:
-            width = _largest({_add(one, two) for one in width for two in widths[layer.pred2]})
-        widths.append(width)
-    return widths
-
-
-def _add(one: _Sum, two: _Sum) -> _Sum:
-    return (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3])
-
-
-def _largest(sums: AbstractSet[_Sum]) -> Width:
-    """Leave out the sums that another one is never smaller than."""
-    return frozenset(
-        [
-            one
-            for one in sums
-            if not any(
-                one[0] <= a and one[1] <= b and one[2] <= c and one[3] <= d
-                for a, b, c, d in sums
-                if (a, b, c, d) != one
-            )
-        ]
-    )
-
-
 def _state(body: Body) -> object:
     """Return what the cost of all completions depends on: the loose ends, and what was paid."""
     widths = widths_of(body)
@@ -298,7 +242,7 @@ def _most(body: Body, entering: int, previous: int, stage: int, projection: bool
     return BlockCost(stage, weights + leaving * stage, normalised + stage)
 
 
-def _least(body: Body, entering: int, previous: int, stage: int) -> BlockCost:
+def _least(body: Body, more: int, entering: int, previous: int, stage: int) -> BlockCost:
     """Return no more than any block costs that begins with these layers, without a projection.
 
     That is, of the blocks that are looked for: those without a further bottleneck.
@@ -309,6 +253,11 @@ def _least(body: Body, entering: int, previous: int, stage: int) -> BlockCost:
     least = bottleneck_width(stage) if narrowed else stage
     cost = layers_cost(body, entering, previous, stage, "none")
     leaving = least if convolved else min(entering, least)
+    ends = loose_ends(body)
+    if len(ends) > more:
+        # Each layer more leaves at most one loose end less, none narrower than it was or than that.
+        narrowest = sorted([min(cost.widths[end], least) for end in ends])
+        leaving = max(leaving, sum(narrowest[: len(ends) - more]))
     return BlockCost(leaving, cost.weights, cost.normalised)
 
 

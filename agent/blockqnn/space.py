@@ -28,13 +28,14 @@ from blockqnn.encoding import encode_block
 from blockqnn.errors import InvalidBlock
 from blockqnn.graph import canonical_hash
 from blockqnn.layers import types_of
-from blockqnn.limits import Limits, widths_of
+from blockqnn.limits import Limits
 from blockqnn.mutation import mutate_body
 from blockqnn.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType, loose_ends
 from blockqnn.search_space import Candidate, Choices, Key, Prefix, RandomStep, draw_candidate, pick
 from blockqnn.settings import SpaceSettings
 from blockqnn.situation import SITUATION, describe, draw_layer, features, names, option_of
 from blockqnn.situation import options as situation_options
+from blockqnn.widths import widths_of
 
 _MOST_CHANGES = 100
 """How many changes are drawn before a block counts as the only one; two to eight do."""

@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from itertools import product
 from random import Random
 from statistics import median
 from typing import Any
@@ -65,7 +66,7 @@ def main() -> int:
     report(f"OneGPU: replay {trials} trials, predictor on", seconds, "s", 15 / scale)
     report("OneGPU: memory of the replayed search", megabytes, "MB")
     for name, value in under_limits().items():
-        report(name, 1000 * value, "ms", 10)
+        report(name, 1000 * value, "ms", 10 if "no output" not in name else None)
     for name, value in blocks().items():
         report(name, 1e6 * value, "µs", 200 if name.startswith("hash") else None)
     print(f"\nWritten: {write('agent', {'figures': figures})}")
@@ -143,17 +144,20 @@ def under_limits() -> dict[str, float]:
     network = NetworkSpec.model_validate(values["network"])
     images = KNOWN_IMAGES["cifar100"]
     seconds = {}
-    for limit in MOST_PARAMETERS:
+    for projection, limit in product((True, False), MOST_PARAMETERS):
         settings = SpaceSettings.model_validate(
             {**values["space"], "constraints": {"maxParameters": limit}}
         )
+        stacked = network.model_copy(update={"output_projection": projection})
         started = time.process_time()
-        space = Space(settings, Limits(settings, network, images))
+        space = Space(settings, Limits(settings, stacked, images))
         random = Random(0)
-        count = 64 if is_quick() else 640
+        count = 64 if is_quick() or not projection else 640
         for _ in range(count):
             space.random_block(random, "TypeFirst")
         name = f"a block of at most {limit:,} parameters, mean"
+        if not projection:
+            name += ", no output projection"
         seconds[name] = (time.process_time() - started) / count
     return seconds
 

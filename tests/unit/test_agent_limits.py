@@ -283,6 +283,18 @@ def test_what_is_offered_under_limits_can_always_be_completed(
         assert parameters <= constraints["maxParameters"]
 
 
+def test_without_a_projection_long_blocks_are_within_reach_of_limits_at_their_own_cost() -> None:
+    """Where there are too many completions to try all."""
+    network = NETWORK.model_copy(update={"output_projection": False})
+    free = Space(space_settings(12))
+    for seed in range(40):
+        candidate = free.encode(free.random_block(Random(seed), "Flat"))
+        parameters, _ = cost(free, candidate, network)
+        space = limited(space_settings(12, constraints={"maxParameters": parameters}), network)
+        for place, number in enumerate(candidate):
+            assert number in space.choices(candidate[:place]).numbers
+
+
 def test_a_stage_that_is_much_wider_than_what_enters_it_keeps_the_limits() -> None:
     """Two loose ends of which one becomes a convolution: its width is that of the stage."""
     network = NetworkSpec(filters=(1, 20), repeats=1, output_projection=True)
