@@ -21,7 +21,7 @@ from benchmarks.table.training import train, use_one_thread
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
 
-RANDOM_BLOCKS = 1000
+RANDOM_BLOCKS = 1060
 REPEATED = 6
 """Every so many of the random blocks one is trained with a second seed."""
 

@@ -1,0 +1,51 @@
+"""What is published under benchmarks/data keeps what the documentation says of it."""
+
+from collections import Counter
+
+from benchmarks.search.trained import make_space
+from benchmarks.table import searches
+from benchmarks.table.recipe import CLASSES, EPOCHS, INPUT_SHAPE, NETWORK
+from benchmarks.table.rows import read
+
+from blockqnn.graph import body_cost, canonical_hash
+from blockqnn.nsc import Block
+
+ROWS = read()
+SPACE = make_space()
+
+
+def test_two_thousand_different_blocks_are_published_and_two_hundred_with_a_second_seed() -> None:
+    assert len({row.hash for row in ROWS}) >= 2000
+    assert sum(row.seed == 1 for row in ROWS) >= 200
+    assert {row.hash for row in ROWS if row.seed == 1} <= {
+        row.hash for row in ROWS if row.seed == 0
+    }
+
+
+def test_no_training_of_a_block_is_published_twice() -> None:
+    assert len({(row.hash, row.seed) for row in ROWS}) == len(ROWS)
+
+
+def test_published_blocks_have_their_hashes_and_costs_and_are_of_the_space() -> None:
+    for row in ROWS:
+        block = Block.parse(row.block)
+        assert row.hash == canonical_hash(block) == SPACE.identity(SPACE.encode(block))
+        cost = body_cost(block.body, NETWORK, INPUT_SHAPE, CLASSES)
+        assert (row.macs, row.parameters) == (cost.macs, cost.parameters)
+
+
+def test_what_was_trained_has_its_accuracy_after_each_epoch() -> None:
+    for row in ROWS:
+        if row.outcome == "Succeeded":
+            assert len(row.curve) == EPOCHS
+            assert all(0 <= accuracy <= 1 for accuracy in row.curve)
+            assert row.seconds > 0
+
+
+def test_every_trial_of_the_published_searches_is_in_the_table() -> None:
+    found = searches.read()
+    assert set(found) == set(searches.SEARCHES)
+    for trials in found.values():
+        assert [one.number for one in trials] == list(range(1, searches.TRIALS + 1))
+        assert len(searches.rewards(trials, ROWS)) == searches.TRIALS
+        assert max(Counter(one.hash for one in trials).values()) == 1
