@@ -186,8 +186,8 @@ _ONE_GPU: Preset = {
         },
         "earlyTermination": {  # our choice: careful enough to lose hardly any of the best
             "share": 0.01,
-            "deviations": 3.0,
-            "epochs": [1, 2, 3, 4, 6, 8],
+            "deviations": 2.5,
+            "epochs": [4, 5, 6, 7, 8],
             "warmup": 50,
         },
     },

@@ -107,13 +107,13 @@ class EarlyTermination(Model):
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of the complete trainings, by reward, that a block must have a chance to join."""
 
-    deviations: Annotated[float, Field(ge=0, le=100)] = 3.0
+    deviations: Annotated[float, Field(ge=0, le=100)] = 2.5
     """How sure it must be that it will not, in standard deviations of the extrapolation."""
 
     epochs: Annotated[
         tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=32)
-    ] = (1, 2, 3, 4, 6, 8)
-    """After which epochs that is looked at."""
+    ] = (4, 5, 6, 7, 8)
+    """After which epochs that is looked at. Of 12, the first three say little (measured)."""
 
     warmup: Annotated[int, Field(ge=10, le=100_000)] = 50
     """How many trainings are completed before any may stop."""

@@ -64,12 +64,14 @@ def main() -> int:
 def policies(preset: EarlyTermination, batch: int) -> dict[str, Policy]:
     """Return the ways to stop, by name: the preset's, surer and less sure ones, and halving."""
     found: dict[str, Policy] = {}
-    for deviations in (1.0, 1.5, 2.0, 3.0):
+    for deviations in (1.0, 1.5, 2.0, 2.5, 3.0):
         settings = preset.model_copy(update={"deviations": deviations})
         told = " (OneGPU)" if deviations == preset.deviations else ""
         found[f"{deviations:g} deviations{told}"] = partial(
             stop_early, settings=settings, batch=batch
         )
+    settings = preset.model_copy(update={"epochs": (1, 2, 3, *preset.epochs)})
+    found["the preset, from epoch 1 on"] = partial(stop_early, settings=settings, batch=batch)
     found["halving, 3, 6, 12 epochs"] = partial(halve, batch=batch)
     return found
 
@@ -93,11 +95,11 @@ def _print(rows: Sequence[Row], known: int, options: argparse.Namespace) -> None
         f"same best block in {SAME:.0%} of the searches.\nRegret: how far what is found best is "
         "below the best, in percent of reward.\n"
     )
-    print(f"{'reward':<10}{'order':<10}{'policy':<26}{'epochs saved':>13}{'same best':>11}"
+    print(f"{'reward':<10}{'order':<10}{'policy':<29}{'epochs saved':>13}{'same best':>11}"
           f"{'regret':>9}{'stopped':>9}")  # fmt: skip
     for row in rows:
         print(
-            f"{row['reward']:<10}{row['order']:<10}{row['policy']:<26}{row['epochs saved']:>13.1%}"
+            f"{row['reward']:<10}{row['order']:<10}{row['policy']:<29}{row['epochs saved']:>13.1%}"
             f"{row['same best']:>11.1%}{row['regret']:>9.3f}{row['stopped']:>9.1%}"
         )
 
