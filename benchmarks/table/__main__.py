@@ -20,10 +20,15 @@ from benchmarks.table.searches import Trial
 from benchmarks.table.training import train, use_one_thread
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
+from blockqnn.search_space import RandomStep
 
 RANDOM_BLOCKS = 1060
-REPEATED = 6
-"""Every so many of the random blocks one is trained with a second seed."""
+FLAT_BLOCKS = 300
+
+ORIGINS: dict[RandomStep, str] = {"TypeFirst": "random", "Flat": "flat"}
+SEEDS: dict[RandomStep, int] = {"TypeFirst": 20181121, "Flat": 20261130}
+REPEATED: dict[RandomStep, int] = {"TypeFirst": 6, "Flat": 15}
+"""Every so many of the random blocks one is trained with a second seed; Flat ones take longer."""
 
 IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
 
@@ -80,27 +85,31 @@ def main() -> None:
         ThreadPoolExecutor(len(searches.SEARCHES)) as threads,
     ):
         trainings = Trainings(pool, options.output)
-        for future in _random_blocks(trainings, options.random):
+        for future in [
+            *_random_blocks(trainings, options.random, "TypeFirst"),
+            *_random_blocks(trainings, options.flat, "Flat"),
+        ]:
             future.result()
         running = [threads.submit(_search, trainings, *one) for one in searches.SEARCHES]
         tried = [trial for one in running for trial in one.result()]
     searches.write(options.output.with_name(searches.SEARCHED.name), tried)
 
 
-def _random_blocks(trainings: Trainings, count: int) -> list[Future[Row]]:
+def _random_blocks(trainings: Trainings, count: int, step: RandomStep) -> list[Future[Row]]:
     """Train blocks as a search with epsilon 1 draws them, each network once."""
-    space, random = make_space(), Random(20181121)
+    space, random = make_space(), Random(SEEDS[step])
+    origin = ORIGINS[step]
     met: set[str] = set()
     futures = []
     while len(met) < count:
-        block = space.random_block(random, "TypeFirst")
+        block = space.random_block(random, step)
         digest = canonical_hash(block)
         if digest in met:
             continue
         met.add(digest)
-        futures.append(trainings.ask(block, "random"))
-        if len(met) % REPEATED == 0:
-            futures.append(trainings.ask(block, "random", seed=1))
+        futures.append(trainings.ask(block, origin))
+        if len(met) % REPEATED[step] == 0:
+            futures.append(trainings.ask(block, origin, seed=1))
     return futures
 
 
@@ -122,6 +131,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=DATA)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--random", type=int, default=RANDOM_BLOCKS, help="how many random blocks")
+    parser.add_argument("--flat", type=int, default=FLAT_BLOCKS, help="how many drawn with Flat")
     return parser.parse_args()
 
 
