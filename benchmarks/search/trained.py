@@ -15,6 +15,7 @@ from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import Row
 from benchmarks.table.surrogate import Surrogate, describe
 from blockqnn.contract import ImageShape
+from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
 from blockqnn.search_space import Candidate, pick
@@ -25,12 +26,17 @@ FEWEST = 30
 """Of fewer blocks no model is made."""
 
 
-def make_space() -> Space:
-    """Return the papers' space, which knows how the table stacks blocks and on what."""
+def make_space(settings: SpaceSettings | None = None) -> Space:
+    """Return a space that knows how the table stacks blocks and on what.
+
+    Args:
+        settings: which blocks there are, limits included; None for those of CVPR2018.
+    """
     channels, height, width = INPUT_SHAPE
     images = ImageShape(channels=channels, height=height, width=width, classes=CLASSES)
-    settings = SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"])
-    return Space(settings, None, NETWORK, images)
+    if settings is None:
+        settings = SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"])
+    return Space(settings, Limits(settings, NETWORK, images), NETWORK, images)
 
 
 def noise_between_seeds(trainings: Sequence[Sequence[float]]) -> tuple[float, int]:
@@ -69,25 +75,52 @@ class TrainedBlocks:
         self.noise, self.repeated = noise_between_seeds([self._trainings[one] for one in learned])
         means = [sum(self._trainings[one]) / len(self._trainings[one]) for one in learned]
         self.surrogate = Surrogate([describe(block) for block in learned.values()], means)
-        self.errors = self.surrogate.judge()
-        self._values = {one: 0.0 for one in self._trainings if one not in learned}
+        self._worths = {one: 0.0 for one in self._trainings if one not in learned}
 
-    def reward(self, candidate: Candidate, seed: int) -> float:
-        """Return what a search with a seed measures of a block: the same whenever it is asked."""
-        digest = self.space.identity(candidate)
+    @property
+    def best_worth(self) -> float:
+        """The highest worth among the blocks of the table."""
+        return float(self.surrogate.fitted().max())
+
+    def accuracy(self, block: Block, digest: str, seed: int) -> float:
+        """Return what a search with a seed measures of a block: the same whenever it is asked.
+
+        Args:
+            block: the block, of whatever space.
+            digest: its canonical hash.
+            seed: of the search.
+
+        Returns:
+            The accuracy after the table's epochs, in percent.
+        """
         random = Random(f"{seed}:{digest}")
         trainings = self._trainings.get(digest)
         if trainings is not None:
             return pick(trainings, random)
-        return min(max(self.value(candidate) + random.gauss(0, self.noise), 0.0), 100.0)
+        return min(max(self.worth(block, digest) + random.gauss(0, self.noise), 0.0), 100.0)
+
+    def worth(self, block: Block, digest: str) -> float:
+        """Return what a block is worth beyond chance, as far as the whole table can tell.
+
+        Args:
+            block: the block, of whatever space.
+            digest: its canonical hash.
+
+        Returns:
+            The expected accuracy after the table's epochs, in percent.
+        """
+        worth = self._worths.get(digest)
+        if worth is None:
+            worth = self._worths[digest] = self.surrogate.predict(describe(block))
+        return worth
+
+    def reward(self, candidate: Candidate, seed: int) -> float:
+        """Return :meth:`accuracy` of a candidate of this landscape's space."""
+        return self.accuracy(self.space.decode(candidate), self.space.identity(candidate), seed)
 
     def value(self, candidate: Candidate) -> float:
-        """Return what a block is worth beyond chance, as far as the whole table can tell."""
-        digest = self.space.identity(candidate)
-        if digest not in self._values:
-            block = describe(self.space.decode(candidate))
-            self._values[digest] = self.surrogate.predict(block)
-        return self._values[digest]
+        """Return :meth:`worth` of a candidate of this landscape's space."""
+        return self.worth(self.space.decode(candidate), self.space.identity(candidate))
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of the table and of the model, for the report."""
@@ -97,7 +130,7 @@ class TrainedBlocks:
             "repeated blocks": self.repeated,
             "noise": self.noise,
             "kernel": self.surrogate.kernel._asdict(),
-            "cross-validation": asdict(self.errors),
+            "cross-validation": asdict(self.surrogate.judge()),
         }
 
 
@@ -113,5 +146,6 @@ def describe_facts(facts: dict[str, Any]) -> str:
         f"{facts['rows']} trainings of {facts['blocks']} blocks; noise between seeds: {noise}.\n"
         f"The model for all other blocks, judged on {errors['blocks']} blocks it had not seen (ten "
         f"parts): error {errors['error']:.2f},\nthat of the mean {errors['error_of_mean']:.2f}; "
-        f"rank correlation {errors['correlation']:.3f}. All in percent of accuracy."
+        f"rank correlation {errors['correlation']:.3f}, {errors['top_correlation']:.2f} in the "
+        "best fifth. All in percent of accuracy."
     )

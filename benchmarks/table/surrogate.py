@@ -34,6 +34,9 @@ _CHOSEN_ON = 600
 
 _FOLDS = 10
 
+_TOP_SHARE = 5
+"""One in so many blocks is among the best."""
+
 
 class Description(NamedTuple):
     """What of a block the model knows; equal for blocks that mean the same network."""
@@ -224,27 +227,39 @@ class Surrogate:
         """Return what a block should be worth, in percent; smoothed for one that is known."""
         return self._mean + float(self.kernel(self._known.compare(block)) @ self._weights)
 
-    def judge(self, seed: int = 0) -> "Errors":
-        """Predict each known block from the others, in ten parts; the kernel is chosen anew."""
+    def fitted(self) -> Vector:
+        """Return what the known blocks should be worth, smoothed, in percent; shape (n,)."""
+        return self._mean + (self.kernel(self._likeness) @ self._weights)
+
+    def predict_without(self, hidden: Sequence[int]) -> Vector:
+        """Predict known blocks from all others; the kernel is chosen anew.
+
+        Args:
+            hidden: the places of these blocks, ascending.
+
+        Returns:
+            What each should be worth, in percent, shape (len(hidden),).
+        """
+        rest = sorted(set(range(len(self._values))) - set(hidden))
+        likeness, values = self._likeness.of(rest, rest), self._values[rest]
+        kernel = choose_kernel(likeness, values)
+        mean, weights = _fit(kernel, likeness, values)
+        return mean + (kernel(self._likeness.of(hidden, rest)) @ weights)
+
+    def cross_validate(self, seed: int = 0) -> Vector:
+        """Predict each known block from nine tenths of the others, in percent; shape (n,)."""
         count = len(self._values)
         order = list(range(count))
         Random(seed).shuffle(order)
         expected = numpy.zeros(count)
-        means = numpy.zeros(count)
         for fold_number in range(min(_FOLDS, count)):
             tested = sorted(order[fold_number::_FOLDS])
-            rest = sorted(set(order) - set(tested))
-            likeness, values = self._likeness.of(rest, rest), self._values[rest]
-            kernel = choose_kernel(likeness, values)
-            mean, weights = _fit(kernel, likeness, values)
-            expected[tested] = mean + kernel(self._likeness.of(tested, rest)) @ weights
-            means[tested] = mean
-        return Errors(
-            blocks=count,
-            error=_root_mean_square(expected - self._values),
-            error_of_mean=_root_mean_square(means - self._values),
-            correlation=rank_correlation(list(expected), list(self._values)),
-        )
+            expected[tested] = self.predict_without(tested)
+        return expected
+
+    def judge(self, seed: int = 0) -> "Errors":
+        """Return how well blocks are predicted that the model has not seen."""
+        return errors_of(self.cross_validate(seed), self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +269,34 @@ class Errors:
     blocks: int
     error: float
     """Root of the mean squared error, in percent."""
+    bias: float
+    """The mean of expected minus trained, in percent."""
     error_of_mean: float
-    """The same of a model that expects the mean of every block."""
+    """The error of a model that expects the mean of every block."""
     correlation: float
     """Spearman's rank correlation, -1 to 1."""
+    top_correlation: float
+    """The same among the best fifth by their training; 0 for fewer than ten blocks."""
+
+
+def errors_of(expected: Vector, trained: Vector) -> Errors:
+    """Compare expectations of blocks with what trainings of them reached.
+
+    Args:
+        expected: in percent, shape (n,) with n of at least 2.
+        trained: likewise.
+    """
+    top = numpy.argsort(-trained, kind="stable")[: len(trained) // _TOP_SHARE]
+    return Errors(
+        blocks=len(trained),
+        error=_root_mean_square(expected - trained),
+        bias=float((expected - trained).mean()),
+        error_of_mean=_root_mean_square(trained.mean() - trained),
+        correlation=rank_correlation(list(expected), list(trained)),
+        top_correlation=(
+            rank_correlation(list(expected[top]), list(trained[top])) if len(top) > 1 else 0.0
+        ),
+    )
 
 
 def _root_mean_square(values: Vector) -> float:

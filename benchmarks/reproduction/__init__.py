@@ -1,0 +1,1 @@
+"""The papers' figures, repeated on stored trainings: which of their claims hold here."""
