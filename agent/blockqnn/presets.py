@@ -7,7 +7,7 @@ Architectures using Reinforcement Learning (Baker et al. 2016), "measured" is do
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from blockqnn.errors import InvalidSettings
 from blockqnn.layers import PAPERS
@@ -163,8 +163,19 @@ _EFFICIENT: Preset = {
         "replay": {"sampleSize": 512, "updates": 512, "weighting": "Rank"},  # measured
         "evolution": {"populationSize": 50, "sampleSize": 10},  # as CVPR2018
         "earlyTermination": None,  # as CVPR2018
-        "predictor": None,  # as CVPR2018
+        # TPAMI 2020: predicted accuracies in place of most trainings. The numbers: measured on
+        # NAS-Bench-201.
+        "predictor": {
+            "candidates": 10,
+            "mutated": 0.5,
+            "optimism": 3.0,
+            "keepRandom": 0.0,
+            "warmup": 76,  # 15 % of the budget, at most 128: see `preset_for`
+        },
     },
+    # The bare accuracy: measured to find the better blocks by accuracy. The papers' presets keep
+    # the papers' weights.
+    "reward": {"macsWeight": 0.0, "densityWeight": 0.0},
 }
 
 _ONE_GPU: Preset = {
@@ -175,19 +186,11 @@ _ONE_GPU: Preset = {
     "agent": {
         **_EFFICIENT["agent"],
         "batchSize": 64,  # as Efficient, of 2,000 trials
-        # TPAMI 2020: predicted accuracies in place of most trainings. The numbers: measured on
-        # NAS-Bench-201.
-        "predictor": {
-            "candidates": 10,
-            "mutated": 0.5,
-            "optimism": 3.0,
-            "keepRandom": 0.0,
-            "warmup": 128,
-        },
+        "predictor": {**_EFFICIENT["agent"]["predictor"], "warmup": 128},  # the same
         "earlyTermination": {  # our choice: careful enough to lose hardly any of the best
             "share": 0.01,
             "deviations": 2.5,
-            "epochs": [4, 5, 6, 7, 8],
+            "epochs": [4, 5, 6, 7, 8],  # of twelve; of others the operator takes the same shares
             "warmup": 50,
         },
     },
@@ -200,15 +203,21 @@ PRESETS: Mapping[str, Preset] = {
     "MetaQNN": _METAQNN,
     "OneGPU": _ONE_GPU,
 }
-"""`CVPR2018`: the search of section 4.2, 178 iterations of 64 blocks with the paper's reward.
 
-`AAAI2017`: the earlier version of it: another reward, another shaping, a larger replay sample.
-`MetaQNN`: how Baker et al. learn and train, on the blocks of these papers instead of chains.
-`Efficient`: Q-learning for budgets of 64 to 2,000 trials, at which the papers' settings do no
-better than random search. Reward, network and training are those of CVPR2018.
-`OneGPU`: Efficient with a predictor that chooses what is trained, and trainings that stop
-themselves: for 20 hours on one GPU.
-"""
+PURPOSES: Mapping[str, str] = {
+    "AAAI2017": "for repeating the search of the preprint: 11,392 trials",
+    "CVPR2018": "for repeating the search of the CVPR paper: 11,392 trials",
+    "Efficient": "for finding a good block on your own data in 64 to 2,000 trials",
+    "MetaQNN": "for comparing with how Baker et al. learn and train: 2,700 trials",
+    "OneGPU": "for 20 hours on one GPU: Efficient, with trainings that stop themselves",
+}
+"""For whom each preset is, as the end of a sentence."""
+
+DEFAULT_PRESET: Literal["Efficient"] = "Efficient"
+"""The preset of a search that names none."""
+
+_BY_BUDGET = ("Efficient", "OneGPU")
+"""The presets that are about a budget, not about a paper's experiment."""
 
 
 def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
@@ -216,7 +225,7 @@ def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
 
     What depends on the budget: the batch size of Efficient and OneGPU is a twentieth of it, from 1
     to 64, and the population of evolution a third of it, from 10 to 50 (both measured on
-    NAS-Bench-201). The predictor of OneGPU has its say after 15 % of it, at most 128 trials.
+    NAS-Bench-201). Their predictor has its say after 15 % of it (:func:`predictor_warmup`).
 
     Args:
         name: the name of the preset.
@@ -234,12 +243,16 @@ def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
     preset = {section: dict(values) for section, values in PRESETS[name].items()}
     if trials is None:
         return preset
+    agent = preset["agent"]
     population = min(50, max(10, trials // 3))
-    preset["agent"]["evolution"] = {**preset["agent"]["evolution"], "populationSize": population}
-    if name in ("Efficient", "OneGPU"):
-        preset["agent"]["batchSize"] = min(64, max(1, trials // ROUNDS))
+    agent["evolution"] = {**agent["evolution"], "populationSize": population}
+    if name in _BY_BUDGET:
+        agent["batchSize"] = min(64, max(1, trials // ROUNDS))
+        agent["predictor"] = {**agent["predictor"], "warmup": predictor_warmup(trials)}
         preset["budget"]["trials"] = trials
-    if name == "OneGPU":
-        warmup = min(128, trials * 15 // 100)
-        preset["agent"]["predictor"] = {**preset["agent"]["predictor"], "warmup": warmup}
     return preset
+
+
+def predictor_warmup(trials: int) -> int:
+    """Return after how many trials of a budget a predictor has its say: 15 %, at most 128."""
+    return min(128, trials * 15 // 100)

@@ -105,3 +105,13 @@ def epsilon_at(stages: Sequence[EpsilonStage], iteration: int) -> float:
         if iteration < end:
             return stage.epsilon
     return stages[-1].epsilon
+
+
+def learning_iterations(stages: Sequence[EpsilonStage], iterations: int) -> int:
+    """Return how many of so many iterations choose by what was learned: those below epsilon 1."""
+    left, learning = iterations, 0
+    for stage in stages:
+        lasting = min(stage.iterations, left)
+        left -= lasting
+        learning += lasting if stage.epsilon < 1 else 0
+    return learning + (left if stages[-1].epsilon < 1 else 0)

@@ -4,9 +4,9 @@ No field has a default here: presets fill what a user leaves out (:mod:`blockqnn
 docstrings are the descriptions of the BlockSearch resource.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from blockqnn.contract import Constraints, NetworkSpec
 from blockqnn.layers import Convolution, LayerName, in_order
@@ -77,6 +77,9 @@ class PredictorSettings(Model):
     The predictor learns from all trained blocks, anew for each iteration.
     """
 
+    enabled: bool = True
+    """Whether the predictor is used: `false` switches off that of a preset."""
+
     candidates: Annotated[int, Field(ge=1, le=100)] = 10
     """How many blocks are drawn for each one that is trained."""
 
@@ -93,7 +96,7 @@ class PredictorSettings(Model):
 
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 128
     """How many blocks are trained before the predictor has a say; while epsilon is 1 it has
-    none."""
+    none. A search takes 15 % of its trials, at most 128, where it is left out."""
 
 
 class EarlyTermination(Model):
@@ -104,6 +107,9 @@ class EarlyTermination(Model):
     the extrapolated accuracy counts. Only in iterations that depend on what was learned.
     """
 
+    enabled: bool = True
+    """Whether trainings may stop themselves: `false` switches off what a preset says."""
+
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
     """The share of the complete trainings, by reward, that a block must have a chance to join."""
 
@@ -113,10 +119,14 @@ class EarlyTermination(Model):
     epochs: Annotated[
         tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=32)
     ] = (4, 5, 6, 7, 8)
-    """After which epochs that is looked at. Of 12, the first three say little (measured)."""
+    """After which epochs that is looked at. A search takes 4/12 to 8/12 of `training.epochs` where
+    they are left out, rounded: of 12, the first three say little (measured)."""
 
     warmup: Annotated[int, Field(ge=10, le=100_000)] = 50
     """How many trainings are completed before any may stop."""
+
+
+Switched = TypeVar("Switched", PredictorSettings | None, EarlyTermination | None)
 
 
 class EvolutionSettings(Model):
@@ -195,7 +205,12 @@ class AgentSettings(Model):
 
     predictor: PredictorSettings | None
     """Trains only the blocks of which a predictor expects most; absent, all that are drawn. Only
-    `algorithm: QLearning` with `duplicates: Redraw` can."""
+    `algorithm: QLearning` with `duplicates: Redraw` can; with others the preset's is left out."""
+
+    @field_validator("early_termination", "predictor")
+    @classmethod
+    def _without_what_is_off(cls, value: Switched) -> Switched | None:
+        return value if value is not None and value.enabled else None
 
 
 class RewardSettings(Model):

@@ -17,6 +17,21 @@ from blockqnn.settings import EarlyTermination
 _FEWEST = 10
 """Of fewer complete trainings no line is drawn."""
 
+_TWELFTHS = range(4, 9)
+"""After which twelfths of a training curves are looked at: epochs 4 to 8 of the papers' twelve."""
+
+
+def stopping_epochs(epochs: int) -> tuple[int, ...]:
+    """Return after which epochs of a training curves are looked at: from 4/12 to 8/12 of them.
+
+    Each is rounded to the nearest epoch, halves up. None is left of a training of one epoch.
+
+    Args:
+        epochs: how many epochs a complete training has.
+    """
+    rounded = ((epochs * twelfths + 6) // 12 for twelfths in _TWELFTHS)
+    return tuple(dict.fromkeys(epoch for epoch in rounded if 1 <= epoch < epochs))
+
 
 class _Line(NamedTuple):
     """What the accuracy after an epoch means for the last one."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from blockqnn_cli.errors import CommandError
-from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
+from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, preset_of, resolve
 from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord
 from blockqnn_operator.core.history import Shard, ShardWrite
@@ -101,6 +101,12 @@ def _check_belongs(search: SearchObject, header: Header, records: Sequence[Trial
         raise CommandError(
             f"This is the history of a search with seed {header.seed}, but {search.key} has seed "
             f"{resolved.seed}; create one with the same spec."
+        )
+    asked = preset_of(search.spec)
+    if asked != header.settings.get("preset", asked):
+        raise CommandError(
+            f"This is the history of another search than {search.key}: spec.preset is {asked} and "
+            f"was {header.settings['preset']}; create one with the same spec."
         )
     now = pin(resolved)
     for section in (*PINNED_SECTIONS, "dataset"):

@@ -41,7 +41,7 @@ LISTED_ITERATIONS = 12
 
 def progress(search: SearchView) -> RenderableType:
     """Show how far a search is: a bar, the counts, and what each iteration reached."""
-    return Group(_headline(search), _counts(search.status), Text(), iterations(search))
+    return Group(_headline(search), _counts(search), Text(), iterations(search))
 
 
 def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> RenderableType:
@@ -52,7 +52,7 @@ def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> Ren
         events: the Events to show, the latest last.
         now: the present time, from which ages are counted.
     """
-    parts: list[RenderableType] = [_headline(search), _counts(search.status), _times(search, now)]
+    parts: list[RenderableType] = [_headline(search), _counts(search), _times(search, now)]
     if search.phase in ("Complete", "Suspended"):
         # There is more than one reason to be over, and running trials may be waited for.
         parts.append(Text(search.status.get("message", "")))
@@ -99,12 +99,13 @@ def _done(status: Mapping[str, Any]) -> tuple[int, int]:
     return int(done or 0), int(total or 0)
 
 
-def _counts(status: Mapping[str, Any]) -> Text:
+def _counts(search: SearchView) -> Text:
+    status = search.status
     counts = status.get("trials", {})
     text = Text(f"running {counts.get('running', 0)}")
     for outcome in Outcome:
         text.append(f"   {outcome.lower()} {counts.get(outcome.lower(), 0)}", COLOURS[outcome])
-    text.append(f"\nepsilon {status.get('epsilon', 1):g}")
+    text.append(f"\npreset {search.preset}   epsilon {status.get('epsilon', 1):g}")
     best = status.get("best")
     if best:
         text.append(f"   best accuracy {best['accuracy']:.2%} (trial {best['trial']})", "bold")

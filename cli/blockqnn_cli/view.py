@@ -8,7 +8,7 @@ from blockqnn.contract import KNOWN_IMAGES, ImageShape, NetworkSpec
 from blockqnn.nsc import Block
 from blockqnn.schedule import EpsilonStage
 from blockqnn_cli.errors import NothingYet
-from blockqnn_operator.api.resolve import limits_of, resolve
+from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve
 from blockqnn_operator.core.records import Header, TrialRecord
 
 
@@ -39,6 +39,22 @@ class SearchView:
     def batch_size(self) -> int | None:
         """Trials in an iteration; None before the search has started."""
         return int(self.header.settings["agent"]["batchSize"]) if self.header else None
+
+    @property
+    def preset(self) -> str:
+        """The name of the preset that its settings come from."""
+        return preset_of(self.spec, self.header.settings if self.header else None)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The fields that its preset fills in, as they are in force: complete, as JSON.
+
+        A search that has started keeps those that the header of its history pins.
+
+        Raises:
+            InvalidSearch: when the spec contradicts itself.
+        """
+        return filled_in(resolve(self.spec, self.header.settings if self.header else None))
 
     @property
     def schedule(self) -> tuple[EpsilonStage, ...]:

@@ -62,6 +62,8 @@ class Server(Cluster):
     status: Json = field(default_factory=dict)
     status_version: int = 0
     events: set[str] = field(default_factory=set)
+    reasons: list[str] = field(default_factory=list)
+    """The reasons of the Events, in the order in which they were told."""
     faults: dict[int, Fault] = field(default_factory=dict)
     """By how many requests before it the pass has made."""
     requests: int = 0
@@ -208,6 +210,7 @@ class Server(Cluster):
         if name in self.events:
             raise ApiError(409, "AlreadyExists", f"{name} exists")
         self.events.add(name)
+        self.reasons.append(body["reason"])
         return body
 
     def _patch_blocksearches(self, name: str, patch: Json, _query: Any) -> Json:

@@ -95,6 +95,7 @@ def test_every_strategy_proposes_them_and_recovers(algorithm: str, preset: str) 
             "agent": {
                 **PRESETS[preset]["agent"],
                 "algorithm": algorithm,
+                "predictor": None,
                 "batchSize": 8,
                 "epsilonSchedule": [
                     {"epsilon": 1, "iterations": 2},

@@ -5,8 +5,14 @@ import pytest
 from blockqnn.contract import NetworkSpec, TrainingSpec, Validation
 from blockqnn.errors import InvalidSettings
 from blockqnn.model import Model
-from blockqnn.presets import PRESETS, preset_for
-from blockqnn.settings import AgentSettings, RewardSettings, SearchSettings, SpaceSettings
+from blockqnn.presets import DEFAULT_PRESET, PRESETS, PURPOSES, preset_for
+from blockqnn.settings import (
+    AgentSettings,
+    PredictorSettings,
+    RewardSettings,
+    SearchSettings,
+    SpaceSettings,
+)
 
 SECTIONS: dict[str, type[Model]] = {
     "space": SpaceSettings,
@@ -83,24 +89,51 @@ def test_efficient_depends_on_the_budget(trials: int, batch: int, population: in
     assert sum(stage.iterations for stage in agent.epsilon_schedule) == 20
 
 
-@pytest.mark.parametrize(("trials", "warmup"), [(64, 9), (512, 76), (2000, 128)])
-def test_one_gpu_is_efficient_that_trains_less(trials: int, warmup: int) -> None:
+@pytest.mark.parametrize(("trials", "warmup"), [(1, 0), (64, 9), (512, 76), (2000, 128)])
+def test_efficient_predicts_after_a_share_of_the_budget(trials: int, warmup: int) -> None:
+    agent = AgentSettings.model_validate(preset_for("Efficient", trials)["agent"])
+    assert agent.predictor == PredictorSettings(
+        candidates=10, mutated=0.5, optimism=3.0, keep_random=0.0, warmup=warmup
+    )
+
+
+@pytest.mark.parametrize("name", ["Efficient", "OneGPU"])
+def test_the_reward_of_the_presets_for_budgets_is_the_bare_accuracy(name: str) -> None:
+    assert PRESETS[name]["reward"] == {"macsWeight": 0.0, "densityWeight": 0.0}
+
+
+@pytest.mark.parametrize("trials", [1, 64, 512, 2000, 99_999])
+def test_one_gpu_is_efficient_with_trainings_that_stop_themselves(trials: int) -> None:
     preset, efficient = preset_for("OneGPU", trials), preset_for("Efficient", trials)
     agent = AgentSettings.model_validate(preset["agent"])
-    assert agent.predictor is not None
-    assert agent.predictor.warmup == warmup
     assert agent.early_termination is not None
-    without = {"predictor": None, "early_termination": None}
-    assert agent.model_copy(update=without) == AgentSettings.model_validate(efficient["agent"])
+    without = agent.model_copy(update={"early_termination": None})
+    assert without == AgentSettings.model_validate(efficient["agent"])
     assert preset["budget"] == {"trials": trials, "gpuHours": 20.0}
+    others = set(preset) - {"agent", "budget"}
+    assert {name: preset[name] for name in others} == {name: efficient[name] for name in others}
 
 
-def test_without_a_budget_a_preset_is_as_it_is_written() -> None:
+def test_without_a_budget_a_preset_is_as_it_is_written_and_fits_its_own() -> None:
     for name, preset in PRESETS.items():
         assert preset_for(name) == preset
+        if "budget" in preset:
+            assert preset_for(name, preset["budget"]["trials"]) == preset
     papers = preset_for("CVPR2018", 11_392)
     assert papers["agent"]["batchSize"] == 64
     assert "budget" not in papers
+
+
+def test_every_preset_says_for_whom_it_is() -> None:
+    assert set(PURPOSES) == set(PRESETS)
+    assert all(purpose.startswith("for ") and len(purpose) < 80 for purpose in PURPOSES.values())
+    assert DEFAULT_PRESET in PRESETS
+
+
+@pytest.mark.parametrize("field", ["predictor", "earlyTermination"])
+def test_what_is_not_enabled_is_absent(field: str) -> None:
+    agent = {**PRESETS["OneGPU"]["agent"], field: {"enabled": False}}
+    assert AgentSettings.model_validate(agent).model_dump(mode="json")[field] is None
 
 
 def test_no_such_preset_and_no_budget_are_refused() -> None:

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidSettings
-from blockqnn.schedule import PAPERS_SCHEDULE, EpsilonStage, epsilon_at, scaled
+from blockqnn.schedule import (
+    PAPERS_SCHEDULE,
+    EpsilonStage,
+    epsilon_at,
+    learning_iterations,
+    scaled,
+)
 
 schedules = st.lists(
     st.builds(EpsilonStage, epsilon=st.floats(0, 1), iterations=st.integers(1, 200)),
@@ -80,3 +86,11 @@ def test_the_papers_schedule_at_ten_iterations() -> None:
 def test_nothing_cannot_be_scaled(stages: tuple[EpsilonStage, ...], iterations: int) -> None:
     with pytest.raises(InvalidSettings, match="cannot be scaled"):
         scaled(stages, iterations)
+
+
+@given(schedules, lengths)
+def test_iterations_learn_that_are_below_epsilon_1(
+    stages: list[EpsilonStage], iterations: int
+) -> None:
+    below = [epsilon_at(stages, iteration) < 1 for iteration in range(iterations)]
+    assert learning_iterations(stages, iterations) == sum(below)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.settings import EarlyTermination
-from blockqnn.stopping import Curves
+from blockqnn.stopping import Curves, stopping_epochs
 
 
 def curves_of(seed: int, count: int, **changes: float) -> tuple[Curves, numpy.ndarray]:
@@ -22,6 +22,23 @@ def curves_of(seed: int, count: int, **changes: float) -> tuple[Curves, numpy.nd
         curves.add(row, 100 * last)
         rows.append(row)
     return curves, numpy.array(rows)
+
+
+def test_curves_of_twelve_epochs_are_looked_at_after_the_fourth_to_the_eighth() -> None:
+    assert stopping_epochs(12) == (4, 5, 6, 7, 8)
+    assert stopping_epochs(12) == EarlyTermination().epochs
+
+
+@given(st.integers(1, 1000))
+def test_curves_are_looked_at_between_a_third_and_two_thirds_of_a_training(epochs: int) -> None:
+    looked_at = stopping_epochs(epochs)
+    assert list(looked_at) == sorted(set(looked_at))
+    assert all(1 <= epoch < epochs for epoch in looked_at)
+    assert all(epochs / 3 - 0.5 <= epoch <= epochs * 2 / 3 + 0.5 for epoch in looked_at)
+    assert bool(looked_at) == (epochs > 1)
+    if epochs >= 12:
+        assert len(looked_at) == 5
+        assert EarlyTermination(epochs=looked_at).epochs == looked_at
 
 
 @settings(deadline=None)

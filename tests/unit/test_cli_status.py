@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from blockqnn_cli import pictures
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.commands import all_commands
-from blockqnn_cli.commands.status import as_json
+from blockqnn_cli.commands.status import facts
 from blockqnn_cli.errors import CommandError, ExitStatus
 from blockqnn_cli.quantities import count, duration, short, since
 from blockqnn_cli.watching import watch
@@ -91,8 +91,8 @@ def test_a_finished_search_says_how_long_it_took() -> None:
 
 def test_status_as_json_has_the_resource_s_status_and_the_events() -> None:
     search = simulated(done=56)
-    told = json.loads(as_json(search, EVENTS))
-    assert list(told) == ["namespace", "name", "phase", "status", "events"]
+    told = facts(search, EVENTS)
+    assert list(told) == ["namespace", "name", "phase", "status", "settings", "events"]
     assert told["status"] == search.status
     assert told["events"][1]["reason"] == "TrialFailed"
 

@@ -243,6 +243,46 @@ def test_files_with_problems_end_the_command_with_one(tmp_path, capsys, monkeypa
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["name"], told["valid"]) == ("birds", False)
     assert [p["field"] for p in told["problems"]] == ["spec.seed"]
+    assert told["warnings"] == []
+
+
+SMALL = "preset: CVPR2018\nbudget:\n  trials: 64"
+WARNING = (
+    "With this budget the preset explores at random: 0 of 1 iterations learn; preset Efficient "
+    "learns in 19 of 22."
+)
+
+
+def test_a_budget_too_small_to_learn_is_a_warning_and_valid(tmp_path, capsys) -> None:
+    small = tmp_path / "small.yaml"
+    small.write_text(with_spec(SMALL))
+    assert main(["validate", str(small)]) == ExitStatus.OK
+    assert capsys.readouterr().out.splitlines() == [
+        f"{small}:8: warning: {WARNING}",
+        f"{small}:1: BlockSearch birds is valid.",
+    ]
+    assert main(["validate", str(small), "-o", "json"]) == ExitStatus.OK
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["valid"], told["problems"]) == (True, [])
+    assert told["warnings"] == [{"line": 8, "field": "spec.preset", "message": WARNING}]
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "field"),
+    [
+        ("budget:\n  trials: 8", 9, "spec.budget.trials"),
+        ("budget: {trials: 64}\nagent:\n  batchSize: 8", 10, "spec.agent.batchSize"),
+        ("budget: {trials: 64}", None, None),
+        ("preset: CVPR2018", None, None),
+        ("preset: CVPR2018\nseed: -1\nbudget: {trials: 64}", None, None),
+    ],
+)
+def test_a_warning_stands_at_the_field_to_change(
+    lines: str, line: int | None, field: str | None
+) -> None:
+    (search,) = check(with_spec(lines))
+    told = [(warning.line, warning.field) for warning in search.warnings]
+    assert told == ([] if line is None else [(line, field)])
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys) -> None:

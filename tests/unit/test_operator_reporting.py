@@ -85,6 +85,10 @@ def truths(status: BlockSearchStatus) -> dict[str, str]:
 
 
 RUNNING_JOBS = (make_job(0, A), make_job(1, B))
+ADVICE = (
+    "With this budget the preset explores at random: 1 of 2 iterations learn; raise budget.trials "
+    "to 64 or more and take preset Efficient."
+)
 TOLERANT_OF_NONE = {"failurePolicy": {"maxFailedTrials": 0}}
 
 CASES: dict[str, tuple[BlockSearchStatus, Phase, dict[str, str], str]] = {
@@ -92,19 +96,19 @@ CASES: dict[str, tuple[BlockSearchStatus, Phase, dict[str, str], str]] = {
         reported(*RUNNING_JOBS),
         Phase.RUNNING,
         {"Progressing": "TrialsRunning", "Complete": "BudgetLeft", "Failed": "AsExpected"},
-        "2 trials are running.",
+        f"2 trials are running. {ADVICE}",
     ),
     "complete": (
         reported(records=history_of(*[GOOD] * 8)),
         Phase.COMPLETE,
         {"Progressing": "BudgetSpent", "Complete": "BudgetSpent", "Failed": "AsExpected"},
-        "All 8 trials of the budget are done.",
+        f"All 8 trials of the budget are done. {ADVICE}",
     ),
     "suspended": (
         reported(*RUNNING_JOBS, suspend=True),
         Phase.SUSPENDED,
         {"Progressing": "Suspended", "Complete": "BudgetLeft", "Suspended": "Suspended"},
-        "Suspended by spec.suspend; 2 trials are running.",
+        f"Suspended by spec.suspend; 2 trials are running. {ADVICE}",
     ),
     "failed": (
         reported(failed(0, A), **TOLERANT_OF_NONE),

@@ -11,11 +11,14 @@ from operator_builders import make_spec
 
 from blockqnn.layers import PAPERS
 from blockqnn.presets import PRESETS
+from blockqnn.settings import PredictorSettings
+from blockqnn.stopping import stopping_epochs
 from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch
 
 SMALLEST = {"dataset": {"name": "cifar100"}}
+PAPERS_SEARCH = {**SMALLEST, "preset": "CVPR2018"}
 PRESET = PRESETS["CVPR2018"]
 
 
@@ -34,8 +37,15 @@ def refusal(spec: Mapping[str, Any]) -> str:
     return str(refused.value)
 
 
-def test_a_dataset_is_a_complete_search_that_of_the_paper() -> None:
+def test_a_dataset_is_a_complete_search_of_512_trials() -> None:
     resolved = resolve(SMALLEST)
+    assert (resolved.preset, resolved.budget.trials) == ("Efficient", 512)
+    assert (resolved.agent.batch_size, iterations(resolved)) == (25, 21)
+    assert resolved == resolve({**SMALLEST, "preset": "Efficient", "budget": {"trials": 512}})
+
+
+def test_a_preset_of_the_papers_is_the_search_of_the_paper() -> None:
+    resolved = resolve(PAPERS_SEARCH)
     assert resolved.budget.trials == 11_392
     assert iterations(resolved) == 178
     assert resolved.dataset.validation.fraction == 0.1
@@ -73,7 +83,7 @@ def test_the_schedule_of_the_preset_is_scaled_to_the_budget(
 
 
 def test_without_a_budget_the_batch_size_decides_about_the_trials() -> None:
-    resolved = resolve({**SMALLEST, "agent": {"batchSize": 10}})
+    resolved = resolve({**PAPERS_SEARCH, "agent": {"batchSize": 10}})
     assert (resolved.budget.trials, iterations(resolved)) == (1780, 178)
 
 
@@ -159,7 +169,8 @@ def test_null_means_left_out() -> None:
 def test_what_is_pinned_decides_what_a_result_means() -> None:
     resolved = resolve(make_spec(budget={"trials": 12}))
     pinned = pin(resolved)
-    assert set(pinned) == {*PINNED_SECTIONS, "dataset", "budget"}
+    assert set(pinned) == {"preset", *PINNED_SECTIONS, "dataset", "budget"}
+    assert pinned["preset"] == "CVPR2018"
     assert pinned["dataset"] == {
         "imageSize": None,
         "validation": {"source": "train", "fraction": 0.1},
@@ -168,12 +179,20 @@ def test_what_is_pinned_decides_what_a_result_means() -> None:
 
 
 def test_a_running_search_is_resolved_to_itself() -> None:
-    for spec in (SMALLEST, make_spec()):
+    off = {"predictor": {"enabled": False}, "earlyTermination": {"enabled": False}}
+    for spec in (
+        SMALLEST,
+        make_spec(),
+        make_spec(preset="OneGPU", training={"epochs": 5}),
+        make_spec(preset="OneGPU", training={"epochs": 1}, agent={"earlyTermination": {}}),
+        make_spec(preset="OneGPU", agent=off),
+        make_spec(preset="Efficient", agent={"algorithm": "Evolution"}),
+    ):
         assert resolve(spec, pin(resolve(spec))) == resolve(spec)
 
 
 def test_an_upgrade_that_changes_the_preset_changes_no_running_search() -> None:
-    earlier = resolve({**SMALLEST, "training": {"epochs": 3}, "agent": {"discount": 0.5}})
+    earlier = resolve({**PAPERS_SEARCH, "training": {"epochs": 3}, "agent": {"discount": 0.5}})
     assert resolve(SMALLEST, pin(earlier)) == earlier
 
 
@@ -214,12 +233,16 @@ def test_a_search_that_began_before_blocks_were_mutated_goes_on_without(preset: 
     assert old.optimism == 2.0
 
 
-def test_a_search_without_a_predictor_goes_on_without() -> None:
-    spec = make_spec(preset="Efficient")
+@pytest.mark.parametrize("preset", ["CVPR2018", "Efficient", "OneGPU"])
+def test_a_search_that_began_without_a_predictor_goes_on_without(preset: str) -> None:
+    spec = make_spec(preset=preset)
     pinned = pin(resolve(spec))
-    assert resolve(spec, pinned).agent.predictor is None
-    del pinned["agent"]["predictor"]
-    assert resolve(spec, pinned).agent.predictor is None
+    pinned["agent"]["predictor"] = pinned["agent"]["earlyTermination"] = None
+    found = resolve(spec, pinned).agent
+    assert (found.predictor, found.early_termination) == (None, None)
+    del pinned["agent"]["predictor"], pinned["agent"]["earlyTermination"]
+    found = resolve(spec, pinned).agent
+    assert (found.predictor, found.early_termination) == (None, None)
 
 
 def test_layers_are_pinned_whatever_their_order_and_stay() -> None:
@@ -285,6 +308,97 @@ def test_every_preset_resolves_at_every_budget(name: str) -> None:
         resolved = resolve({"dataset": {"name": "cifar100"}, "preset": name, **budget})
         assert resolved.preset == name
         assert budget in ({}, {"budget": {"trials": resolved.budget.trials}})
+
+
+@pytest.mark.parametrize("preset", ["Efficient", "OneGPU"])
+@pytest.mark.parametrize(
+    "agent",
+    [{"algorithm": "Evolution"}, {"algorithm": "RandomSearch"}, {"duplicates": "Keep"}],
+    ids=str,
+)
+def test_the_preset_s_predictor_is_left_out_where_the_agent_cannot_have_one(
+    preset: str, agent: dict[str, Any]
+) -> None:
+    spec = {**SMALLEST, "preset": preset, "agent": agent}
+    assert resolve(spec).agent.predictor is None
+    off = {**agent, "predictor": {"enabled": False}}
+    assert resolve({**spec, "agent": off}) == resolve(spec)
+    own = {**agent, "predictor": {}}
+    assert refusal({**spec, "agent": own}).startswith("spec.agent.predictor ")
+
+
+def test_a_predictor_can_be_switched_off_and_changed() -> None:
+    def predictor(**asked: Any) -> PredictorSettings | None:
+        return resolve({**SMALLEST, "agent": {"predictor": asked}}).agent.predictor
+
+    assert predictor(enabled=False) is None
+    assert predictor(enabled=False, candidates=5) is None
+    assert predictor(candidates=5) == PredictorSettings(candidates=5, warmup=76)
+    assert predictor(warmup=0) == PredictorSettings(warmup=0)
+
+
+def test_a_predictor_that_the_preset_does_not_have_waits_for_a_share_of_the_budget() -> None:
+    agent = {"duplicates": "Redraw", "predictor": {"candidates": 4}}
+    found = resolve({**PAPERS_SEARCH, "budget": {"trials": 200}, "agent": agent})
+    assert found.agent.predictor == PredictorSettings(candidates=4, warmup=30)
+
+
+def looked_at(preset: str, trained: int | None, **early: Any) -> tuple[int, ...] | None:
+    """After which epochs curves are looked at; None where trainings do not stop themselves."""
+    spec: dict[str, Any] = {**SMALLEST, "preset": preset}
+    if trained is not None:
+        spec["training"] = {"epochs": trained}
+    if early:
+        spec["agent"] = {"earlyTermination": early}
+    found = resolve(spec).agent.early_termination
+    return found.epochs if found else None
+
+
+def test_trainings_stop_themselves_after_epochs_that_they_have() -> None:
+    assert looked_at("OneGPU", None) == (4, 5, 6, 7, 8)
+    assert looked_at("OneGPU", 4) == (1, 2, 3)
+    assert looked_at("OneGPU", 2) == (1,)
+    assert looked_at("OneGPU", 1) is None
+    assert looked_at("OneGPU", 36) == (12, 15, 18, 21, 24)
+    assert looked_at("OneGPU", 36, epochs=[3]) == (3,)
+    assert looked_at("OneGPU", 1, epochs=[3]) == (3,)
+    assert looked_at("OneGPU", 12, enabled=False) is None
+
+
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"OneGPU"}))
+def test_trainings_of_every_preset_can_stop_themselves(preset: str) -> None:
+    assert looked_at(preset, 12) is None
+    assert looked_at(preset, 12, warmup=20) == (4, 5, 6, 7, 8)
+    assert looked_at(preset, 6, share=0.1) == (2, 3, 4)
+    assert looked_at(preset, 1, share=0.1) is None
+
+
+@given(st.integers(1, 1000))
+def test_early_termination_scales_with_the_training(epochs: int) -> None:
+    for preset in ("OneGPU", "CVPR2018"):
+        expected = stopping_epochs(epochs) or None
+        assert looked_at(preset, epochs, enabled=True) == expected
+
+
+@pytest.mark.parametrize("trials", [1, 11, 64, 300, 512, 2000, 99_999])
+def test_what_depends_on_the_budget_does_so_whatever_else_is_set(trials: int) -> None:
+    plain = resolve({**SMALLEST, "budget": {"trials": trials}}).agent
+    agent = {
+        "batchSize": 7,
+        "evolution": {"sampleSize": 3},
+        "predictor": {"optimism": 1.0},
+    }
+    own = resolve({**SMALLEST, "budget": {"trials": trials, "gpuHours": 3}, "agent": agent}).agent
+    assert plain.predictor is not None
+    assert own.predictor is not None
+    assert own.predictor.warmup == plain.predictor.warmup == min(128, trials * 15 // 100)
+    assert own.evolution.population_size == plain.evolution.population_size
+    assert sum(stage.iterations for stage in own.epsilon_schedule) == -(-trials // 7)
+    assert plain.batch_size == min(64, max(1, trials // 20))
+
+
+def test_a_budget_without_trials_leaves_the_preset_s() -> None:
+    assert resolve({**SMALLEST, "budget": {"gpuHours": 5}}).agent == resolve(SMALLEST).agent
 
 
 def test_efficient_learns_twenty_times_whatever_the_budget() -> None:

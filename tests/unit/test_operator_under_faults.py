@@ -214,3 +214,14 @@ def test_a_fault_in_every_pass_changes_nothing(seed: int, fault: Fault) -> None:
         run.step(number)
     assert run.finish().server.world.records == serial(seed)
     assert len(run.server.world.records) == BUDGET
+
+
+def test_a_small_budget_is_told_once_however_often_operators_start() -> None:
+    disturbed = Disturbed(spec_of(seed=1, parallelism=1))
+    for number in range(6):
+        disturbed.look(Pass(UP_TO_DATE, ()))
+        disturbed.step(number)
+        disturbed.processes[0] = Process(disturbed.server)
+        disturbed.server.events.clear()  # Events do not live for ever.
+    disturbed.finish()
+    assert disturbed.server.reasons.count("FewLearningIterations") == 1

@@ -1,16 +1,15 @@
 """``presets [NAME]``: which presets there are, and what each fills in."""
 
 import argparse
-import json
 from typing import Any
 
-import yaml
 from rich.table import Table
 
-from blockqnn.presets import PRESETS
+from blockqnn.presets import DEFAULT_PRESET, PRESETS, PURPOSES
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NotFound
-from blockqnn_operator.api.resolve import pin, resolve
+from blockqnn_cli.formats import dump
+from blockqnn_operator.api.resolve import filled_in, resolve
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,21 +20,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(context: Context) -> int:
     name, output = context.options.name, context.options.output
     if name is not None:
-        context.write(_dump(filled_in(name), output or "yaml"))
+        context.write(dump(fields_of(name), output or "yaml"))
     elif output:
-        context.write(_dump({each: filled_in(each) for each in sorted(PRESETS)}, output))
+        context.write(dump({each: fields_of(each) for each in sorted(PRESETS)}, output))
     else:
         context.console.print(overview())
     return ExitStatus.OK
 
 
-def _dump(value: Any, output: str) -> str:
-    if output == "json":
-        return json.dumps(value, indent=2)
-    return yaml.safe_dump(value, sort_keys=False)
-
-
-def filled_in(name: str) -> dict[str, Any]:
+def fields_of(name: str) -> dict[str, Any]:
     """Return the fields of a spec that a preset fills in.
 
     Raises:
@@ -44,24 +37,22 @@ def filled_in(name: str) -> dict[str, Any]:
     if name not in PRESETS:
         raise NotFound(f"There is no preset {name!r}; there are {', '.join(sorted(PRESETS))}.")
     resolved = resolve({"preset": name, "dataset": {"name": "digits"}})
-    return {"preset": name, **pin(resolved)}
+    return filled_in(resolved)
 
 
 def overview() -> Table:
     """Show the presets, one to a line."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for title in ("preset", "trials", "at a time", "algorithm", "state", "layers", "epochs"):
-        table.add_column(title, header_style="dim")
+    for title in ("preset", "trials", "at a time", "epochs", "for whom"):
+        table.add_column(title, header_style="dim", no_wrap=title != "for whom")
     for name in sorted(PRESETS):
-        spec = filled_in(name)
+        spec = fields_of(name)
         table.add_row(
-            name,
+            f"{name} (default)" if name == DEFAULT_PRESET else name,
             f"{spec['budget']['trials']:,}",
             str(spec["agent"]["batchSize"]),
-            spec["agent"]["algorithm"],
-            spec["agent"]["state"],
-            str(spec["space"]["maxLayers"]),
             str(spec["training"]["epochs"]),
+            PURPOSES[name],
         )
     return table
 

@@ -1,7 +1,7 @@
 """``status NAME``: how far a search is."""
 
 import argparse
-import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +10,10 @@ from rich.console import RenderableType
 from blockqnn_cli import pictures
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, Forbidden, WrongUsage
+from blockqnn_cli.formats import dump
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_cli.watching import watch
+from blockqnn_operator.errors import InvalidSearch
 
 SHOWN_EVENTS = 5
 """Events shown: with the other lines they leave a screen of 24 lines room for 5 iterations."""
@@ -19,14 +21,16 @@ SHOWN_EVENTS = 5
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--watch", action="store_true", help="go on until it is over")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    parser.add_argument("-o", "--output", choices=("text", "yaml", "json"), default="text")
 
 
 def _run(context: Context) -> int:
+    output = context.options.output
     if context.options.watch:
-        if context.options.output != "text":
+        if output != "text":
             raise WrongUsage(
-                "--watch shows a picture, which is no JSON; leave one of --watch and -o json out."
+                f"--watch shows a picture, which is no {output.upper()}; leave one of --watch and "
+                f"-o {output} out."
             )
         watch(
             context.console,
@@ -35,10 +39,11 @@ def _run(context: Context) -> int:
         )
         return ExitStatus.OK
     search = _look(context)
-    if context.options.output == "json":
-        context.write(as_json(search, _events(context, search)))
-    else:
+    if output == "text":
         context.console.print(_picture(context, search))
+    else:
+        told = facts(search, _events(context, search))
+        context.write(dump(told, output))
     return ExitStatus.OK
 
 
@@ -59,19 +64,25 @@ def _events(context: Context, search: SearchView) -> tuple[EventView, ...]:
         return ()
 
 
-def as_json(search: SearchView, events: tuple[EventView, ...]) -> str:
-    """Write a search's status for programs: ``status`` is that of the resource."""
-    told: dict[str, Any] = {
+def facts(search: SearchView, events: tuple[EventView, ...]) -> dict[str, Any]:
+    """Return a search's status for programs: ``status`` is that of the resource.
+
+    ``settings`` is left out where the spec contradicts itself; the status says how then.
+    """
+    settings: dict[str, Any] = {}
+    with suppress(InvalidSearch):
+        settings = {"settings": dict(search.settings)}
+    return {
         "namespace": search.namespace,
         "name": search.name,
         "phase": search.phase,
         "status": dict(search.status),
+        **settings,
         "events": [
             {"time": e.time, "type": e.type, "reason": e.reason, "message": e.message}
             for e in events
         ],
     }
-    return json.dumps(told, indent=2)
 
 
 COMMAND = Command("status", "show how far a search is", _run, _add_arguments)

@@ -6,7 +6,7 @@ import json
 from blockqnn_cli import files
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus
-from blockqnn_cli.validation.checks import Checked, check
+from blockqnn_cli.validation.checks import Checked, Problem, check
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,34 +23,38 @@ def _run(context: Context) -> int:
 
 
 def as_text(results: dict[str, tuple[Checked, ...]]) -> str:
-    """Write one line for each problem, as compilers do, and one for each search without any."""
+    """Write one line for each problem or warning, as compilers do, and one for a valid search."""
     lines = []
     for name, searches in results.items():
         if not searches:
             lines.append(f"{name}:1: There is no BlockSearch in this file.")
         for search in searches:
             lines += [f"{name}:{p.line}: {p.message}" for p in search.problems]
+            lines += [f"{name}:{w.line}: warning: {w.message}" for w in search.warnings]
             if not search.problems:
                 lines.append(f"{name}:{search.line}: BlockSearch {search.name} is valid.")
     return "\n".join(lines)
 
 
 def as_json(results: dict[str, tuple[Checked, ...]]) -> str:
-    """Write a list of the files' searches, each with its problems."""
+    """Write a list of the files' searches, each with its problems and warnings."""
     told = [
         {
             "file": name,
             "line": search.line,
             "name": search.name,
             "valid": not search.problems,
-            "problems": [
-                {"line": p.line, "field": p.field, "message": p.message} for p in search.problems
-            ],
+            "problems": [_told(problem) for problem in search.problems],
+            "warnings": [_told(warning) for warning in search.warnings],
         }
         for name, searches in results.items()
         for search in searches
     ]
     return json.dumps(told, indent=2)
+
+
+def _told(problem: Problem) -> dict[str, int | str]:
+    return {"line": problem.line, "field": problem.field, "message": problem.message}
 
 
 COMMAND = Command(

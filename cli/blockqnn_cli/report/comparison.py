@@ -65,7 +65,8 @@ def groups(searches: Sequence[SearchView]) -> list[Group]:
 
 def _setup(search: SearchView) -> str:
     """Return what two searches must share to be of one group."""
-    settings = {k: v for k, v in search.started().settings.items() if k != "budget"}
+    pinned = search.started().settings.items()
+    settings = {key: value for key, value in pinned if key not in ("budget", "preset")}
     return json.dumps([search.spec.get("dataset", {}).get("name"), settings], sort_keys=True)
 
 

@@ -80,8 +80,8 @@ def report(
 def _head(search: SearchView, now: datetime) -> Markup:
     dataset = search.spec.get("dataset", {}).get("name", "?")
     text = (
-        f"A search for a convolutional block on {dataset}, preset "
-        f"{search.spec.get('preset', 'CVPR2018')}. As of {now:%Y-%m-%d %H:%M} UTC."
+        f"A search for a convolutional block on {dataset}, preset {search.preset}. "
+        f"As of {now:%Y-%m-%d %H:%M} UTC."
     )
     badge = element("span", search.phase, class_=f"badge {search.phase}")
     title = element("h1", search.key, badge)
@@ -97,7 +97,7 @@ def _figures(
     if leader is not None and leader.accuracy is not None:
         size = f", {short(leader.parameters)} parameters" if leader.parameters else ""
         items.append(("Best block", f"{leader.accuracy:.2%}", f"trial {leader.trial}{size}"))
-        items.append(("Its reward", f"{leader.reward:.2f}", "accuracy less cost and density"))
+        items.append(("Its reward", f"{leader.reward:.2f}", _meaning(search)))
     budget = search.spec.get("budget", {}).get("trials") or _budget(search)
     items.append(("Trials", f"{cost.trials:,}", f"of a budget of {budget:,}"))
     saved = cost.outcomes[Outcome.CACHED]
@@ -110,6 +110,12 @@ def _figures(
     if status.get("startTime"):
         items.append(_time(status, now))
     return tiles(items)
+
+
+def _meaning(search: SearchView) -> str:
+    """Say what the reward is made of."""
+    weighted = any(search.started().settings.get("reward", {}).values())
+    return "accuracy less cost and density" if weighted else "the accuracy in percent"
 
 
 def _converged(status: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from blockqnn.errors import InvalidSettings
 from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
 from blockqnn_cli.validation.schema import Finding, findings
 from blockqnn_operator.api import names
+from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.crd import custom_resource_definition
 from blockqnn_operator.api.durations import PATTERN, seconds
 from blockqnn_operator.api.resolve import resolve
@@ -36,6 +37,8 @@ class Checked:
     name: str
     line: int
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    """What would serve its user badly although it is valid."""
 
 
 def check(text: str) -> tuple[Checked, ...]:
@@ -82,7 +85,16 @@ def _checked(document: Document, path: Path) -> Checked:
         if where[: len(path)] == path
     ]
     ordered = sorted(problems, key=lambda problem: problem.line)
-    return Checked(str(name or ""), document.line(path), tuple(ordered))
+    warnings = () if ordered else _warnings(document, path, body["spec"])
+    return Checked(str(name or ""), document.line(path), tuple(ordered), warnings)
+
+
+def _warnings(document: Document, path: Path, spec: Mapping[str, Any]) -> tuple[Problem, ...]:
+    advice = advise(spec, resolve(spec))
+    if advice is None:
+        return ()
+    where = ("spec", *advice.field)
+    return (Problem(document.line(path + where), written(where), advice.message),)
 
 
 def written(path: Path) -> str:

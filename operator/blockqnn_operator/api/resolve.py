@@ -9,21 +9,27 @@ from blockqnn.contract import describe
 from blockqnn.errors import InvalidSettings
 from blockqnn.layers import PAPERS, check_layers
 from blockqnn.limits import Limits
-from blockqnn.presets import PRESETS, preset_for
+from blockqnn.presets import DEFAULT_PRESET, PRESETS, predictor_warmup, preset_for
 from blockqnn.schedule import EpsilonStage, check_schedule, scaled
+from blockqnn.stopping import stopping_epochs
 from blockqnn.strategies.filtering import check_predictor
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.api.targets import check_finalists
 from blockqnn_operator.errors import InvalidSearch
 
-DEFAULT_PRESET = "CVPR2018"
-
 PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that decide what a result means; they never change once a search has started."""
 
+_EARLIER_DEFAULT = "CVPR2018"
+"""The default preset of the versions whose headers do not name the preset."""
+
+_EARLIER_PRESETS = ("AAAI2017", "CVPR2018", "MetaQNN")
+"""The presets that are what they were in those versions."""
+
 _BEFORE_PINNED: dict[str, Any] = {
     "space": {"layers": list(PAPERS)},
+    "agent": {"predictor": None, "earlyTermination": None},
     "training": {"precision": "float32"},
 }
 """Fields that are newer than some stored headers, with what searches did before there were such."""
@@ -41,18 +47,21 @@ def resolve(
         pinned: what :func:`pin` made of this search when it started, from its history. It wins
             over the preset, so that an upgrade which changes a preset changes no running search.
             A field that is newer than the search is what searches did before there was such a
-            field; where no such value is kept here, the preset must have it.
+            field; where no such value is kept here, a preset that is no newer must have it.
         trainer_image: the trainer's image of a search that names none.
 
     Raises:
         InvalidSearch: when a field is missing, wrong, or contradicts another.
     """
-    base = _from_preset(spec)
+    name = preset_of(spec, pinned)
+    base = _from_preset(name, spec)
     if pinned is not None:
-        base = _merge(_merge(base, _before(pinned)), pinned)
+        base = _with_pinned(base, name, spec, pinned)
     base["trial"] = {"image": trainer_image}
+    asked = {**_merge(base, spec), "preset": name}
+    asked["agent"] = _fitted(asked, spec, pinned)
     try:
-        resolved = BlockSearchSpec.model_validate(_merge(base, spec))
+        resolved = BlockSearchSpec.model_validate(asked)
         _check_durations(resolved)
     except ValidationError as error:
         raise InvalidSearch(f"The spec {describe(error)}.") from None
@@ -72,11 +81,16 @@ def resolve(
     return resolved
 
 
-def _before(pinned: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a search does where its header is older than a field."""
-    if not pinned.get("agent", {}).get("predictor"):
-        return _BEFORE_PINNED
-    return _merge(_BEFORE_PINNED, {"agent": {"predictor": {"mutated": 0.0}}})
+def preset_of(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) -> str:
+    """Return the name of a search's preset, which is not checked.
+
+    Args:
+        spec: ``spec`` of the BlockSearch.
+        pinned: what its history's header says; None before it has started.
+    """
+    default = DEFAULT_PRESET if pinned is None else _EARLIER_DEFAULT
+    named: str | None = (pinned or {}).get("preset", spec.get("preset"))
+    return default if named is None else named
 
 
 def limits_of(resolved: BlockSearchSpec) -> Limits:
@@ -91,7 +105,7 @@ def limits_of(resolved: BlockSearchSpec) -> Limits:
 def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
     """Return the part of a search that its history depends on, as JSON to be stored with it."""
     whole = resolved.model_dump(mode="json")
-    pinned = {section: whole[section] for section in PINNED_SECTIONS}
+    pinned = {field: whole[field] for field in ("preset", *PINNED_SECTIONS)}
     pinned["dataset"] = {field: whole["dataset"][field] for field in ("imageSize", "validation")}
     # The number of trials alone decides about proposals, by the length of the schedule. Another
     # limit that the user takes away later must be gone.
@@ -99,10 +113,62 @@ def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
     return pinned
 
 
-def _from_preset(spec: Mapping[str, Any]) -> dict[str, Any]:
-    name = spec.get("preset")
-    if name is None:
-        name = DEFAULT_PRESET
+def filled_in(resolved: BlockSearchSpec) -> dict[str, Any]:
+    """Return the part of a search that a preset fills in, complete, as JSON for people to read."""
+    whole = resolved.model_dump(mode="json", include={"budget"}, exclude_none=True)
+    return pin(resolved) | whole
+
+
+def _with_pinned(
+    base: dict[str, Any], name: str, spec: Mapping[str, Any], pinned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Lay what a search began with over its preset; a null there is a value as any other."""
+    if "preset" not in pinned and name not in _EARLIER_PRESETS:
+        # The preset has changed since. What it set then is in the header; what is not there is
+        # newer, and was as in the papers.
+        earlier = _from_preset(_EARLIER_DEFAULT, spec)
+        base = base | {section: earlier[section] for section in PINNED_SECTIONS}
+    before = _BEFORE_PINNED
+    if pinned.get("agent", {}).get("predictor"):
+        before = _merge(before, {"agent": {"predictor": {"mutated": 0.0}}})
+    return _merge(_merge(base, before, nulls=True), pinned, nulls=True)
+
+
+def _fitted(
+    asked: Mapping[str, Any], spec: Mapping[str, Any], pinned: Mapping[str, Any] | None
+) -> Any:
+    """Return the agent with what depends on other fields, where the user leaves it out.
+
+    The preset's predictor is left out where the agent that the user asks for cannot have one. A
+    search that has started keeps what it began with.
+    """
+    agent = asked.get("agent")
+    if not isinstance(agent, Mapping):
+        return agent
+    fitted, written = dict(agent), spec.get("agent")
+    own = written if isinstance(written, Mapping) else {}
+    predictor, early = fitted.get("predictor"), fitted.get("earlyTermination")
+    if own.get("predictor") is None and not _can_predict(fitted):
+        fitted["predictor"] = None
+    elif isinstance(predictor, Mapping) and predictor.get("warmup") is None:
+        warmup = predictor_warmup(_count(asked, "budget", "trials"))
+        fitted["predictor"] = {**predictor, "warmup": warmup}
+    if isinstance(early, Mapping) and not _says_when(own.get("earlyTermination")):
+        kept = early.get("epochs") if pinned is not None else None
+        epochs = kept or stopping_epochs(_count(asked, "training", "epochs"))
+        fitted["earlyTermination"] = {**early, "epochs": epochs} if epochs else None
+    return fitted
+
+
+def _can_predict(agent: Mapping[str, Any]) -> bool:
+    return agent.get("algorithm") == "QLearning" and agent.get("duplicates") == "Redraw"
+
+
+def _says_when(early: Any) -> bool:
+    return isinstance(early, Mapping) and early.get("epochs") is not None
+
+
+def _from_preset(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str) or name not in PRESETS:
         raise InvalidSearch(
             f"spec.preset is {name!r}; the presets are {', '.join(sorted(PRESETS))}."
@@ -136,8 +202,16 @@ def _check_durations(resolved: BlockSearchSpec) -> None:
         seconds(resolved.budget.duration)
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree of maps over another; where both have a map they are merged."""
+def _merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], *, nulls: bool = False
+) -> dict[str, Any]:
+    """Lay one tree of maps over another; where both have a map they are merged.
+
+    Args:
+        base: the tree below.
+        over: the tree on top.
+        nulls: whether a null on top counts; else it means that the field is left out.
+    """
     merged = {
         key: _merge(value, {}) if isinstance(value, Mapping) else value
         for key, value in base.items()
@@ -145,7 +219,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         below = merged.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merge(below, value)
-        elif value is not None:
+            merged[key] = _merge(below, value, nulls=nulls)
+        elif value is not None or nulls:
             merged[key] = value
     return merged

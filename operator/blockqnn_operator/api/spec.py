@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 from blockqnn.contract import DatasetSpec, NetworkSpec, TrainingSpec
 from blockqnn.group_contract import MOST_BLOCKS_PER_JOB
 from blockqnn.model import Model
+from blockqnn.presets import DEFAULT_PRESET, PURPOSES
 from blockqnn.settings import AgentSettings, RewardSettings, SpaceSettings
 from blockqnn_operator.api.finalists import Finalists
 
@@ -148,16 +149,27 @@ class Trial(Model):
     retain: Retention = Retention()
 
 
+_PRESETS = "\n\n".join(
+    [
+        f"Where the fields that are left out come from; a field set here wins. By default "
+        f"`{DEFAULT_PRESET}`.",
+        *(f"`{name}`: {PURPOSES[name]}." for name in sorted(PURPOSES)),
+    ]
+)
+
+
 class BlockSearchSpec(Model):
     """A search for a block.
 
-    Only `dataset.name` must be given. The preset fills the fields of `space`, `agent`, `reward`,
-    `network`, `training`, `dataset.validation` and `budget` that are left out; once the search has
-    started they stay as they are.
+    Only `dataset.name` must be given, which makes a search of 512 trials. The preset fills the
+    fields of `space`, `agent`, `reward`, `network`, `training`, `dataset.validation` and `budget`
+    that are left out; once the search has started they stay as they are.
     """
 
-    preset: Literal["AAAI2017", "CVPR2018", "Efficient", "MetaQNN", "OneGPU"] = "CVPR2018"
-    """Where the fields that are left out come from; a field set here wins."""
+    preset: Annotated[
+        Literal["AAAI2017", "CVPR2018", "Efficient", "MetaQNN", "OneGPU"],
+        Field(description=_PRESETS),
+    ] = DEFAULT_PRESET
 
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
     """Fixes every random choice: the same spec and seed propose the same blocks."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from blockqnn.contract import Outcome
+from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.ledger import Ledger, OpenTrial
 from blockqnn_operator.core.manifests import job_name
@@ -59,6 +60,18 @@ def events_of(
                 )
             )
     return (*events, *_new_best(state, archive))
+
+
+def beginning(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
+    """Return the events of a search that begins: whether it has too few iterations to learn.
+
+    A search that has a status has begun: an operator that starts anew does not tell it again.
+    """
+    advice = advise(search.spec, state.settings)
+    if advice is None or search.status.get("startTime"):
+        return ()
+    reason = "FewLearningIterations"
+    return (Event(reason, "Warning", reason, advice.message),)
 
 
 def _troubles(trial: OpenTrial) -> list[Event]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from blockqnn.contract import Outcome
+from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.status import (
     LONGEST_MESSAGE,
     MOST_TOP,
@@ -105,7 +106,18 @@ def report(
     if finalists is not None:
         _add_finalists(facts, finalists, phase, over=over)
     facts[ConditionType.DEGRADED] = _degraded(state, ledger, problems, preparation, finalists)
-    return with_conditions(timed, facts, observed)
+    return with_conditions(_advised(timed, observed, state), facts, observed)
+
+
+def _advised(
+    status: BlockSearchStatus, observed: Observed, state: SearchState
+) -> BlockSearchStatus:
+    """Add to the message that the search hardly learns, where it does and nothing is worse."""
+    advice = advise(observed.search.spec, state.settings)
+    if advice is None or status.phase is Phase.FAILED:
+        return status
+    message = f"{status.message} {advice.message}"[:LONGEST_MESSAGE]
+    return status.model_copy(update={"message": message})
 
 
 def report_stopped(observed: Observed, problem: Problem) -> BlockSearchStatus:

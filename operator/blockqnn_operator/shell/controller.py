@@ -14,7 +14,7 @@ from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator.api.status import BlockSearchStatus, Phase, Reason
 from blockqnn_operator.core import history, records
-from blockqnn_operator.core.events import Event, deleted_jobs, transitions
+from blockqnn_operator.core.events import Event, beginning, deleted_jobs, transitions
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.finalists.planning import FinalistPlan
 from blockqnn_operator.core.ledger import Ledger, OpenTrial, survey
@@ -238,7 +238,8 @@ class Controller:
         # Free slots are filled first: the history of what has ended can wait that long.
         await self._archive(search, memory, state, decided.archive)
         await self._propose(state)
-        events += (*_deleted_jobs(observed, decided, created, memory), *finalists.events)
+        deleted = _deleted_jobs(observed, decided, created, memory)
+        events += (*beginning(search, state), *deleted, *finalists.events)
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
         if granted < wanted:
