@@ -77,7 +77,7 @@ class PredictorSettings(Model):
     The predictor learns from all trained blocks, anew for each iteration.
     """
 
-    enabled: bool = True
+    enabled: Annotated[bool, Field(exclude=True)] = True
     """Whether the predictor is used: `false` switches off that of a preset."""
 
     candidates: Annotated[int, Field(ge=1, le=100)] = 10
@@ -107,7 +107,7 @@ class EarlyTermination(Model):
     the extrapolated accuracy counts. Only in iterations that depend on what was learned.
     """
 
-    enabled: bool = True
+    enabled: Annotated[bool, Field(exclude=True)] = True
     """Whether trainings may stop themselves: `false` switches off what a preset says."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -217,7 +217,8 @@ class RewardSettings(Model):
     """The redefined reward (CVPR 2018, section 3.3), in percent.
 
     100 x accuracy - macsWeight x ln(MACs) - densityWeight x ln(density), where MACs are those of
-    one block at one position of the image, in units of one 1x1 convolution.
+    one block at one position of the image, in units of one 1x1 convolution. With both weights 0 it
+    is the accuracy alone.
     """
 
     macs_weight: Annotated[float, Field(ge=-1000, le=1000)]

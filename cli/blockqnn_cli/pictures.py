@@ -56,6 +56,8 @@ def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> Ren
     if search.phase in ("Complete", "Suspended"):
         # There is more than one reason to be over, and running trials may be waited for.
         parts.append(Text(search.status.get("message", "")))
+    elif search.advice:
+        parts.append(Text(search.advice, "yellow"))
     warnings = attention(search)
     if warnings:
         parts += [Text(), warnings]

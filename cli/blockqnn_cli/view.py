@@ -8,8 +8,10 @@ from blockqnn.contract import KNOWN_IMAGES, ImageShape, NetworkSpec
 from blockqnn.nsc import Block
 from blockqnn.schedule import EpsilonStage
 from blockqnn_cli.errors import NothingYet
+from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve
 from blockqnn_operator.core.records import Header, TrialRecord
+from blockqnn_operator.errors import InvalidSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,16 @@ class SearchView:
             InvalidSearch: when the spec contradicts itself.
         """
         return filled_in(resolve(self.spec, self.header.settings if self.header else None))
+
+    @property
+    def advice(self) -> str:
+        """What would serve better, where it hardly learns; empty where it does."""
+        try:
+            resolved = resolve(self.spec, self.header.settings if self.header else None)
+        except InvalidSearch:
+            return ""
+        advice = advise(self.spec, resolved)
+        return advice.message if advice else ""
 
     @property
     def schedule(self) -> tuple[EpsilonStage, ...]:

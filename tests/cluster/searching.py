@@ -51,6 +51,7 @@ CUSTOM_TRAINER: dict[str, Any] = {
 def search_manifest(name: str = "search", **spec: Any) -> dict[str, Any]:
     """A BlockSearch on digits with small blocks; anything in the spec can be given."""
     base: dict[str, Any] = {
+        "preset": "CVPR2018",
         "dataset": {"name": "digits"},
         "parallelism": 2,
         "budget": {"trials": 8},

@@ -70,6 +70,8 @@ def test_a_viewer_follows_a_search_and_sees_what_it_found(
     assert lines[-1].startswith(f"{searching.namespace}/search: Complete, 6/6 trials, 0 running")
     told = json.loads(run("status", "search", "-o", "json"))
     assert told["status"]["progress"] == "6/6"
+    assert (told["settings"]["preset"], told["settings"]["space"]["maxLayers"]) == ("CVPR2018", 5)
+    assert yaml.safe_load(run("status", "search", "-o", "yaml"))["settings"] == told["settings"]
     assert {"NewBest", "Complete"} <= {event["reason"] for event in told["events"]}
     assert "took " in run("status", "search")
 

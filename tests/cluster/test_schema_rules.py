@@ -181,7 +181,7 @@ def test_a_dataset_is_enough_and_the_preset_keeps_its_say(server: Server) -> Non
     answer = server.create(manifest({}))
     assert accepted(answer)
     spec = json.loads(answer.stdout)["spec"]
-    assert (spec["preset"], spec["seed"], spec["parallelism"]) == ("CVPR2018", 0, 32)
+    assert (spec["preset"], spec["seed"], spec["parallelism"]) == ("Efficient", 0, 32)
     assert not {"budget", "space", "agent", "reward", "network", "training"} & set(spec)
 
 

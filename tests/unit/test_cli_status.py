@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from cli_searches import EVENTS, NOW, empty, simulated
 from rich.console import Console, RenderableType
 
@@ -35,6 +36,7 @@ def test_a_running_search_shows_its_progress_counts_time_and_iterations() -> Non
     assert f"succeeded {counts['succeeded']}   infeasible {counts['infeasible']}" in text
     assert "started 4 h ago   about 2 h 51 min left   GPU time" in text
     assert f"best accuracy {search.status['best']['accuracy']:.2%}" in text
+    assert "\npreset CVPR2018   epsilon " in text
     assert sum(line.lstrip()[:2].strip().isdigit() for line in text.splitlines()) >= 7
 
 
@@ -82,6 +84,13 @@ def test_a_search_without_gpus_costs_the_time_of_its_trainers() -> None:
     assert "GPU time" not in text
 
 
+def test_a_search_that_hardly_learns_says_so_while_it_runs_and_when_it_is_over() -> None:
+    for search in (simulated(16, done=8), simulated(16)):
+        text = " ".join(drawn(pictures.whole(search, (), NOW)).split())
+        assert text.count("the preset explores at random: 1 of 2 iterations learn") == 1
+    assert "learn" not in drawn(pictures.whole(simulated(200), (), NOW))
+
+
 def test_a_finished_search_says_how_long_it_took() -> None:
     text = drawn(pictures.whole(simulated(), (), NOW))
     assert "Complete" in text
@@ -95,6 +104,42 @@ def test_status_as_json_has_the_resource_s_status_and_the_events() -> None:
     assert list(told) == ["namespace", "name", "phase", "status", "settings", "events"]
     assert told["status"] == search.status
     assert told["events"][1]["reason"] == "TrialFailed"
+
+
+def test_the_settings_of_a_search_that_has_started_are_those_it_began_with() -> None:
+    search = simulated(done=56)
+    assert search.header is not None
+    assert facts(search, ())["settings"] == search.header.settings
+    pinned = json.loads(json.dumps(search.header.settings))
+    pinned["agent"]["discount"] = 0.5
+    pinned["agent"]["predictor"] = None
+    begun = replace(search, header=search.header.model_copy(update={"settings": pinned}))
+    assert facts(begun, ())["settings"] == pinned
+
+
+def test_the_settings_of_a_search_that_has_not_are_those_it_would_begin_with() -> None:
+    search = replace(empty(), spec={"dataset": {"name": "digits"}, "budget": {"gpuHours": 3}})
+    settings = facts(search, ())["settings"]
+    assert settings["preset"] == "Efficient"
+    assert settings["agent"]["predictor"]["warmup"] == 76
+    assert settings["budget"] == {"trials": 512, "gpuHours": 3.0}
+
+
+def test_a_spec_that_contradicts_itself_has_no_settings_but_a_status() -> None:
+    wrong = {"dataset": {"name": "digits"}, "preset": "Best"}
+    told = facts(replace(empty(message="It is wrong."), spec=wrong), ())
+    assert "settings" not in told
+    assert told["status"] == {"message": "It is wrong."}
+    assert "preset Best" in drawn(pictures.whole(replace(empty(), spec=wrong), (), NOW))
+
+
+@pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_status_for_programs_is_json_or_yaml(monkeypatch, capsys, output: str, read) -> None:
+    search = simulated(done=56)
+    monkeypatch.setattr("blockqnn_cli.commands.status._look", lambda _context: search)
+    monkeypatch.setattr("blockqnn_cli.commands.status._events", lambda *_: EVENTS)
+    assert main(["status", "digits", "-o", output]) == ExitStatus.OK
+    assert read(capsys.readouterr().out) == facts(search, EVENTS)
 
 
 def test_watching_in_a_pipe_prints_a_line_for_each_change(monkeypatch) -> None:
@@ -190,6 +235,7 @@ def test_a_damaged_kubeconfig_is_one_line(text, tmp_path, capsys) -> None:
 
 def test_watching_as_json_is_refused(capsys) -> None:
     assert main(["status", "x", "--watch", "-o", "json"]) == ExitStatus.USAGE
+    assert main(["status", "x", "--watch", "-o", "yaml"]) == ExitStatus.USAGE
     assert "leave one of --watch and -o json out" in capsys.readouterr().err
 
 

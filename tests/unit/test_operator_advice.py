@@ -1,5 +1,6 @@
 """Whether a search is told that its budget leaves it too few iterations to learn."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.core.events import beginning
 from blockqnn_operator.core.ledger import survey
 from blockqnn_operator.core.reporting import report
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def advice_for(trials: int, preset: str | None = None, **agent: Any) -> Advice | None:
@@ -126,6 +129,7 @@ def test_the_status_and_one_event_say_so() -> None:
     assert event.message.startswith("With this budget the preset explores at random: 0 of 1 it")
     assert status.message == f"0 trials are running. {event.message}"
     assert (event.type, event.reason) == ("Warning", "FewLearningIterations")
+    assert f"| `{event.reason}` (warning) |" in (DOCS / "conditions.md").read_text()
     assert all(event.message not in condition.message for condition in status.conditions)
 
 

@@ -31,12 +31,9 @@ BARE = {"dataset": {"name": "digits"}}
 
 
 def settings_of(spec: Mapping[str, Any], pinned: Mapping[str, Any]) -> dict[str, Any]:
-    """What a search goes on with, without the fields that headers have had only since."""
+    """What a search goes on with, without the preset's name, which headers have only since."""
     settings = pin(resolve(spec, pinned))
     del settings["preset"]
-    for switched in ("predictor", "earlyTermination"):
-        if settings["agent"][switched]:
-            del settings["agent"][switched]["enabled"]
     return settings
 
 

@@ -56,7 +56,6 @@ def test_a_predictor_is_filled_in_where_a_search_wants_one() -> None:
     settings = make_settings(agent={"predictor": {"warmup": 8}, "duplicates": "Redraw"})
     assert settings.agent.predictor is not None
     assert settings.agent.predictor.model_dump() == {
-        "enabled": True,
         "candidates": 10,
         "mutated": 0.5,
         "optimism": 3.0,
