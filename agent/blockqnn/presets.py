@@ -216,7 +216,7 @@ PURPOSES: Mapping[str, str] = {
 DEFAULT_PRESET: Literal["Efficient"] = "Efficient"
 """The preset of a search that names none."""
 
-_BY_BUDGET = ("Efficient", "OneGPU")
+BY_BUDGET = ("Efficient", "OneGPU")
 """The presets that are about a budget, not about a paper's experiment."""
 
 
@@ -246,7 +246,7 @@ def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
     agent = preset["agent"]
     population = min(50, max(10, trials // 3))
     agent["evolution"] = {**agent["evolution"], "populationSize": population}
-    if name in _BY_BUDGET:
+    if name in BY_BUDGET:
         agent["batchSize"] = min(64, max(1, trials // ROUNDS))
         agent["predictor"] = {**agent["predictor"], "warmup": predictor_warmup(trials)}
         preset["budget"]["trials"] = trials

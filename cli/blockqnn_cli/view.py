@@ -10,6 +10,7 @@ from blockqnn.schedule import EpsilonStage
 from blockqnn_cli.errors import NothingYet
 from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve
+from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core.records import Header, TrialRecord
 from blockqnn_operator.errors import InvalidSearch
 
@@ -45,28 +46,38 @@ class SearchView:
     @property
     def preset(self) -> str:
         """The name of the preset that its settings come from."""
-        return preset_of(self.spec, self.header.settings if self.header else None)
+        if self.header is not None:
+            return preset_of(self.spec, self.header.settings)
+        return preset_of(self.spec, {} if self._has_begun else None)
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Mapping[str, Any] | None:
         """The fields that its preset fills in, as they are in force: complete, as JSON.
 
-        A search that has started keeps those that the header of its history pins.
-
-        Raises:
-            InvalidSearch: when the spec contradicts itself.
+        A search that has started keeps those that the header of its history pins. None where the
+        spec contradicts itself, and where there is a history that could not be read.
         """
-        return filled_in(resolve(self.spec, self.header.settings if self.header else None))
+        resolved = self._resolved()
+        return filled_in(resolved) if resolved else None
 
     @property
     def advice(self) -> str:
         """What would serve better, where it hardly learns; empty where it does."""
-        try:
-            resolved = resolve(self.spec, self.header.settings if self.header else None)
-        except InvalidSearch:
-            return ""
-        advice = advise(self.spec, resolved)
+        resolved = self._resolved()
+        advice = advise(self.spec, resolved) if resolved else None
         return advice.message if advice else ""
+
+    @property
+    def _has_begun(self) -> bool:
+        return self.header is not None or bool(self.status.get("history"))
+
+    def _resolved(self) -> BlockSearchSpec | None:
+        if self.header is None and self._has_begun:
+            return None
+        try:
+            return resolve(self.spec, self.header.settings if self.header else None)
+        except InvalidSearch:
+            return None
 
     @property
     def schedule(self) -> tuple[EpsilonStage, ...]:

@@ -133,6 +133,13 @@ def test_a_spec_that_contradicts_itself_has_no_settings_but_a_status() -> None:
     assert "preset Best" in drawn(pictures.whole(replace(empty(), spec=wrong), (), NOW))
 
 
+def test_of_a_history_that_cannot_be_read_no_settings_are_made_up() -> None:
+    search = replace(simulated(done=56), header=None, records=())
+    assert "settings" not in facts(search, ())
+    assert (search.preset, search.advice) == ("CVPR2018", "")
+    assert replace(search, spec={"dataset": {"name": "digits"}}).preset == "CVPR2018"
+
+
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_status_for_programs_is_json_or_yaml(monkeypatch, capsys, output: str, read) -> None:
     search = simulated(done=56)

@@ -1,7 +1,6 @@
 """``status NAME``: how far a search is."""
 
 import argparse
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,6 @@ from blockqnn_cli.errors import ExitStatus, Forbidden, WrongUsage
 from blockqnn_cli.formats import dump
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_cli.watching import watch
-from blockqnn_operator.errors import InvalidSearch
 
 SHOWN_EVENTS = 5
 """Events shown: with the other lines they leave a screen of 24 lines room for 5 iterations."""
@@ -67,17 +65,16 @@ def _events(context: Context, search: SearchView) -> tuple[EventView, ...]:
 def facts(search: SearchView, events: tuple[EventView, ...]) -> dict[str, Any]:
     """Return a search's status for programs: ``status`` is that of the resource.
 
-    ``settings`` is left out where the spec contradicts itself; the status says how then.
+    ``settings`` is left out where the spec contradicts itself, which the status says then, and
+    where there is a history that could not be read.
     """
-    settings: dict[str, Any] = {}
-    with suppress(InvalidSearch):
-        settings = {"settings": dict(search.settings)}
+    settings = search.settings
     return {
         "namespace": search.namespace,
         "name": search.name,
         "phase": search.phase,
         "status": dict(search.status),
-        **settings,
+        **({"settings": settings} if settings is not None else {}),
         "events": [
             {"time": e.time, "type": e.type, "reason": e.reason, "message": e.message}
             for e in events

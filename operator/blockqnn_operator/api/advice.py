@@ -7,7 +7,7 @@ or hundreds is then a random search, or nearly so, which nobody sees who is not 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from blockqnn.presets import DEFAULT_PRESET, preset_for
+from blockqnn.presets import BY_BUDGET, DEFAULT_PRESET, preset_for
 from blockqnn.schedule import EpsilonStage, learning_iterations, scaled
 from blockqnn_operator.api.spec import BlockSearchSpec
 
@@ -17,9 +17,6 @@ before have taught."""
 
 SMALLEST_BUDGET = 64
 """The smallest budget that the default preset is for."""
-
-_EXPERIMENTS = ("AAAI2017", "CVPR2018", "MetaQNN")
-"""The presets that repeat an experiment of thousands of trials, whatever the budget."""
 
 _OF_THE_BUDGET = ("batchSize", "epsilonSchedule")
 """The fields of the agent that decide how many iterations learn; presets fit them to the budget."""
@@ -76,7 +73,7 @@ def advise(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> Advice | None:
         "explores at random" if found.learning * 2 <= found.iterations else "makes few iterations"
     )
     told = f"With this budget the {who} {does}: {found} iterations learn"
-    experiment = resolved.preset in _EXPERIMENTS
+    experiment = resolved.preset not in BY_BUDGET
     better = _of_the_default(resolved.budget.trials)
     if better.is_short:
         change = f"raise budget.trials to {SMALLEST_BUDGET} or more"
