@@ -11,9 +11,11 @@ from rich.text import Text
 
 from blockqnn.contract import Outcome
 from blockqnn.drawing import text_drawing
+from blockqnn.learning import Verdict
 from blockqnn.nsc import Block
 from blockqnn.schedule import epsilon_at
-from blockqnn_cli.quantities import count, duration, moment, since
+from blockqnn_cli.learning import in_words, is_past_random_phase, learning
+from blockqnn_cli.quantities import duration, moment, since
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.core.records import TrialRecord
 
@@ -58,6 +60,8 @@ def whole(search: SearchView, events: Sequence[EventView], now: datetime) -> Ren
         parts.append(Text(search.status.get("message", "")))
     elif search.advice:
         parts.append(Text(search.advice, "yellow"))
+    if is_past_random_phase(search):
+        parts.append(_learning(search))
     warnings = attention(search)
     if warnings:
         parts += [Text(), warnings]
@@ -152,6 +156,11 @@ def _times(search: SearchView, now: datetime) -> Text:
     return Text("   ".join(parts) or "The operator has not looked at this search yet.")
 
 
+def _learning(search: SearchView) -> Text:
+    style = {Verdict.LEARNS: "green", Verdict.UNLEARNS: "yellow"}
+    return Text(in_words(search), style.get(learning(search).verdict, ""))
+
+
 def attention(search: SearchView) -> Text | None:
     """Show the conditions that need a person's eye; None when there are none."""
     text = Text()
@@ -239,28 +248,6 @@ def _converged(search: SearchView, trial: int, accuracy: float) -> str:
     if "deviation" in winner:
         text += f" ± {winner['deviation']:.2%} over {winner['seeds']} seeds"
     return f"{text}, model in {winner['folder']} on the volume" if winner.get("folder") else text
-
-
-def learning(search: SearchView) -> str:
-    """Compare the mean reward of the random phase with that of the last iterations."""
-    size, schedule = search.batch_size, search.schedule
-    if not size or not schedule:
-        return "The search has not started."
-    random_phase = [r for r in search.records if epsilon_at(schedule, r.trial // size) >= 1]
-    later = search.records[len(random_phase) :]
-    last = later[-max(2 * size, 1) :]
-    if not last:
-        return "Every trial so far was chosen at random."
-    return (
-        f"mean reward: {_mean_reward(random_phase)} over the "
-        f"{count(len(random_phase), 'trial')} of the random phase, {_mean_reward(last)} over the "
-        f"last {len(last)}"
-    )
-
-
-def _mean_reward(records: Sequence[TrialRecord]) -> str:
-    rewards = [record.reward for record in records if record.reward is not None]
-    return f"{mean(rewards):.2f}" if rewards else "none"
 
 
 def mean(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 from blockqnn.contract import KNOWN_IMAGES, ImageShape, NetworkSpec
 from blockqnn.nsc import Block
-from blockqnn.schedule import EpsilonStage
+from blockqnn.schedule import EpsilonStage, epsilon_at
 from blockqnn_cli.errors import NothingYet
 from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve
@@ -86,6 +86,25 @@ class SearchView:
             return ()
         stages = self.header.settings["agent"]["epsilonSchedule"]
         return tuple(EpsilonStage.model_validate(stage) for stage in stages)
+
+    @property
+    def algorithm(self) -> str:
+        """The search strategy; empty before the search has started."""
+        return str(self.header.settings["agent"]["algorithm"]) if self.header else ""
+
+    def epsilon(self, iteration: int) -> float:
+        """Return with which probability an iteration draws a layer at random; 1 before the start.
+
+        Only Q-learning follows the schedule: evolution draws its first population at random, and
+        random search everything.
+        """
+        if self.header is None or self.algorithm == "RandomSearch":
+            return 1.0
+        if self.algorithm == "Evolution":
+            agent = self.header.settings["agent"]
+            drawn = (iteration + 1) * int(agent["batchSize"])
+            return 1.0 if drawn <= int(agent["evolution"]["populationSize"]) else 0.0
+        return epsilon_at(self.schedule, iteration)
 
     @property
     def images(self) -> ImageShape | None:

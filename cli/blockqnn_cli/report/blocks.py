@@ -19,8 +19,15 @@ SMALLEST = 0.62
 """How far a drawing may shrink: names of layers must stay readable, and wide blocks scroll."""
 
 
-def drawing(block: Block, identity: str, title: str) -> Markup:
-    """Draw a block from its input at the top to its output at the bottom."""
+def drawing(block: Block, identity: str, title: str, scale: float = 1.0) -> Markup:
+    """Draw a block from its input at the top to its output at the bottom.
+
+    Args:
+        block: any block.
+        identity: names the picture within the page.
+        title: that of the picture.
+        scale: its size where there is room, from :data:`SMALLEST` to 1.
+    """
     layout = lay_out(block)
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -41,7 +48,7 @@ def drawing(block: Block, identity: str, title: str) -> Markup:
         *lines,
         *boxes,
         class_="block",
-        style=f"max-width:{number(breadth)}px;min-width:{number(SMALLEST * breadth)}px",
+        style=f"max-width:{number(scale * breadth)}px;min-width:{number(SMALLEST * breadth)}px",
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from blockqnn.drawing import type_name
+from blockqnn.learning import Sample
 from blockqnn.nsc import LayerType
 from blockqnn_cli.quantities import short
 from blockqnn_cli.report.facts import Iteration, Stage, pareto_front, stages
@@ -86,11 +87,41 @@ def stepped(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return corners
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where the means of iterations lie that are drawn at random."""
+
+    mean: float
+    margin: float
+    """95 % of them are no farther from the mean."""
+
+
+def random_band(control: Sample | None, batch_size: int) -> Band | None:
+    """Return the band of a random phase; None where fewer than two of its trials have a reward."""
+    if control is None or control.size < 2:
+        return None
+    return Band(control.mean, 1.96 * control.deviation / batch_size**0.5)
+
+
 def learning_curve(
-    found: Sequence[Iteration], identity: str, size: Size, **more: Attribute
+    found: Sequence[Iteration],
+    identity: str,
+    size: Size,
+    band: Band | None = None,
+    **more: Attribute,
 ) -> Markup:
-    """Draw the mean reward by iteration and the best so far (CVPR 2018, Fig. 8)."""
+    """Draw the mean reward by iteration and the best so far (CVPR 2018, Fig. 8).
+
+    Args:
+        found: at least one iteration.
+        identity: names the picture within the page.
+        size: width and height.
+        band: what the means are held against; None draws none.
+        more: attributes of the picture.
+    """
     values = [v for i in found for v in (i.mean_reward, i.top_1, i.top_5) if v is not None]
+    if band is not None:
+        values += [band.mean - band.margin, band.mean + band.margin]
     plot = Plot.over_iterations(size, max(found[-1].number, 1), padded(values or [0.0]))
 
     def points(which: str) -> list[tuple[float, float]]:
@@ -102,9 +133,10 @@ def learning_curve(
     return picture(
         identity,
         "Learning curve",
-        _learning_in_words(found),
+        _learning_in_words(found, band),
         size,
         *_stages(stages(found), plot),
+        *_band(band, plot),
         plot.axes("iteration", "reward, %"),
         curve(stepped(points("top_1")), "top-1"),
         curve(stepped(points("top_5")), "top-5"),
@@ -129,7 +161,18 @@ def _stages(found: Sequence[Stage], plot: Plot) -> Iterator[Markup]:
             yield words(name, (left + right) / 2, plot.y.end - 6, "stage-name", anchor="middle")
 
 
-def _learning_in_words(found: Sequence[Iteration]) -> str:
+def _band(band: Band | None, plot: Plot) -> Iterator[Markup]:
+    if band is None:
+        return
+    top, bottom = plot.y(band.mean + band.margin), plot.y(band.mean - band.margin)
+    yield element(
+        "rect", class_="random-band", x=plot.x.start, y=top,
+        width=plot.x.end - plot.x.start, height=bottom - top,
+    )  # fmt: skip
+    yield line((plot.x.start, plot.y(band.mean)), (plot.x.end, plot.y(band.mean)), "random-mean")
+
+
+def _learning_in_words(found: Sequence[Iteration], band: Band | None) -> str:
     means = [one.mean_reward for one in found if one.mean_reward is not None]
     best = found[-1].top_1
     if not means or best is None:
@@ -137,6 +180,7 @@ def _learning_in_words(found: Sequence[Iteration]) -> str:
     return (
         f"The mean reward went from {means[0]:.1f} in the first iteration to {means[-1]:.1f} in "
         f"iteration {found[-1].number}; the best block so far has a reward of {best:.1f}."
+        + (f" The random trials have a mean of {band.mean:.1f}." if band else "")
     )
 
 

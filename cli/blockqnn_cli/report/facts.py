@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from blockqnn.contract import Outcome
 from blockqnn.layers import PAPERS, types_of
 from blockqnn.nsc import Block, LayerType
-from blockqnn.schedule import epsilon_at
 from blockqnn_cli.view import SearchView
 from blockqnn_operator.core.records import TrialRecord
 
@@ -24,6 +23,7 @@ class Iteration:
     trained: int
     """Trials that were not shared with an earlier one."""
     mean_reward: float | None
+    mean_accuracy: float | None
     best_accuracy: float | None
     top_1: float | None
     """The highest reward so far."""
@@ -34,7 +34,6 @@ class Iteration:
 def iterations(search: SearchView) -> list[Iteration]:
     """Return what each iteration of a search that has started reached."""
     size = search.batch_size or 1
-    schedule = search.schedule
     leaders: list[float] = []
     found = []
     for start in range(0, len(search.records), size):
@@ -44,9 +43,10 @@ def iterations(search: SearchView) -> list[Iteration]:
         found.append(
             Iteration(
                 number=start // size,
-                epsilon=epsilon_at(schedule, start // size),
+                epsilon=search.epsilon(start // size),
                 trained=sum(record.outcome is not Outcome.CACHED for record in batch),
                 mean_reward=mean([r.reward for r in batch if r.reward is not None]),
+                mean_accuracy=mean([r.accuracy for r in batch if r.accuracy is not None]),
                 best_accuracy=max(
                     (r.accuracy for r in batch if r.accuracy is not None), default=None
                 ),
@@ -60,6 +60,16 @@ def iterations(search: SearchView) -> list[Iteration]:
 def mean(values: Sequence[float]) -> float | None:
     """Return the arithmetic mean; None of nothing."""
     return sum(values) / len(values) if values else None
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent."""
+    return "-" if value is None else f"{value:.2%}"
+
+
+def plain(value: float | None) -> str:
+    """Write a reward."""
+    return "-" if value is None else f"{value:.2f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from blockqnn_cli.report.facts import Cost
 from blockqnn_cli.report.finalists import finalists_section
 from blockqnn_cli.report.foresight import foresight
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
+from blockqnn_cli.report.learning import learning_section
+from blockqnn_cli.report.stages import stages_section
 from blockqnn_cli.report.style import CSS
 from blockqnn_cli.report.svg import Markup, element, join
 from blockqnn_cli.view import SearchView
@@ -55,7 +57,8 @@ def report(
         _figures(search, cost, trained, now),
         _attention(search),
         finalists_section(search, trained, NARROW),
-        _learning(search),
+        learning_section(search, WIDE, NARROW),
+        stages_section(search),
         side_by_side([search, *beside], NARROW) if beside else Markup(),
         element("div", _accuracy(search), _layers(search), class_="pair"),
         foresight(search, NARROW),
@@ -163,44 +166,6 @@ def _attention(search: SearchView) -> Markup:
     return section("Needs attention", *wrong, style="attention") if wrong else Markup()
 
 
-def _learning(search: SearchView) -> Markup:
-    found = facts.iterations(search)
-    marks = legend(
-        [
-            ("line", "blue", "mean reward of the iteration"),
-            ("line", "orange", "best so far"),
-            ("line dashed", "green", "mean of the five best so far"),
-            ("", "stage-more", "epsilon stages: the lower epsilon, the more the agent decides"),
-        ]
-    )
-    wide = charts.learning_curve(found, "learning-wide", WIDE, class_="wide")
-    narrow = charts.learning_curve(found, "learning-narrow", NARROW, class_="narrow")
-    rows = [
-        [
-            str(one.number), f"{one.epsilon:g}", str(one.trained), _percent(one.best_accuracy),
-            *(_plain(value) for value in (one.mean_reward, one.top_1, one.top_5)),
-        ]
-        for one in found
-    ]  # fmt: skip
-    titles = ("iteration", "epsilon", "trained", "best accuracy", "mean reward", "best so far",
-              "five best")  # fmt: skip
-    return section(
-        "Learning",
-        figure(wide, narrow, marks=marks),
-        folded("The same as a table", table(titles, rows)),
-        text="The mean reward of each iteration, as in Fig. 8 of CVPR 2018. A search learns when "
-        "it rises as epsilon falls.",
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
-
-
-def _plain(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
 def _random_trials(search: SearchView) -> int:
     size = search.batch_size or 1
     found = facts.stages(facts.iterations(search))
@@ -221,7 +186,12 @@ def _accuracy(search: SearchView) -> Markup:
     )
     drawn = charts.accuracy_by_parameters(known, _random_trials(search), "accuracy", NARROW)
     rows = [
-        [str(r.trial), _percent(r.accuracy), f"{r.parameters:,}", f"{r.macs:,}" if r.macs else "-"]
+        [
+            str(r.trial),
+            facts.percent(r.accuracy),
+            f"{r.parameters:,}",
+            f"{r.macs:,}" if r.macs else "-",
+        ]
         for r in facts.pareto_front(known)
     ]
     titles = ("trial", "accuracy", "parameters", "MACs")
@@ -262,7 +232,7 @@ def _is_own(record: TrialRecord) -> bool:
 
 def _card(rank: int, record: TrialRecord) -> Markup:
     block = Block.parse(record.block)
-    figures = [f"accuracy {_percent(record.accuracy)}", f"reward {_plain(record.reward)}"]
+    figures = [f"accuracy {facts.percent(record.accuracy)}", f"reward {facts.plain(record.reward)}"]
     if record.parameters is not None:
         figures.append(f"{short(record.parameters)} parameters")
     if record.macs is not None:

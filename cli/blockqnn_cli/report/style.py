@@ -5,6 +5,7 @@ CSS = """
   color-scheme: light dark;
   --page: #f6f7f9; --card: #ffffff; --text: #1a1f29; --soft: #5a6475; --rule: #dfe3ea;
   --stage: #2a5fd40d; --stage-more: #2a5fd41c;
+  --band: #98a1b04d;
   --blue: #2a5fd4; --orange: #c2570c; --green: #14803c; --red: #c62f2f; --grey: #98a1b0;
   --t1: #2a5fd4; --t2: #c2570c; --t3: #d99a1c; --t4: #98a1b0; --t5: #14803c; --t6: #8a4fc7;
   --t8: #2a5fd4; --t9: #c62f2f; --t10: #0f8b8d; --t11: #0f8b8d; --t12: #6f9be8; --t13: #8c5a2b;
@@ -13,6 +14,7 @@ CSS = """
   :root {
     --page: #10141b; --card: #181e28; --text: #e8ecf3; --soft: #9aa5b8; --rule: #2c3544;
     --stage: #7aa5ff0d; --stage-more: #7aa5ff1f;
+    --band: #6d788c5e;
     --blue: #7aa5ff; --orange: #ff9a4d; --green: #4cc77d; --red: #ff7b76; --grey: #6d788c;
     --t1: #5f8ff2; --t2: #e2803a; --t3: #e3b450; --t4: #77839a; --t5: #3fb36e; --t6: #b184e8;
     --t8: #5f8ff2; --t9: #ff7b76; --t10: #47c1c3; --t11: #47c1c3; --t12: #9dbcf5; --t13: #c79a6b;
@@ -69,6 +71,8 @@ text.tick, text.stage-name, text.axis-title { fill: var(--soft); }
 .mean { stroke: var(--blue); } .mean-mark { fill: var(--blue); }
 .top-1 { stroke: var(--orange); } .top-5 { stroke: var(--green); stroke-dasharray: 6 4; }
 .stage-0 { fill: var(--stage); } .stage-1 { fill: var(--stage-more); }
+.random-band { fill: var(--band); }
+.random-mean { stroke: var(--grey); stroke-width: 1.6; stroke-dasharray: 5 4; }
 .dot { fill: none; stroke-width: 5.5; stroke-linecap: round; }
 .random { stroke: var(--grey); stroke-opacity: .55; }
 .guided { stroke: var(--blue); stroke-opacity: .65; }
@@ -93,6 +97,8 @@ path.type-13 { fill: var(--t13); }
 .blocks article { border: 1px solid var(--rule); border-radius: .5rem; padding: .8rem;
   min-width: 0; flex: 1 1 18rem; max-width: 100%; }
 .blocks .broad { flex-basis: 30rem; }
+.stages article { flex: 1 1 13rem; }
+.repeated { color: var(--orange); font-size: .9rem; font-weight: 600; }
 .block { margin: .6rem auto; }
 .wire { fill: none; stroke: var(--soft); stroke-width: 1.6; }
 .box { stroke-width: 1.6; fill: var(--card); }

@@ -1,0 +1,124 @@
+"""Whether a search learns, in words: the same in ``status``, in a report and in the demo. Pure."""
+
+from blockqnn.learning import FEWEST, Learning, Result, Sample, Verdict, judge, limit_of
+from blockqnn_cli.quantities import count
+from blockqnn_cli.view import SearchView
+
+RUNBOOK = "BlockQNNSearchNotLearning"
+"""Says why searches do not learn, and what to do; one of docs/runbooks."""
+
+RANDOM_SEARCH = "Random search draws every block at random: it is not expected to learn."
+
+_HALF = 0.5
+"""Of the proposals: one network that is more of them is worth a remark."""
+
+
+def learning(search: SearchView) -> Learning:
+    """Judge whether a search learns, by the rewards of its trials."""
+    results = [
+        Result(record.iteration, record.hash, record.reward)
+        for record in search.records
+        if record.reward is not None
+    ]
+    return judge(results, search.epsilon)
+
+
+def is_past_random_phase(search: SearchView) -> bool:
+    """Whether a trial with a result was chosen with what had been learned."""
+    return bool(search.records) and search.epsilon(search.records[-1].iteration) < 1
+
+
+def in_words(search: SearchView) -> str:
+    """Say in a sentence or two with figures whether a search learns."""
+    if search.algorithm == "RandomSearch":
+        return RANDOM_SEARCH
+    if not any(record.reward is not None for record in search.records):
+        return "No trial has a reward yet, so whether the search learns cannot be told."
+    found = learning(search)
+    return f"{_conclusion(search, found)}{_repetition(found.late)}"
+
+
+def _conclusion(search: SearchView, found: Learning) -> str:
+    late, control = found.late, found.control
+    if late is None:
+        return "Every trial with a reward was drawn at random, so there is nothing to compare yet."
+    if control is None:
+        return (
+            "No trial with a reward was drawn at random (epsilon 1): there is nothing to compare "
+            "with, so whether the search learns cannot be told."
+        )
+    over = "" if search.phase in ("Complete", "TrainingFinalists", "Failed") else " yet"
+    if found.verdict is Verdict.TOO_FEW:
+        return (
+            f"There are {control.size} rewards of random trials and {late.size} of later ones; "
+            f"{FEWEST} of each are needed to tell whether the search learns."
+        )
+    if found.verdict is Verdict.EQUAL:
+        return (
+            f"Every trial of the random phase and of {_place(search, found)} has the reward "
+            f"{late.mean:.1f}: there is nothing to learn from."
+        )
+    figures = (
+        f"The mean reward of {_place(search, found)} is {_told(late)}, {_distance(found)} the "
+        f"random phase ({_told(control)})"
+    )
+    return (
+        figures
+        + {
+            Verdict.LEARNS: ": the search learns.",
+            Verdict.UNLEARNS: f": the search does not learn; see the runbook {RUNBOOK}.",
+            Verdict.REPEATS: f", but {_unproven(found)}: that it learns is not shown{over}.",
+            Verdict.OPEN: f". By chance alone it could be {_chance(found)}: the two cannot be told "
+            f"apart{over}.",
+        }[found.verdict]
+    )
+
+
+def _place(search: SearchView, found: Learning) -> str:
+    """Name the iterations whose proposals are compared."""
+    values = (search.epsilon(found.first), search.epsilon(found.last))
+    if search.algorithm == "Evolution":
+        told = "bred from the best"
+    elif values[0] == values[1]:
+        told = f"epsilon {values[0]:.2g}"
+    else:
+        told = f"epsilon {values[0]:.2g} to {values[1]:.2g}"
+    if found.first == found.last:
+        return f"iteration {found.first} ({told})"
+    return f"iterations {found.first} to {found.last} ({told})"
+
+
+def _distance(found: Learning) -> str:
+    side = "above" if found.difference >= 0 else "below"
+    return f"{abs(found.difference):.1f} points {side}"
+
+
+def _told(known: Sample) -> str:
+    return f"{known.mean:.1f} ± {known.error:.1f}"
+
+
+def _chance(found: Learning) -> str:
+    limit = limit_of(found.late, found.control) if found.late and found.control else 0.0
+    return f"{limit:.1f} points to either side"
+
+
+def _unproven(found: Learning) -> str:
+    new, control = found.new, found.new_control
+    if new is None:
+        return "it has proposed no new network"
+    if control is None or min(new.size, control.size) < FEWEST:
+        return f"only {count(new.size, 'new network')} can be held against the random phase's"
+    return (
+        f"the {new.size} new networks are not clearly better than those that were new in the "
+        f"random phase ({_told(new)} against {_told(control)})"
+    )
+
+
+def _repetition(late: Sample | None) -> str:
+    """Say that one network is most of what is proposed, where it is."""
+    if late is None or late.most <= _HALF * late.size or late.size < FEWEST:
+        return ""
+    return (
+        f" {late.most} of these {late.size} proposals are the same network, and {late.networks} "
+        "are different."
+    )

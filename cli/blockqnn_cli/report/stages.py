@@ -1,0 +1,203 @@
+"""The median block of each epsilon stage (CVPR 2018, appendix B, Fig. 12 and 13).
+
+The median is that of the accuracies of all proposals of the stage, duplicates included: a block
+that the agent proposes 600 times of 768 is what the stage is like. Of two in the middle the lower
+is taken, so that there is a block which has it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blockqnn.nsc import Block, LayerType
+from blockqnn_cli.quantities import count, short
+from blockqnn_cli.report import blocks, facts
+from blockqnn_cli.report.facts import Stage
+from blockqnn_cli.report.html import folded, section, table
+from blockqnn_cli.report.svg import Markup, element
+from blockqnn_cli.view import SearchView
+from blockqnn_operator.core.records import TrialRecord
+
+MOST = 10
+"""As many median blocks are drawn: the papers' schedule has ten stages."""
+
+SCALE = 0.8
+"""How large they are drawn: there are more of them than of the best blocks."""
+
+_CONVOLUTIONS = (
+    LayerType.CONVOLUTION,
+    LayerType.BARE_CONVOLUTION,
+    LayerType.SEPARABLE_CONVOLUTION,
+    LayerType.BOTTLENECK,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Consecutive iterations: an epsilon stage, or several that were taken together."""
+
+    first: int
+    last: int
+    highest: float
+    """The highest epsilon of its iterations."""
+    lowest: float
+
+    @property
+    def iterations(self) -> int:
+        """How many there are."""
+        return self.last - self.first + 1
+
+    @property
+    def epsilon(self) -> str:
+        """Epsilon, or what it fell from and to, as people read it."""
+        if self.highest == self.lowest:
+            return f"{self.highest:.2g}"
+        return f"{self.highest:.2g} to {self.lowest:.2g}"
+
+    @property
+    def place(self) -> str:
+        """Name the iterations."""
+        if self.first == self.last:
+            return f"iteration {self.first}"
+        return f"iterations {self.first} to {self.last}"
+
+
+def periods(stages: Sequence[Stage], most: int = MOST) -> list[Period]:
+    """Return the stages, neighbours taken together until there are at most so many.
+
+    The two that have the fewest iterations together are joined first, the earliest of equals. Those
+    drawn at random stay apart from all others, unless there are too many of either.
+    """
+    joined = [Period(s.first, s.last, s.epsilon, s.epsilon) for s in stages]
+    while len(joined) > most:
+        place = min(
+            range(len(joined) - 1),
+            key=lambda at: (
+                (joined[at].lowest >= 1) != (joined[at + 1].highest >= 1),
+                joined[at].iterations + joined[at + 1].iterations,
+                at,
+            ),
+        )
+        one, other = joined[place : place + 2]
+        joined[place : place + 2] = [
+            Period(
+                one.first, other.last,
+                max(one.highest, other.highest), min(one.lowest, other.lowest),
+            )
+        ]  # fmt: skip
+    return joined
+
+
+def median_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """Return the trial with the median accuracy; the earliest of equals, None without any."""
+    known = sorted(
+        (record for record in records if record.accuracy is not None),
+        key=lambda record: (record.accuracy, record.trial),
+    )
+    if not known:
+        return None
+    accuracy = known[(len(known) - 1) // 2].accuracy
+    return next(record for record in known if record.accuracy == accuracy)
+
+
+def stages_section(search: SearchView) -> Markup:
+    """Write the section with the median block of each stage that a search has been through.
+
+    Args:
+        search: a search with at least one trial in its history.
+    """
+    found = periods(facts.stages(facts.iterations(search)))
+    trials = [
+        [r for r in search.records if period.first <= r.iteration <= period.last]
+        for period in found
+    ]
+    cards = [_card(*pair) for pair in zip(found, trials, strict=True)]
+    rows = [_row(*pair) for pair in zip(found, trials, strict=True)]
+    titles = ("iterations", "epsilon", "proposals", "different networks", "most frequent",
+              "mean accuracy", "median", "mean reward", "layers", "convolutions", "adds",
+              "concats")  # fmt: skip
+    return section(
+        "The median block of each stage",
+        element("div", *cards, class_="blocks stages"),
+        folded("The stages as a table, with means over all proposals", table(titles, rows)),
+        text="The block with the median accuracy of each epsilon stage, duplicates counted as "
+        "often as they were proposed, as in appendix B of CVPR 2018. There blocks grow as the "
+        "search learns: more connections, several branches, adds and concats.",
+    )
+
+
+def _card(period: Period, trials: Sequence[TrialRecord]) -> Markup:
+    median = median_trial(trials)
+    head = [
+        element("h3", f"\N{GREEK SMALL LETTER EPSILON} {period.epsilon}"),
+        element("div", f"{period.place}, {count(len(trials), 'trial')}", class_="soft"),
+    ]
+    frequent = _repetition(trials)
+    if median is None:
+        return element("article", *head, element("p", "No trial has an accuracy."), class_="slim")
+    block = Block.parse(median.block)
+    figures = [f"median accuracy {median.accuracy:.2%}", f"trial {median.trial}"]
+    drawn = blocks.drawing(
+        block, f"median-{period.first}", f"The median block of {period.place}", SCALE
+    )
+    return element(
+        "article",
+        *head,
+        element("div", ", ".join(figures), class_="soft"),
+        element("div", _facts(block, median), class_="soft"),
+        element("div", frequent, class_="repeated") if frequent else Markup(),
+        element("div", drawn, class_="scroll", tabindex=0),
+        folded("Network Structure Code", element("code", median.block)),
+        class_="slim",
+    )
+
+
+def _facts(block: Block, median: TrialRecord) -> str:
+    convolutions, adds, concats = _counts(block)
+    parts = [
+        count(len(block.body), "layer"), count(convolutions, "convolution"),
+        count(adds, "add"), count(concats, "concat"),
+    ]  # fmt: skip
+    if median.macs is not None:
+        parts.append(f"{short(median.macs)} MACs")
+    return ", ".join(parts)
+
+
+def _counts(block: Block) -> tuple[int, int, int]:
+    """Return how many convolutions, adds and concats a block has; the last one is its output's."""
+    types = Counter(layer.type for layer in block.body)
+    return (
+        sum(types[kind] for kind in _CONVOLUTIONS),
+        types[LayerType.ADD],
+        types[LayerType.CONCAT],
+    )
+
+
+def _repetition(trials: Sequence[TrialRecord]) -> str:
+    """Say how often the same networks were proposed, where one is most of what was."""
+    networks = Counter(record.hash for record in trials)
+    most = max(networks.values(), default=0)
+    if most < 2 or 2 * most <= len(trials):
+        return ""
+    return f"{most:,} of {len(trials):,} proposals are the same network."
+
+
+def _row(period: Period, trials: Sequence[TrialRecord]) -> list[str]:
+    networks = Counter(record.hash for record in trials)
+    median = median_trial(trials)
+    accuracy = facts.mean([r.accuracy for r in trials if r.accuracy is not None])
+    reward = facts.mean([r.reward for r in trials if r.reward is not None])
+    parsed = [Block.parse(record.block) for record in trials]
+    kinds = zip(*(_counts(block) for block in parsed), strict=True)
+    return [
+        f"{period.first} to {period.last}",
+        period.epsilon,
+        f"{len(trials):,}",
+        f"{len(networks):,} ({len(networks) / len(trials):.0%})",
+        f"{max(networks.values()) / len(trials):.0%}",
+        facts.percent(accuracy),
+        facts.percent(median.accuracy if median else None),
+        facts.plain(reward),
+        f"{sum(len(block.body) for block in parsed) / len(trials):.1f}",
+        *(f"{sum(numbers) / len(trials):.1f}" for numbers in kinds),
+    ]
