@@ -96,7 +96,7 @@ class Learning:
     last: int = 0
     """The last of their iterations."""
     new_control: Sample | None = None
-    """The networks that random draws tried for the first time, each once."""
+    """The networks that the later half of the random draws tried for the first time, each once."""
     new: Sample | None = None
     """The networks that the latest proposals tried for the first time, each once."""
 
@@ -130,9 +130,13 @@ def judge(results: Sequence[Result], epsilon: Callable[[int], float]) -> Learnin
         return figures
     tried = first_tried(results)
     new = [result for result in tried if epsilon(result.iteration) < 1]
+    new_random = [result for result in tried if epsilon(result.iteration) >= 1]
+    # Random draws meet frequent networks first, which are short and poor: their later half is the
+    # fair control of what is new later still.
+    middle = random[len(random) // 2].iteration
     figures = replace(
         figures,
-        new_control=sample([result for result in tried if epsilon(result.iteration) >= 1]),
+        new_control=sample(_latest(new_random, lambda iteration: iteration >= middle)),
         new=sample(_latest(new, lambda iteration: iteration >= figures.first)),
     )
     return replace(figures, verdict=_decide(figures))

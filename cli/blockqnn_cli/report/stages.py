@@ -106,11 +106,9 @@ def stages_section(search: SearchView) -> Markup:
     Args:
         search: a search with at least one trial in its history.
     """
+    size = search.batch_size or 1
     found = periods(facts.stages(facts.iterations(search)))
-    trials = [
-        [r for r in search.records if period.first <= r.iteration <= period.last]
-        for period in found
-    ]
+    trials = [search.records[period.first * size : (period.last + 1) * size] for period in found]
     cards = [_card(*pair) for pair in zip(found, trials, strict=True)]
     rows = [_row(*pair) for pair in zip(found, trials, strict=True)]
     titles = ("iterations", "epsilon", "proposals", "different networks", "most frequent",
