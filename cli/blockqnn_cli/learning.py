@@ -1,5 +1,7 @@
 """Whether a search learns, in words: the same in ``status``, in a report and in the demo. Pure."""
 
+from functools import cache
+
 from blockqnn.learning import FEWEST, Learning, Result, Sample, Verdict, judge, limit_of
 from blockqnn_cli.quantities import count
 from blockqnn_cli.view import SearchView
@@ -20,7 +22,7 @@ def learning(search: SearchView) -> Learning:
         for record in search.records
         if record.reward is not None
     ]
-    return judge(results, search.epsilon)
+    return judge(results, cache(search.epsilon))
 
 
 def is_past_random_phase(search: SearchView) -> bool:
@@ -28,18 +30,22 @@ def is_past_random_phase(search: SearchView) -> bool:
     return bool(search.records) and search.epsilon(search.records[-1].iteration) < 1
 
 
-def in_words(search: SearchView) -> str:
-    """Say in a sentence or two with figures whether a search learns."""
+def in_words(search: SearchView, judged: Learning) -> str:
+    """Say in a sentence or two with figures whether a search learns.
+
+    Args:
+        search: the search.
+        judged: what :func:`learning` found of it.
+    """
     if search.algorithm == "RandomSearch":
         return RANDOM_SEARCH
     if not any(record.reward is not None for record in search.records):
         return "No trial has a reward yet, so whether the search learns cannot be told."
-    found = learning(search)
-    return f"{_conclusion(search, found)}{_repetition(found.late)}"
+    return f"{_conclusion(search, judged)}{_repetition(judged.late)}"
 
 
-def _conclusion(search: SearchView, found: Learning) -> str:
-    late, control = found.late, found.control
+def _conclusion(search: SearchView, judged: Learning) -> str:
+    late, control = judged.late, judged.control
     if late is None:
         return "Every trial with a reward was drawn at random, so there is nothing to compare yet."
     if control is None:
@@ -48,62 +54,57 @@ def _conclusion(search: SearchView, found: Learning) -> str:
             "with, so whether the search learns cannot be told."
         )
     over = "" if search.phase in ("Complete", "TrainingFinalists", "Failed") else " yet"
-    if found.verdict is Verdict.TOO_FEW:
+    if judged.verdict is Verdict.TOO_FEW:
         return (
             f"There are {control.size} rewards of random trials and {late.size} of later ones; "
             f"{FEWEST} of each are needed to tell whether the search learns."
         )
-    if found.verdict is Verdict.EQUAL:
+    if judged.verdict is Verdict.EQUAL:
         return (
-            f"Every trial of the random phase and of {_place(search, found)} has the reward "
+            f"Every trial of the random phase and of {_place(search, judged)} has the reward "
             f"{late.mean:.1f}: there is nothing to learn from."
         )
     figures = (
-        f"The mean reward of {_place(search, found)} is {_told(late)}, {_distance(found)} the "
+        f"The mean reward of {_place(search, judged)} is {_told(late)}, {_distance(judged)} the "
         f"random phase ({_told(control)})"
     )
-    return (
-        figures
-        + {
-            Verdict.LEARNS: ": the search learns.",
-            Verdict.UNLEARNS: f": the search does not learn; see the runbook {RUNBOOK}.",
-            Verdict.REPEATS: f", but {_unproven(found)}: that it learns is not shown{over}.",
-            Verdict.OPEN: f". By chance alone it could be {_chance(found)}: the two cannot be told "
-            f"apart{over}.",
-        }[found.verdict]
+    meaning = {
+        Verdict.LEARNS: ": the search learns.",
+        Verdict.UNLEARNS: f": the search does not learn; see the runbook {RUNBOOK}.",
+        Verdict.REPEATS: f", but {_unproven(judged)}: that it learns is not shown{over}.",
+    }
+    chance = (
+        f". Chance alone makes up to {limit_of(late, control):.1f} points: the two cannot be told "
+        f"apart{over}."
     )
+    return figures + meaning.get(judged.verdict, chance)
 
 
-def _place(search: SearchView, found: Learning) -> str:
+def _place(search: SearchView, judged: Learning) -> str:
     """Name the iterations whose proposals are compared."""
-    values = (search.epsilon(found.first), search.epsilon(found.last))
+    values = (search.epsilon(judged.first), search.epsilon(judged.last))
     if search.algorithm == "Evolution":
         told = "bred from the best"
     elif values[0] == values[1]:
         told = f"epsilon {values[0]:.2g}"
     else:
         told = f"epsilon {values[0]:.2g} to {values[1]:.2g}"
-    if found.first == found.last:
-        return f"iteration {found.first} ({told})"
-    return f"iterations {found.first} to {found.last} ({told})"
+    if judged.first == judged.last:
+        return f"iteration {judged.first} ({told})"
+    return f"iterations {judged.first} to {judged.last} ({told})"
 
 
-def _distance(found: Learning) -> str:
-    side = "above" if found.difference >= 0 else "below"
-    return f"{abs(found.difference):.1f} points {side}"
+def _distance(judged: Learning) -> str:
+    side = "above" if judged.difference >= 0 else "below"
+    return f"{abs(judged.difference):.1f} points {side}"
 
 
 def _told(known: Sample) -> str:
     return f"{known.mean:.1f} ± {known.error:.1f}"
 
 
-def _chance(found: Learning) -> str:
-    limit = limit_of(found.late, found.control) if found.late and found.control else 0.0
-    return f"{limit:.1f} points to either side"
-
-
-def _unproven(found: Learning) -> str:
-    new, control = found.new, found.new_control
+def _unproven(judged: Learning) -> str:
+    new, control = judged.new, judged.new_control
     if new is None:
         return "it has proposed no new network"
     if control is None or min(new.size, control.size) < FEWEST:
@@ -118,7 +119,4 @@ def _repetition(late: Sample | None) -> str:
     """Say that one network is most of what is proposed, where it is."""
     if late is None or late.most <= _HALF * late.size or late.size < FEWEST:
         return ""
-    return (
-        f" {late.most} of these {late.size} proposals are the same network, and {late.networks} "
-        "are different."
-    )
+    return f" {late.most:,} of these {late.size:,} proposals are the same network."

@@ -157,8 +157,9 @@ def _times(search: SearchView, now: datetime) -> Text:
 
 
 def _learning(search: SearchView) -> Text:
-    style = {Verdict.LEARNS: "green", Verdict.UNLEARNS: "yellow"}
-    return Text(in_words(search), style.get(learning(search).verdict, ""))
+    judged = learning(search)
+    style = {Verdict.LEARNS: "green", Verdict.UNLEARNS: "yellow"}.get(judged.verdict, "")
+    return Text(in_words(search, judged), style)
 
 
 def attention(search: SearchView) -> Text | None:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from blockqnn.errors import BlockQNNError
 from blockqnn_cli import pictures
-from blockqnn_cli.learning import in_words
+from blockqnn_cli.learning import in_words, learning
 from blockqnn_cli.searches import Searches
 from blockqnn_cli.view import SearchView
 from blockqnn_cli.watching import watch
@@ -57,7 +57,7 @@ def main() -> int:
     console.rule("the best block")
     console.print(pictures.best_block(search))
     console.print()
-    console.print(in_words(search), soft_wrap=True)
+    console.print(in_words(search, learning(search)), soft_wrap=True)
     console.print(
         f"The demo took {time.monotonic() - started:.0f} s and has cleaned up after itself. "
         "Next: README.md says how to search on a cluster of your own.",

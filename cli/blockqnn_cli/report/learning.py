@@ -1,6 +1,7 @@
 """Whether a search learns: its rewards beside those of the random phase (CVPR 2018, Fig. 8)."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from blockqnn.learning import Learning, Verdict
 from blockqnn_cli.learning import in_words, learning
@@ -32,7 +33,7 @@ def learning_section(search: SearchView, wide: Size, narrow: Size) -> Markup:
     ]
     return section(
         "Learning",
-        element("p", element("b", in_words(search))),
+        element("p", element("b", in_words(search, judged))),
         *[element("p", remark, class_="soft") for remark in _remarks(search, judged)],
         figure(*drawn, marks=_marks(with_band=band is not None)),
         folded("The same as a table", table(_TITLES, _rows(known))),
@@ -63,7 +64,8 @@ def _remarks(search: SearchView, judged: Learning) -> list[str]:
     if judged.late is None or judged.control is None:
         return []
     late = [r for r in search.records if judged.first <= r.iteration <= judged.last]
-    random = [r for r in search.records if search.epsilon(r.iteration) >= 1]
+    epsilon = cache(search.epsilon)
+    random = [r for r in search.records if epsilon(r.iteration) >= 1]
     remarks = []
     before, after = _mean_accuracy(random), _mean_accuracy(late)
     if before is not None and after is not None:

@@ -24,6 +24,9 @@ MOST = 10
 SCALE = 0.8
 """How large they are drawn: there are more of them than of the best blocks."""
 
+BROAD = 350.0
+"""Drawings that are wider at their full size take two columns where there are any."""
+
 _CONVOLUTIONS = (
     LayerType.CONVOLUTION,
     LayerType.BARE_CONVOLUTION,
@@ -126,36 +129,37 @@ def stages_section(search: SearchView) -> Markup:
 
 def _card(period: Period, trials: Sequence[TrialRecord]) -> Markup:
     median = median_trial(trials)
+    networks = len({record.hash for record in trials})
+    told = f"{count(len(trials), 'trial')}, {count(networks, 'different network')}"
     head = [
         element("h3", f"\N{GREEK SMALL LETTER EPSILON} {period.epsilon}"),
-        element("div", f"{period.place}, {count(len(trials), 'trial')}", class_="soft"),
+        element("div", period.place, class_="soft"),
+        element("div", told, class_="soft"),
     ]
     frequent = _repetition(trials)
     if median is None:
         return element("article", *head, element("p", "No trial has an accuracy."), class_="slim")
     block = Block.parse(median.block)
-    figures = [f"median accuracy {median.accuracy:.2%}", f"trial {median.trial}"]
     drawn = blocks.drawing(
         block, f"median-{period.first}", f"The median block of {period.place}", SCALE
     )
     return element(
         "article",
         *head,
-        element("div", ", ".join(figures), class_="soft"),
+        element("div", f"median accuracy {median.accuracy:.2%}", class_="soft"),
         element("div", _facts(block, median), class_="soft"),
         element("div", frequent, class_="repeated") if frequent else Markup(),
         element("div", drawn, class_="scroll", tabindex=0),
-        folded("Network Structure Code", element("code", median.block)),
-        class_="slim",
+        folded(f"Code of trial {median.trial}", element("code", median.block)),
+        class_="broad" if blocks.width(block) > BROAD else "slim",
     )
 
 
 def _facts(block: Block, median: TrialRecord) -> str:
     convolutions, adds, concats = _counts(block)
-    parts = [
-        count(len(block.body), "layer"), count(convolutions, "convolution"),
-        count(adds, "add"), count(concats, "concat"),
-    ]  # fmt: skip
+    parts = [count(len(block.body), "layer"), count(convolutions, "convolution")]
+    parts += [count(adds, "add")] if adds else []
+    parts += [count(concats, "concat")] if concats else []
     if median.macs is not None:
         parts.append(f"{short(median.macs)} MACs")
     return ", ".join(parts)

@@ -98,6 +98,7 @@ path.type-13 { fill: var(--t13); }
   min-width: 0; flex: 1 1 18rem; max-width: 100%; }
 .blocks .broad { flex-basis: 30rem; }
 .stages { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); }
+@media (min-width: 42rem) { .stages .broad { grid-column: span 2; } }
 .repeated { color: var(--orange); font-size: .9rem; font-weight: 600; }
 .block { margin: .6rem auto; }
 .wire { fill: none; stroke: var(--soft); stroke-width: 1.6; }
