@@ -47,13 +47,17 @@ def test_a_browser_shows_every_chart_without_a_complaint(width: int, tmp_path: P
     shown = show(page, width)
     assert shown.complaints == ()
     measured = shown.data("measured")
-    charts = [title for title in measured["titles"] if not title.startswith("The block")]
+    blocks = ("The block", "The median block")
+    charts = [title for title in measured["titles"] if not title.startswith(blocks)]
     assert charts == [
         "Learning curve",
         "Accuracy against parameters",
         "Types of layers over time",
     ], "the learning curve is there once, as wide or as narrow"
-    assert len(measured["titles"]) - len(charts) == 6, "the six best blocks are drawn"
+    best = [title for title in measured["titles"] if title.startswith("The block")]
+    assert len(best) == 6, "the six best blocks are drawn"
+    medians = len(measured["titles"]) - len(charts) - len(best)
+    assert medians == 2, "the median blocks of both epsilon stages are drawn"
     assert measured["overflow"] <= 0
     assert measured["hidden"] == []
 

@@ -173,7 +173,8 @@ def test_the_page_is_balanced_and_its_pictures_are_told_in_words() -> None:
     parser.close()
     assert not parser.open
     drawn = pictures(PAGE)
-    assert len(drawn) == 4 + 6
+    medians = len(facts.stages(facts.iterations(RUNNING)))
+    assert len(drawn) == 4 + 6 + medians
     assert all(one.find("title").text and one.find("desc").text for one in drawn)
     identities = re.findall(r' id="([^"]+)"', PAGE)
     assert len(identities) == len(set(identities))
@@ -183,8 +184,8 @@ def test_the_page_is_balanced_and_its_pictures_are_told_in_words() -> None:
 
 def test_every_chart_has_a_table() -> None:
     rows = [text.count("<tr>") for text in re.findall(r"<table>.*?</table>", PAGE)]
-    learning, front, layers, outcomes, reasons = rows
-    assert (learning, layers, outcomes) == (8, 8, 5)
+    learning, stages, front, layers, outcomes, reasons = rows
+    assert (learning, stages, layers, outcomes) == (8, 3, 8, 5)
     assert front == 1 + len(facts.pareto_front(RUNNING.records))
     assert reasons >= 2
 
