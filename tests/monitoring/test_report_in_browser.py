@@ -17,7 +17,7 @@ PAGE = report(simulated(done=56), NOW + timedelta(hours=1))
 MEASURE = """
 <script>
 const drawn = [...document.querySelectorAll('svg')]
-  .filter(s => s.getBoundingClientRect().width > 100 && s.getBoundingClientRect().height > 50);
+  .filter(s => s.getBoundingClientRect().width > 50 && s.getBoundingClientRect().height > 50);
 document.body.dataset.measured = JSON.stringify({
   titles: drawn.map(s => s.querySelector('title').textContent),
   hidden: [...document.querySelectorAll('svg text')].filter(t => {
