@@ -40,9 +40,11 @@ _CVPR2018: Preset = {
         "discount": 1.0,  # CVPR 4.2
         "duplicates": "Keep",  # not said
         "state": "LastLayer",  # CVPR 3.2
-        "shaping": "CVPR2018",  # CVPR 3.2
+        # CVPR 3.2, where T is the largest index as in table 1 and Fig. 4; measured, docs/papers.md
+        "shaping": "CVPR2018MaxIndex",
         "rewardScale": "Percent",  # CVPR 4.2
-        "initialValue": 0.0,  # not said; MetaQNN, algorithm 1
+        "initialization": "FirstTarget",  # not said; measured, docs/papers.md
+        "initialValue": 0.0,  # nothing begins there, with FirstTarget
         "epsilonSchedule": [stage.model_dump() for stage in PAPERS_SCHEDULE],  # CVPR 4.2, AAAI T. 2
         "replay": {"sampleSize": 64, "updates": 64, "weighting": "Uniform"},  # CVPR 4.2
         # Not in the papers; measured on NAS-Bench-201, from 150 trials on.
@@ -114,6 +116,7 @@ _METAQNN: Preset = {
         "learningRate": 0.01,  # MetaQNN 4.2
         "discount": 1.0,  # MetaQNN 4.2
         "shaping": "MetaQNN",  # MetaQNN 4: no reward before the end
+        "initialization": "Constant",  # MetaQNN, algorithm 1
         "initialValue": 50.0,  # one half, by MetaQNN's program; its algorithm 1 says 0
         # MetaQNN, table 2: 1,500 networks at 1.0, 100 each at 0.9 to 0.7, 150 each below.
         "epsilonSchedule": [
@@ -150,6 +153,7 @@ _EFFICIENT: Preset = {
         "state": "BackOff",  # measured
         "shaping": "Learned",  # measured
         "rewardScale": "Rank",  # measured
+        "initialization": "Constant",  # BackOff has no other
         "initialValue": 0.0,  # measured: optimism did not help
         # Measured: 1 for 15 % of the budget, then evenly from 0.5 down to 0.05; the end points
         # hardly matter.

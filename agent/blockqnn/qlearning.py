@@ -23,6 +23,7 @@ Once more::
 """
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from random import Random
 
 from blockqnn.search_space import (
@@ -47,7 +48,8 @@ class QTable:
         space: what may follow what.
         learning_rate: alpha, how far an update moves a value, above 0 and at most 1.
         discount: gamma, the weight of what comes after the next reward, from 0 to 1.
-        initial_value: the value of what was never tried.
+        initial_value: the value of what was never tried; None lets a value begin at the first
+            target that reaches it, and chooses among layers that were tried, if any was.
         step: how one of several layers of equal value is drawn.
     """
 
@@ -56,13 +58,13 @@ class QTable:
         space: SearchSpace,
         learning_rate: float,
         discount: float,
-        initial_value: float,
+        initial_value: float | None,
         step: RandomStep,
     ) -> None:
         self._space = space
         self._rate = learning_rate
         self._discount = discount
-        self._initial = initial_value
+        self._initial = -inf if initial_value is None else initial_value
         self._step = step
         self._candidates: list[Candidate] = []
         self._rows: dict[int, dict[int, float]] = {}
@@ -92,7 +94,8 @@ class QTable:
             if row is None:
                 row = self._rows[state] = {}
             action = layers[place]
-            row[action] = keep * row.get(action, initial) + rate * target
+            value = row.get(action, initial)
+            row[action] = target if value == -inf else keep * value + rate * target
             if place:
                 best = self._highest(row, self._space.choices(layers[:place]))
                 target = rewards[place - 1] + self._discount * best

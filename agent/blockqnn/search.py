@@ -27,7 +27,7 @@ from blockqnn.space import Space
 from blockqnn.stopping import Curves
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
-from blockqnn.strategies.filtering import check_predictor
+from blockqnn.strategies.checks import check_agent
 
 __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
 
@@ -92,7 +92,7 @@ class Search:
             stages = scaled(settings.agent.epsilon_schedule, iterations)
             agent = settings.agent.model_copy(update={"epsilon_schedule": stages})
             settings = settings.model_copy(update={"agent": agent})
-        check_predictor(settings.agent)
+        check_agent(settings.agent)
         space = settings.space
         check_layers(space.layers, space.convolution, space.start_with_identity)
         self._settings = settings

@@ -53,6 +53,11 @@ class SearchSpace(Protocol):
     group of next parts that are not told apart in it.
     """
 
+    @property
+    def longest(self) -> int:
+        """The most parts that a candidate has."""
+        ...
+
     def choices(self, prefix: Prefix) -> Choices:
         """Return the parts that may follow a prefix which is not complete; at least one."""
         ...

@@ -178,10 +178,11 @@ class AgentSettings(Model):
     predecessors included, as in the papers. `BackOff`: kinds of next layers in kinds of situations,
     from coarse to fine, so that a few hundred trials suffice."""
 
-    shaping: Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
+    shaping: Literal["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform", "Learned"]
     """The reward of each layer of a block with T layers and the reward r.
 
-    `CVPR2018`: r/T, and r for the terminal; `AAAI2017`: r; `MetaQNN`: 0, and r for the terminal;
+    `CVPR2018`: r/T, and r for the terminal; `CVPR2018MaxIndex`: r/maxLayers, and r for the
+    terminal; `AAAI2017`: r; `MetaQNN`: 0, and r for the terminal;
     `Uniform`: r/T, which does not add up to more for longer blocks and yet rewards every layer;
     `Learned`: what a regression over all trials puts down to each layer, adding up to r.
     """
@@ -190,8 +191,16 @@ class AgentSettings(Model):
     """What is learned from: `Percent`, the reward itself, as in the papers; `Rank`, the share of
     trials so far with a lower reward, from 0 to 1, ranked anew after each iteration."""
 
+    initialization: Literal["Constant", "FirstTarget"]
+    """Where values begin. `Constant`: at `initialValue`, from which each update moves them by
+    `learningRate`. `FirstTarget`: a value is the first target that reaches it, and moves from
+    there; layers that were never tried have none, and are chosen at random alone. With a small
+    `learningRate`, `Constant` values say how often a layer was tried rather than what it is worth
+    (docs/papers.md). Only `state: LastLayer` has `FirstTarget`."""
+
     initial_value: Annotated[float, Field(ge=-1000, le=1000)]
-    """The value of what was never tried, on the scale of the reward. MetaQNN's algorithm: 0."""
+    """The value of what was never tried, on the scale of the reward, with
+    `initialization: Constant`. MetaQNN's algorithm: 0."""
 
     epsilon_schedule: Annotated[tuple[EpsilonStage, ...], Field(min_length=1, max_length=64)]
     """How likely a layer is drawn at random, stage after stage (CVPR 2018, Table 2)."""

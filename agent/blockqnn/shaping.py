@@ -14,23 +14,26 @@ from typing import Literal
 from blockqnn.ridge import Triangle, decompose, solve
 from blockqnn.search_space import Candidate, Key, SearchSpace
 
-Shaping = Literal["AAAI2017", "CVPR2018", "MetaQNN", "Uniform", "Learned"]
+Shaping = Literal["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform", "Learned"]
 
 _PENALTY = 1.0
 """Lambda of the ridge; measured on NAS-Bench-201 together with ranks as rewards."""
 
 
-def shaped(reward: float, length: int, shaping: Shaping) -> list[float]:
+def shaped(reward: float, length: int, shaping: Shaping, longest: int) -> list[float]:
     """Split the reward of a block over its layers by a fixed rule.
 
-    Over a block of T layers the sums are, with a discount of 1: MetaQNN and Uniform r, CVPR2018
-    r + r (T - 1) / T, AAAI2017 T r. So the papers' own two favour long blocks.
+    Over a block of T layers, of at most M, the sums are, with a discount of 1: MetaQNN and Uniform
+    r, CVPR2018 r + r (T - 1) / T, CVPR2018MaxIndex r + r (T - 1) / M, AAAI2017 T r. So the papers'
+    own favour long blocks.
 
     Args:
         reward: the reward r of the block.
         length: the number T of its layers, the terminal included.
-        shaping: `CVPR2018` (section 3.2), `AAAI2017` (equation 2), `MetaQNN` (nothing before the
-            end) or `Uniform` (every layer the same share).
+        shaping: `CVPR2018` and `CVPR2018MaxIndex` (section 3.2, where r_T / T may mean either),
+            `AAAI2017` (equation 2), `MetaQNN` (nothing before the end) or `Uniform` (every layer
+            the same share).
+        longest: the number M of layers that a block may have.
 
     Returns:
         The reward of each layer.
@@ -39,6 +42,7 @@ def shaped(reward: float, length: int, shaping: Shaping) -> list[float]:
     before, last = {
         "AAAI2017": (reward, reward),
         "CVPR2018": (share, reward),
+        "CVPR2018MaxIndex": (reward / longest, reward),
         "MetaQNN": (0.0, reward),
         "Uniform": (share, share),
     }[shaping]
@@ -48,8 +52,9 @@ def shaped(reward: float, length: int, shaping: Shaping) -> list[float]:
 class FixedShaping:
     """Splits each reward by the same rule (:func:`shaped`)."""
 
-    def __init__(self, shaping: Shaping) -> None:
+    def __init__(self, shaping: Shaping, longest: int) -> None:
         self._shaping = shaping
+        self._longest = longest
         self._lengths: list[int] = []
 
     def add(self, candidate: Candidate) -> None:
@@ -61,7 +66,7 @@ class FixedShaping:
 
     def split(self, number: int, reward: float) -> list[float]:
         """Return the reward of each decision of a candidate."""
-        return shaped(reward, self._lengths[number], self._shaping)
+        return shaped(reward, self._lengths[number], self._shaping, self._longest)
 
 
 class CountProducts:

@@ -93,6 +93,11 @@ class Space:
             return LayerType.IDENTITY
         return LayerType.TERMINAL if index == self.max_layers else None
 
+    @property
+    def longest(self) -> int:
+        """The most layers that a block has, the terminal included."""
+        return self.max_layers
+
     def choices(self, prefix: Prefix) -> Choices:
         """Return the layers that may follow a prefix.
 

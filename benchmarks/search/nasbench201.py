@@ -33,6 +33,11 @@ class CellSpace:
             numbers = range(1 + edge * len(OPERATIONS), 1 + (edge + 1) * len(OPERATIONS))
             self._choices.append(Choices(numbers, tuple([range(one, one + 1) for one in numbers])))
 
+    @property
+    def longest(self) -> int:
+        """The number of edges of every cell."""
+        return EDGES
+
     def choices(self, prefix: Prefix) -> Choices:
         """Return the operations of the next edge."""
         return self._choices[len(prefix)]

@@ -68,7 +68,7 @@ class QLearning:
         self._shaping: RewardShaping = (
             LearnedShaping(space)
             if settings.shaping == "Learned"
-            else FixedShaping(settings.shaping)
+            else FixedShaping(settings.shaping, space.longest)
         )
         self._settings = settings
         self._seed = seed
@@ -171,6 +171,6 @@ def _make_table(settings: AgentSettings, space: SearchSpace) -> ValueTable:
         space,
         settings.learning_rate,
         settings.discount,
-        settings.initial_value,
+        None if settings.initialization == "FirstTarget" else settings.initial_value,
         settings.random_step,
     )

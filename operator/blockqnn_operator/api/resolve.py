@@ -12,7 +12,7 @@ from blockqnn.limits import Limits
 from blockqnn.presets import DEFAULT_PRESET, PRESETS, predictor_warmup, preset_for
 from blockqnn.schedule import EpsilonStage, check_schedule, scaled
 from blockqnn.stopping import stopping_epochs
-from blockqnn.strategies.filtering import check_predictor
+from blockqnn.strategies.checks import check_agent
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.api.targets import check_finalists
@@ -29,7 +29,7 @@ _EARLIER_PRESETS = ("AAAI2017", "CVPR2018", "MetaQNN")
 
 _BEFORE_PINNED: dict[str, Any] = {
     "space": {"layers": list(PAPERS)},
-    "agent": {"predictor": None, "earlyTermination": None},
+    "agent": {"predictor": None, "earlyTermination": None, "initialization": "Constant"},
     "training": {"precision": "float32"},
 }
 """Fields that are newer than some stored headers, with what searches did before there were such."""
@@ -72,7 +72,7 @@ def resolve(
         space = resolved.space
         check_layers(space.layers, space.convolution, space.start_with_identity)
         limits_of(resolved)
-        check_predictor(resolved.agent)
+        check_agent(resolved.agent)
         if pinned is None:
             agent, trials = resolved.agent, resolved.budget.trials
             check_schedule(agent.epsilon_schedule, trials, agent.batch_size)
@@ -139,8 +139,9 @@ def _fitted(
 ) -> Any:
     """Return the agent with what depends on other fields, where the user leaves it out.
 
-    The preset's predictor is left out where the agent that the user asks for cannot have one. A
-    search that has started keeps what it began with.
+    The preset's predictor is left out where the agent that the user asks for cannot have one, and
+    values begin at a constant where the user names one, or the agent has no other. A search that
+    has started keeps what it began with.
     """
     agent = asked.get("agent")
     if not isinstance(agent, Mapping):
@@ -153,6 +154,10 @@ def _fitted(
     elif isinstance(predictor, Mapping) and predictor.get("warmup") is None:
         warmup = predictor_warmup(_count(asked, "budget", "trials"))
         fitted["predictor"] = {**predictor, "warmup": warmup}
+    if own.get("initialization") is None and pinned is None:
+        is_named = own.get("initialValue") is not None
+        if is_named or agent.get("state") != "LastLayer":
+            fitted["initialization"] = "Constant"
     if isinstance(early, Mapping) and not _says_when(own.get("earlyTermination")):
         kept = early.get("epochs") if pinned is not None else None
         epochs = kept or stopping_epochs(_count(asked, "training", "epochs"))

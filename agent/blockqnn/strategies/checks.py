@@ -1,0 +1,21 @@
+"""Combinations of agent settings that no strategy can follow, refused before a search begins."""
+
+from blockqnn.errors import InvalidSettings
+from blockqnn.settings import AgentSettings
+from blockqnn.strategies.filtering import check_predictor
+
+
+def check_agent(settings: AgentSettings) -> None:
+    """Refuse settings of the agent that contradict each other.
+
+    Raises:
+        InvalidSettings: when the predictor does not go with the algorithm or the handling of
+            duplicates, or the first values not with what values are kept for.
+    """
+    check_predictor(settings)
+    if settings.initialization == "FirstTarget" and settings.state != "LastLayer":
+        raise InvalidSettings(
+            f"agent.initialization is FirstTarget, but agent.state is {settings.state}, whose "
+            "estimates mix values that were tried with others; set agent.initialization to "
+            "Constant, or agent.state to LastLayer."
+        )
