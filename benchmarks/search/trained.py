@@ -26,16 +26,22 @@ FEWEST = 30
 """Of fewer blocks no model is made."""
 
 
+def space_settings(**changes: Any) -> SpaceSettings:
+    """Return the settings of the space that the table's blocks are from, the papers' with any
+    first layer, with changes in the names of the BlockSearch resource."""
+    chosen = {**PRESETS["CVPR2018"]["space"], "startWithIdentity": False, **changes}
+    return SpaceSettings.model_validate(chosen)
+
+
 def make_space(settings: SpaceSettings | None = None) -> Space:
     """Return a space that knows how the table stacks blocks and on what.
 
     Args:
-        settings: which blocks there are, limits included; None for those of CVPR2018.
+        settings: which blocks there are, limits included; None for those of the table.
     """
     channels, height, width = INPUT_SHAPE
     images = ImageShape(channels=channels, height=height, width=width, classes=CLASSES)
-    if settings is None:
-        settings = SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"])
+    settings = settings or space_settings()
     return Space(settings, Limits(settings, NETWORK, images), NETWORK, images)
 
 

@@ -4,21 +4,19 @@ What the table has already is not trained again, so a run that was broken off go
 """
 
 import argparse
-import sys
-import threading
-import time
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from random import Random
 
 from benchmarks.search.trained import make_space
 from benchmarks.table import searches
-from benchmarks.table.recipe import make_images
+from benchmarks.table.pool import Trainings, open_pool
+from benchmarks.table.random_blocks import different_blocks
+from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import DATA, Row, append, read
 from benchmarks.table.searches import Trial
-from benchmarks.table.training import train, use_one_thread
-from blockqnn.graph import canonical_hash
+from benchmarks.table.training import train
 from blockqnn.nsc import Block
 from blockqnn.search_space import RandomStep
 
@@ -30,61 +28,17 @@ SEEDS: dict[RandomStep, int] = {"TypeFirst": 20181121, "Flat": 20261130}
 REPEATED: dict[RandomStep, int] = {"TypeFirst": 6, "Flat": 15}
 """Every so many of the random blocks one is trained with a second seed; Flat ones take longer."""
 
-IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
-
-
-class Trainings:
-    """Trains what the table lacks; threads may ask at the same time."""
-
-    def __init__(self, pool: ProcessPoolExecutor, path: Path) -> None:
-        self._pool = pool
-        self._path = path
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, int], Future[Row]] = {}
-        for row in read(path):
-            done: Future[Row] = Future()
-            done.set_result(row)
-            self._known[row.hash, row.seed] = done
-        self._count = len(self._known)
-        self._began = time.monotonic()
-
-    def ask(self, block: Block, origin: str, seed: int = 0) -> Future[Row]:
-        """Return the row of a block, when it is there."""
-        key = canonical_hash(block), seed
-        with self._lock:
-            if key not in self._known:
-                future = self._pool.submit(train, str(block), origin, seed, IMAGES)
-                future.add_done_callback(self._store)
-                self._known[key] = future
-            return self._known[key]
-
-    def _store(self, future: Future[Row]) -> None:
-        if future.cancelled() or future.exception():
-            return
-        row = future.result()
-        with self._lock:
-            append(self._path, row)
-            self._count += 1
-            minutes = (time.monotonic() - self._began) / 60
-        print(
-            f"{self._count} trainings after {minutes:.1f} min: {row.origin}, "
-            f"accuracy {row.accuracy:.3f}, {row.seconds:.1f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-
 
 def main() -> None:
     """Fill the table."""
     options = _options()
     if not IMAGES.exists():
         make_images(options.data, IMAGES)
-    context = get_context("spawn")
     with (
-        ProcessPoolExecutor(options.processes, context, use_one_thread) as pool,
+        open_pool(options.processes) as pool,
         ThreadPoolExecutor(len(searches.SEARCHES)) as threads,
     ):
-        trainings = Trainings(pool, options.output)
+        trainings = Trainings(pool, read(options.output), partial(append, options.output))
         for future in [
             *_random_blocks(trainings, options.random, "TypeFirst"),
             *_random_blocks(trainings, options.flat, "Flat"),
@@ -95,34 +49,32 @@ def main() -> None:
     searches.write(options.output.with_name(searches.SEARCHED.name), tried)
 
 
-def _random_blocks(trainings: Trainings, count: int, step: RandomStep) -> list[Future[Row]]:
+def _random_blocks(trainings: Trainings[Row], count: int, step: RandomStep) -> list[Future[Row]]:
     """Train blocks as a search with epsilon 1 draws them, each network once."""
-    space, random = make_space(), Random(SEEDS[step])
     origin = ORIGINS[step]
-    met: set[str] = set()
     futures = []
-    while len(met) < count:
-        block = space.random_block(random, step)
-        digest = canonical_hash(block)
-        if digest in met:
-            continue
-        met.add(digest)
-        futures.append(trainings.ask(block, origin))
-        if len(met) % REPEATED[step] == 0:
-            futures.append(trainings.ask(block, origin, seed=1))
+    blocks = islice(different_blocks(make_space(), step, SEEDS[step]), count)
+    for number, block in enumerate(blocks, start=1):
+        futures.append(_ask(trainings, block, origin))
+        if number % REPEATED[step] == 0:
+            futures.append(_ask(trainings, block, origin, seed=1))
     return futures
 
 
-def _search(trainings: Trainings, contestant: str, seed: int) -> list[Trial]:
+def _search(trainings: Trainings[Row], contestant: str, seed: int) -> list[Trial]:
     """Run a real search with a second seed now and then."""
     origin = f"{contestant} {seed}"
 
     def accuracy(block: Block, number: int) -> float:
         if number % searches.REPEATED == 0:
-            trainings.ask(block, origin, seed=1)
-        return trainings.ask(block, origin).result().accuracy
+            _ask(trainings, block, origin, seed=1)
+        return _ask(trainings, block, origin).result().accuracy
 
     return searches.run(contestant, seed, accuracy)
+
+
+def _ask(trainings: Trainings[Row], block: Block, origin: str, seed: int = 0) -> Future[Row]:
+    return trainings.ask(block, seed, partial(train, str(block), origin, seed, IMAGES))
 
 
 def _options() -> argparse.Namespace:

@@ -20,6 +20,9 @@ INPUT_SHAPE = (3, 16, 16)
 NETWORK = NetworkSpec(filters=(8, 16, 32), repeats=1, output_projection=True)
 SPLIT_SEED = 20181121
 
+IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
+"""Where programs keep the images; made where they are missing."""
+
 TRAINING_SPEC: dict[str, Any] = {
     "epochs": EPOCHS,
     "batchSize": 64,

@@ -1,11 +1,15 @@
 """The table as a file: one row a training, appended as it ends, so that a stop loses none."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "nsc-blocks.csv"
 """The published table."""
+
+SEPARATE = DATA.with_name("nsc-separate.csv")
+"""Blocks with separate ReLU, batch norm and convolution, in rows like the table's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ class Row:
         """The validation accuracy after the last epoch; 0 where the block cannot be trained."""
         return self.curve[-1] if self.curve and self.outcome == "Succeeded" else 0.0
 
+    @property
+    def summary(self) -> str:
+        """The row in a few words."""
+        return f"{self.origin}, accuracy {self.accuracy:.3f}, {self.seconds:.1f} s"
+
 
 COLUMNS = tuple(field.name for field in fields(Row))
 
@@ -46,25 +55,39 @@ def read(path: Path = DATA) -> list[Row]:
 
 def append(path: Path, row: Row) -> None:
     """Add a row to the table."""
+    values = [
+        row.hash,
+        row.block,
+        row.origin,
+        row.seed,
+        row.outcome,
+        row.parameters,
+        row.macs,
+        f"{row.seconds:.2f}",
+        write_curve(row.curve),
+    ]
+    append_line(path, COLUMNS, values)
+
+
+def append_line(path: Path, columns: Sequence[str], values: Sequence[object]) -> None:
+    """Add a line to a file of comma-separated values, which begins with the columns' names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(
-            [
-                row.hash,
-                row.block,
-                row.origin,
-                row.seed,
-                row.outcome,
-                row.parameters,
-                row.macs,
-                f"{row.seconds:.2f}",
-                " ".join(f"{accuracy:.4f}" for accuracy in row.curve),
-            ]
-        )
+            writer.writerow(columns)
+        writer.writerow(values)
+
+
+def write_curve(curve: Sequence[float]) -> str:
+    """Write the accuracies after each epoch as one value."""
+    return " ".join(f"{accuracy:.4f}" for accuracy in curve)
+
+
+def read_curve(text: str) -> tuple[float, ...]:
+    """Read what :func:`write_curve` has written."""
+    return tuple(float(accuracy) for accuracy in text.split())
 
 
 def _row(values: dict[str, str]) -> Row:
@@ -77,5 +100,5 @@ def _row(values: dict[str, str]) -> Row:
         parameters=int(values["parameters"]),
         macs=int(values["macs"]),
         seconds=float(values["seconds"]),
-        curve=tuple(float(accuracy) for accuracy in values["curve"].split()),
+        curve=read_curve(values["curve"]),
     )

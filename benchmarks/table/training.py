@@ -5,19 +5,12 @@ import io
 import time
 from pathlib import Path
 
-import torch
-
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK, make_trial
 from benchmarks.table.rows import Row
 from blockqnn.graph import canonical_hash, network_macs, network_parameters
 from blockqnn.nsc import Block
 from blockqnn_trainer.result import Progress
 from blockqnn_trainer.trial import run_trial
-
-
-def use_one_thread() -> None:
-    """Let each process of a pool keep to one processor."""
-    torch.set_num_threads(1)
 
 
 def train(code: str, origin: str, seed: int, images: Path) -> Row:

@@ -5,13 +5,15 @@ from collections import Counter
 from benchmarks.search.trained import make_space
 from benchmarks.table import searches
 from benchmarks.table.recipe import CLASSES, EPOCHS, INPUT_SHAPE, NETWORK
-from benchmarks.table.rows import read
+from benchmarks.table.rows import SEPARATE, Row, read
 
 from blockqnn.graph import body_cost, canonical_hash
 from blockqnn.nsc import Block
+from blockqnn.space import Space
 
 ROWS = read()
 SPACE = make_space()
+SEPARATE_ROWS = read(SEPARATE)
 
 
 def test_two_thousand_different_blocks_are_published_and_two_hundred_with_a_second_seed() -> None:
@@ -26,16 +28,26 @@ def test_no_training_of_a_block_is_published_twice() -> None:
     assert len({(row.hash, row.seed) for row in ROWS}) == len(ROWS)
 
 
-def test_published_blocks_have_their_hashes_and_costs_and_are_of_the_space() -> None:
-    for row in ROWS:
+def check_rows(rows: list[Row], space: Space) -> None:
+    for row in rows:
         block = Block.parse(row.block)
-        assert row.hash == canonical_hash(block) == SPACE.identity(SPACE.encode(block))
+        assert row.hash == canonical_hash(block) == space.identity(space.encode(block))
         cost = body_cost(block.body, NETWORK, INPUT_SHAPE, CLASSES)
         assert (row.macs, row.parameters) == (cost.macs, cost.parameters)
 
 
+def test_published_blocks_have_their_hashes_and_costs_and_are_of_the_space() -> None:
+    check_rows(ROWS, SPACE)
+
+
+def test_blocks_of_separate_layers_have_their_hashes_and_costs_and_are_of_their_space() -> None:
+    check_rows(SEPARATE_ROWS, make_space("Separate"))
+    assert {row.origin for row in SEPARATE_ROWS} <= {"separate", "separate flat"}
+    assert len({(row.hash, row.seed) for row in SEPARATE_ROWS}) == len(SEPARATE_ROWS)
+
+
 def test_what_was_trained_has_its_accuracy_after_each_epoch() -> None:
-    for row in ROWS:
+    for row in [*ROWS, *SEPARATE_ROWS]:
         if row.outcome == "Succeeded":
             assert len(row.curve) == EPOCHS
             assert all(0 <= accuracy <= 1 for accuracy in row.curve)

@@ -1,0 +1,21 @@
+"""Random blocks, each network once, as a search with epsilon 1 draws them."""
+
+from collections.abc import Iterator
+from random import Random
+
+from blockqnn.graph import canonical_hash
+from blockqnn.nsc import Block
+from blockqnn.search_space import RandomStep
+from blockqnn.space import Space
+
+
+def different_blocks(space: Space, step: RandomStep, seed: int) -> Iterator[Block]:
+    """Draw blocks of a space without end; a block that means an earlier network is left out."""
+    random = Random(seed)
+    met: set[str] = set()
+    while True:
+        block = space.random_block(random, step)
+        digest = canonical_hash(block)
+        if digest not in met:
+            met.add(digest)
+            yield block
