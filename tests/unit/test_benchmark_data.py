@@ -3,8 +3,8 @@
 from collections import Counter
 
 from benchmarks.search.trained import make_space
-from benchmarks.table import searches
-from benchmarks.table.recipe import CLASSES, EPOCHS, INPUT_SHAPE, NETWORK
+from benchmarks.table import converged, searches
+from benchmarks.table.recipe import CLASSES, EPOCHS, FINAL_EPOCHS, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import SEPARATE, Row, read
 
 from blockqnn.graph import body_cost, canonical_hash
@@ -52,6 +52,25 @@ def test_what_was_trained_has_its_accuracy_after_each_epoch() -> None:
             assert len(row.curve) == EPOCHS
             assert all(0 <= accuracy <= 1 for accuracy in row.curve)
             assert row.seconds > 0
+
+
+def test_what_is_chosen_for_convergence_is_chosen_among_the_first_2023_blocks() -> None:
+    known = [row for row in ROWS if row.seed == 0 and row.origin in converged.ORIGINS]
+    assert len(known) == 2023
+    assert len(set(converged.choose(ROWS).mixed)) == 66
+
+
+def test_converged_trainings_are_of_chosen_blocks_and_have_their_early_accuracies() -> None:
+    chosen = {row.hash: row for row in converged.choose(ROWS).mixed}
+    trainings = converged.read()
+    assert len({(one.hash, one.seed) for one in trainings}) == len(trainings)
+    for one in trainings:
+        assert one.block == chosen[one.hash].block
+        assert one.early_accuracy == chosen[one.hash].accuracy
+        assert one.epochs == FINAL_EPOCHS
+        if one.outcome == "Succeeded":
+            assert len(one.curve) == FINAL_EPOCHS
+            assert one.curve[-1] == one.validation_accuracy
 
 
 def test_every_trial_of_the_published_searches_is_in_the_table() -> None:
