@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.search.trained import make_space
+from benchmarks.search.trained import make_space, space_settings
 from benchmarks.table.pool import Trainings, open_pool
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.recipe import IMAGES, make_images
@@ -30,7 +30,7 @@ def main() -> None:
     if not IMAGES.exists():
         make_images(options.data, IMAGES)
     origin = ORIGINS[options.step]
-    blocks = islice(different_blocks(make_space("Separate"), options.step, SEED), options.count)
+    blocks = islice(different_blocks(make_space(space_settings(convolution="Separate")), options.step, SEED), options.count)
     with open_pool(options.processes) as pool:
         trainings = Trainings(pool, read(options.output), partial(append, options.output))
         futures = [

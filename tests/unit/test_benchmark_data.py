@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from benchmarks.search.trained import make_space
+from benchmarks.search.trained import make_space, space_settings
 from benchmarks.table import converged, searches
 from benchmarks.table.recipe import CLASSES, EPOCHS, FINAL_EPOCHS, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import SEPARATE, Row, read
@@ -41,7 +41,7 @@ def test_published_blocks_have_their_hashes_and_costs_and_are_of_the_space() -> 
 
 
 def test_blocks_of_separate_layers_have_their_hashes_and_costs_and_are_of_their_space() -> None:
-    check_rows(SEPARATE_ROWS, make_space("Separate"))
+    check_rows(SEPARATE_ROWS, make_space(space_settings(convolution="Separate")))
     assert {row.origin for row in SEPARATE_ROWS} <= {"separate", "separate flat"}
     assert len({(row.hash, row.seed) for row in SEPARATE_ROWS}) == len(SEPARATE_ROWS)
 
