@@ -27,8 +27,11 @@ FEWEST = 30
 
 
 def space_settings(**changes: Any) -> SpaceSettings:
-    """Return the settings of the space that the table's blocks are from, the papers' with any
-    first layer, with changes in the names of the BlockSearch resource."""
+    """Return the space that the table's blocks are from: the papers', with any first layer.
+
+    Args:
+        changes: other values, in the names of the BlockSearch resource.
+    """
     chosen = {**PRESETS["CVPR2018"]["space"], "startWithIdentity": False, **changes}
     return SpaceSettings.model_validate(chosen)
 

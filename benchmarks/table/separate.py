@@ -30,7 +30,10 @@ def main() -> None:
     if not IMAGES.exists():
         make_images(options.data, IMAGES)
     origin = ORIGINS[options.step]
-    blocks = islice(different_blocks(make_space(space_settings(convolution="Separate")), options.step, SEED), options.count)
+    blocks = islice(
+        different_blocks(make_space(space_settings(convolution="Separate")), options.step, SEED),
+        options.count,
+    )
     with open_pool(options.processes) as pool:
         trainings = Trainings(pool, read(options.output), partial(append, options.output))
         futures = [
