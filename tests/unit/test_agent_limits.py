@@ -141,6 +141,7 @@ FEW: dict[str, Any] = {
     "state": "BackOff",
     "shaping": "Learned",
     "rewardScale": "Rank",
+    "initialization": "Constant",
     "initialValue": 1.0,
 }
 KINDS = [(name, agent) for name in sorted(STRATEGIES) for agent in ({}, FEW)]

@@ -17,22 +17,26 @@ from blockqnn.settings import AgentSettings
 from blockqnn.shaping import Shaping, shaped
 
 SPACE = make_space(6)
-shapings = st.sampled_from(["AAAI2017", "CVPR2018", "MetaQNN", "Uniform"])
+SHAPINGS: list[Shaping] = ["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform"]
+shapings = st.sampled_from(SHAPINGS)
+CONSTANT: dict[str, Any] = {"initialization": "Constant", "shaping": "CVPR2018"}
+"""What the examples are worked with."""
 
 
 def agent(**changes: Any) -> AgentSettings:
-    return AgentSettings.model_validate({**PRESETS["CVPR2018"]["agent"], **changes})
+    return AgentSettings.model_validate({**PRESETS["CVPR2018"]["agent"], **CONSTANT, **changes})
 
 
 def make_table(agent: AgentSettings, step: RandomStep = "Flat") -> QTable:
-    return QTable(SPACE, agent.learning_rate, agent.discount, agent.initial_value, step)
+    first = None if agent.initialization == "FirstTarget" else agent.initial_value
+    return QTable(SPACE, agent.learning_rate, agent.discount, first, step)
 
 
 def learn(table: QTable, block: str | Block, reward: float, shaping: Shaping = "CVPR2018") -> None:
     """Learn from a block once."""
     block = Block.parse(block) if isinstance(block, str) else block
     table.add(SPACE.encode(block))
-    table.update(len(table._candidates) - 1, shaped(reward, len(block), shaping))
+    table.update(len(table._candidates) - 1, shaped(reward, len(block), shaping, SPACE.max_layers))
 
 
 class Reference:
@@ -57,6 +61,7 @@ class Reference:
         return {
             "AAAI2017": reward,
             "CVPR2018": reward if last else reward / length,
+            "CVPR2018MaxIndex": reward if last else reward / SPACE.max_layers,
             "MetaQNN": reward if last else 0.0,
             "Uniform": reward / length,
         }[self.agent.shaping]
@@ -160,3 +165,58 @@ def test_equals_are_drawn_as_random_layers_are(step: RandomStep, share: float) -
     counts = drawn(table)
     assert set(counts) == {NUMBERS[one] for one in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)")}
     assert 1 - counts[NUMBERS["(1,4,0,0,0)"]] / 2000 == pytest.approx(share, rel=0.06)
+
+
+@settings(max_examples=60, deadline=None)
+@given(experiences, shapings, st.floats(0.001, 1), st.floats(0, 1))
+def test_values_that_begin_at_their_first_target_equal_a_reference(
+    experiences: list[tuple[int, float]], shaping: Shaping, rate: float, discount: float
+) -> None:
+    chosen = agent(
+        initialization="FirstTarget", shaping=shaping, learningRate=rate, discount=discount
+    )
+    table, reference = make_table(chosen), Reference(chosen)
+    tried: dict[tuple[str, str], float] = {}
+    for seed, reward in experiences:
+        block = SPACE.decode(draw_candidate(SPACE, Random(seed), "TypeFirst"))
+        learn(table, block, reward, shaping)
+        names = ["start", *map(str, block.layers)]
+        for t in range(len(block), 0, -1):
+            state, action = names[t - 1], names[t]
+            target = reference.reward(t, len(block), reward)
+            if t < len(block):
+                target += discount * max(v for (s, _), v in tried.items() if s == action)
+            before = tried.get((state, action))
+            moved = target if before is None else (1 - rate) * before + rate * target
+            tried[state, action] = moved
+    stored = {
+        (NAMES[state], NAMES[action]): value
+        for state, row in table.rows.items()
+        for action, value in row.items()
+    }
+    assert stored.keys() == tried.keys()
+    for key, expected in tried.items():
+        assert stored[key] == pytest.approx(expected, rel=1e-12)
+
+
+NAMES = {START: "start"} | {number: name for name, number in NUMBERS.items()}
+
+
+@given(st.floats(-50, 100), st.floats(0.001, 1), st.integers(1, 50))
+def test_equal_rewards_give_equal_values_however_often_a_block_is_learned(
+    reward: float, rate: float, times: int
+) -> None:
+    """Values say what a block is worth, not how often it was learned from."""
+    table = make_table(agent(initialization="FirstTarget", shaping="MetaQNN", learningRate=rate))
+    for _ in range(times):
+        learn(table, "(1,1,3,0,0)(2,7,0,0,0)", reward, "MetaQNN")
+    learn(table, "(1,2,3,0,0)(2,7,0,0,0)", reward, "MetaQNN")
+    first, second = table.rows[START].values()
+    assert first == pytest.approx(second, rel=1e-12, abs=1e-12)
+
+
+def test_with_first_targets_only_what_was_tried_is_chosen_by_value() -> None:
+    table = make_table(agent(initialization="FirstTarget"))
+    assert set(drawn(table)) == set(SPACE.choices(()).numbers)
+    learn(table, "(1,1,3,0,0)(2,7,0,0,0)", -40.0)
+    assert set(drawn(table)) == {NUMBERS["(1,1,3,0,0)"]}

@@ -24,6 +24,7 @@ ALGORITHMS = sorted(STRATEGIES)
 FEW_TRIALS: dict[str, Any] = {
     "duplicates": "Redraw",
     "state": "BackOff",
+    "initialization": "Constant",
     "shaping": "Learned",
     "rewardScale": "Rank",
     "replay": {"sampleSize": 32, "updates": 32, "weighting": "Rank"},

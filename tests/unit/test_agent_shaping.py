@@ -25,20 +25,35 @@ def blocks(chosen: list[int]) -> list[Candidate]:
 @settings(deadline=None)
 @given(st.floats(-50, 100), st.integers(1, 23))
 def test_what_each_fixed_shaping_sums_to(reward: float, length: int) -> None:
-    assert sum(shaped(reward, length, "AAAI2017")) == pytest.approx(length * reward)
+    assert sum(shaped(reward, length, "AAAI2017", 23)) == pytest.approx(length * reward)
     expected = reward + reward * (length - 1) / length
-    assert sum(shaped(reward, length, "CVPR2018")) == pytest.approx(expected)
-    assert sum(shaped(reward, length, "MetaQNN")) == pytest.approx(reward)
-    assert sum(shaped(reward, length, "Uniform")) == pytest.approx(reward)
+    assert sum(shaped(reward, length, "CVPR2018", 23)) == pytest.approx(expected)
+    assert sum(shaped(reward, length, "CVPR2018MaxIndex", 23)) == pytest.approx(
+        reward + reward * (length - 1) / 23
+    )
+    assert sum(shaped(reward, length, "MetaQNN", 23)) == pytest.approx(reward)
+    assert sum(shaped(reward, length, "Uniform", 23)) == pytest.approx(reward)
 
 
 def test_a_fixed_shaping_knows_only_the_length() -> None:
-    shaping = FixedShaping("CVPR2018")
+    shaping = FixedShaping("CVPR2018", 23)
     for candidate in ((1, 2), (1, 2, 3)):
         shaping.add(candidate)
     shaping.fit([60.0, 60.0])
     assert shaping.split(0, 60.0) == [30.0, 60.0]
     assert shaping.split(1, 60.0) == [20.0, 20.0, 60.0]
+
+
+@settings(deadline=None)
+@given(st.floats(1, 100), st.integers(1, 23), st.integers(1, 23), st.integers(0, 22))
+def test_a_layer_earns_the_same_in_short_and_long_blocks_by_the_largest_index(
+    reward: float, length: int, other: int, place: int
+) -> None:
+    """With T the length of the block, a layer of a short block would earn many times more."""
+    one, two = (shaped(reward, n, "CVPR2018MaxIndex", 23) for n in (length, other))
+    if place < min(length, other) - 1:
+        assert one[place] == two[place] == reward / 23
+    assert one[-1] == two[-1] == reward
 
 
 @settings(deadline=None, max_examples=30)

@@ -28,7 +28,7 @@ _EARLIER_PRESETS = ("AAAI2017", "CVPR2018", "MetaQNN")
 """The presets that are what they were in those versions."""
 
 _BEFORE_PINNED: dict[str, Any] = {
-    "space": {"layers": list(PAPERS)},
+    "space": {"layers": list(PAPERS), "startWithIdentity": False},
     "agent": {"predictor": None, "earlyTermination": None, "initialization": "Constant"},
     "training": {"precision": "float32"},
 }
