@@ -24,7 +24,8 @@ ROUNDS = 20
 _CVPR2018: Preset = {
     "space": {
         "maxLayers": 23,  # CVPR 4.2
-        "startWithIdentity": False,  # CVPR Fig. 4: the first layer may be any
+        # CVPR Fig. 2, as AAAI says; Fig. 4 shows another first layer. Measured, docs/papers.md.
+        "startWithIdentity": True,
         "layers": list(PAPERS),  # CVPR, table 1
         "convolution": "PCC",  # CVPR 3.1 and Fig. 9
         # CVPR 5.2: "we do not add any constraints"
@@ -46,7 +47,9 @@ _CVPR2018: Preset = {
         "initialization": "FirstTarget",  # not said; measured, docs/papers.md
         "initialValue": 0.0,  # nothing begins there, with FirstTarget
         "epsilonSchedule": [stage.model_dump() for stage in PAPERS_SCHEDULE],  # CVPR 4.2, AAAI T. 2
-        "replay": {"sampleSize": 64, "updates": 64, "weighting": "Uniform"},  # CVPR 4.2
+        # CVPR 4.2: 64 updates after each iteration, each of a sample of 64 blocks, as MetaQNN
+        # replays a sample for each network that was trained (docs/papers.md).
+        "replay": {"sampleSize": 64 * 64, "updates": 64 * 64, "weighting": "Uniform"},
         # Not in the papers; measured on NAS-Bench-201, from 150 trials on.
         "evolution": {"populationSize": 50, "sampleSize": 10},
         "earlyTermination": None,  # CVPR 4.2: every block is trained for twelve epochs
@@ -97,8 +100,8 @@ _AAAI2017: Preset = {
         **_CVPR2018["agent"],
         "shaping": "AAAI2017",  # AAAI, equation 2
         "replay": {
-            "sampleSize": 128,  # AAAI, Training details
-            "updates": 64,  # AAAI, Training details
+            "sampleSize": 64 * 128,  # AAAI, Training details: 64 updates of 128 blocks each
+            "updates": 64 * 128,  # as CVPR2018
             "weighting": "Uniform",  # AAAI, Training details
         },
     },
@@ -108,8 +111,11 @@ _AAAI2017: Preset = {
     },
 }
 
+_ANY_FIRST_LAYER: Section = {**_CVPR2018["space"], "startWithIdentity": False}
+
 _METAQNN: Preset = {
     **_CVPR2018,
+    "space": _ANY_FIRST_LAYER,  # MetaQNN has no identity to start with
     "agent": {
         **_CVPR2018["agent"],
         "batchSize": 10,  # MetaQNN learns after each network; ten fit all stages of its schedule
@@ -141,6 +147,7 @@ _METAQNN: Preset = {
 
 _EFFICIENT: Preset = {
     **_CVPR2018,
+    "space": _ANY_FIRST_LAYER,  # measured so
     "budget": {"trials": 512},  # between 64 and 2,000, what this preset is for
     "agent": {
         "algorithm": "QLearning",

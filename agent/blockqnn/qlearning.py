@@ -67,7 +67,11 @@ class QTable:
         self._initial = -inf if initial_value is None else initial_value
         self._step = step
         self._candidates: list[Candidate] = []
+        self._offers: list[tuple[Choices, ...]] = []
+        """For each candidate the choices at each of its layers."""
         self._rows: dict[int, dict[int, float]] = {}
+        self._bests: dict[int, float] = {}
+        """The highest stored value of each row."""
 
     @property
     def rows(self) -> Mapping[int, Mapping[int, float]]:
@@ -77,6 +81,8 @@ class QTable:
     def add(self, candidate: Candidate) -> None:
         """Take in the next block; its number counts from 0."""
         self._candidates.append(candidate)
+        choices = self._space.choices
+        self._offers.append(tuple([choices(candidate[:place]) for place in range(len(candidate))]))
 
     def update(self, number: int, rewards: Sequence[float]) -> None:
         """Learn from one block, from its terminal back to its first layer.
@@ -85,29 +91,35 @@ class QTable:
             number: the number of the block.
             rewards: the reward of each of its layers.
         """
-        layers = self._candidates[number]
+        layers, offers = self._candidates[number], self._offers[number]
         rate, keep, initial = self._rate, 1 - self._rate, self._initial
+        rows, bests = self._rows, self._bests
         target = rewards[-1]
         for place in range(len(layers) - 1, -1, -1):
             state = layers[place - 1] if place else START
-            row = self._rows.get(state)
+            row = rows.get(state)
             if row is None:
-                row = self._rows[state] = {}
+                row = rows[state] = {}
+                bests[state] = -inf
             action = layers[place]
-            value = row.get(action, initial)
-            row[action] = target if value == -inf else keep * value + rate * target
-            if place:
-                best = self._highest(row, self._space.choices(layers[:place]))
-                target = rewards[place - 1] + self._discount * best
-
-    def _highest(self, row: Mapping[int, float], choices: Choices) -> float:
-        """Return the highest value among the choices, of which those tried are in the row."""
-        if choices.masked is not None:
-            row = {one: value for one, value in row.items() if one in choices.masked}
-        best = max(row.values(), default=self._initial)
-        if best < self._initial and len(row) < len(choices):
-            return self._initial
-        return best
+            before = row.get(action, initial)
+            value = row[action] = target if before == -inf else keep * before + rate * target
+            best = bests[state]
+            if value >= best:
+                best = bests[state] = value
+            elif before == best:
+                best = bests[state] = max(row.values())
+            if not place:
+                break
+            choices = offers[place]
+            if choices.masked is None:
+                tried = len(row)
+            else:
+                legal = [value for layer, value in row.items() if layer in choices.masked]
+                tried, best = len(legal), max(legal, default=-inf)
+            if best < initial and tried < len(choices):
+                best = initial
+            target = rewards[place - 1] + self._discount * best
 
     def best(self, prefix: Prefix, random: Random) -> int:
         """Choose the next layer with the highest value.

@@ -164,7 +164,7 @@ def under_limits() -> dict[str, float]:
 
 def blocks() -> dict[str, float]:
     """Return the median seconds of what is computed about one block of 23 layers."""
-    space = Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
+    space = Space(SpaceSettings.model_validate(PRESETS["Efficient"]["space"]))
     random = Random(0)
     longest: list[Block] = []
     while len(longest) < (20 if is_quick() else 200):

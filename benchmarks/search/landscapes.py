@@ -25,7 +25,7 @@ from blockqnn.search_space import Candidate
 from blockqnn.settings import SpaceSettings
 from blockqnn.space import Space
 
-SPACE = Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
+SPACE = Space(SpaceSettings.model_validate(PRESETS["Efficient"]["space"]))
 """The papers' space: indices up to 23, the terminal included."""
 
 NOISE = 0.05

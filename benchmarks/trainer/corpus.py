@@ -46,7 +46,7 @@ def stratified_blocks(count: int, network: NetworkSpec) -> list[Block]:
 
 
 def _space() -> Space:
-    return Space(SpaceSettings.model_validate(PRESETS["CVPR2018"]["space"]))
+    return Space(SpaceSettings.model_validate(PRESETS["Efficient"]["space"]))
 
 
 def make_images(path: Path) -> DatasetSpec:

@@ -55,7 +55,7 @@ def search_manifest(name: str = "search", **spec: Any) -> dict[str, Any]:
         "dataset": {"name": "digits"},
         "parallelism": 2,
         "budget": {"trials": 8},
-        "space": {"maxLayers": 5},
+        "space": {"maxLayers": 5, "startWithIdentity": False},
         "agent": {
             "batchSize": 4,
             "epsilonSchedule": [

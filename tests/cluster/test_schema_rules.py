@@ -76,7 +76,7 @@ BOUNDS = [
     Case("space.constraints.maxParameters", 10_000_000, 0, "greater than or equal to 1"),
     Case("space.constraints.maxMacs", 1, 0, "greater than or equal to 1"),
     Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
-    Case("agent.shaping", "MetaQNN", "None", '"AAAI2017", "CVPR2018", "MetaQNN"'),
+    Case("agent.shaping", "MetaQNN", "None", '"CVPR2018", "CVPR2018MaxIndex", "MetaQNN"'),
     Case("agent.batchSize", 4096, 4097, "less than or equal to 4096"),
     Case("agent.pipelining", 16, 17, "less than or equal to 16"),
     Case("agent.learningRate", 1, 0, "greater than 0"),

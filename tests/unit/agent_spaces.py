@@ -18,9 +18,9 @@ COLOUR = ImageShape(channels=3, height=8, width=8, classes=10)
 
 
 def space_settings(max_layers: int = 23, **changes: Any) -> SpaceSettings:
-    """The papers' space with another longest block, and with whatever else is changed."""
-    values = {**PRESETS["CVPR2018"]["space"], "maxLayers": max_layers, **changes}
-    return SpaceSettings.model_validate(values)
+    """The papers' space with any first layer, another longest block, and what else is changed."""
+    values = {**PRESETS["CVPR2018"]["space"], "startWithIdentity": False, "maxLayers": max_layers}
+    return SpaceSettings.model_validate({**values, **changes})
 
 
 def make_space(max_layers: int = 23, **changes: Any) -> Space:

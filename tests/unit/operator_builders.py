@@ -44,7 +44,7 @@ def make_spec(**changes: Any) -> dict[str, Any]:
         "dataset": {"name": "digits"},
         "parallelism": 2,
         "budget": {"trials": 8},
-        "space": {"maxLayers": 4},
+        "space": {"maxLayers": 4, "startWithIdentity": False},
         "agent": {"batchSize": 4},
     }
     for section, change in changes.items():

@@ -49,7 +49,7 @@ def test_the_numbers_that_cvpr_2018_prints() -> None:
     assert preset["space"]["maxLayers"] == 23
     agent = AgentSettings.model_validate(preset["agent"])
     assert (agent.learning_rate, agent.discount, agent.batch_size) == (0.01, 1, 64)
-    assert (agent.replay.sample_size, agent.replay.updates) == (64, 64)
+    assert (agent.replay.sample_size, agent.replay.updates) == (64 * 64, 64 * 64)
     trials = agent.batch_size * sum(stage.iterations for stage in agent.epsilon_schedule)
     assert trials == 11_392
     assert preset["reward"] == {"macsWeight": 1.0, "densityWeight": 8.0}
@@ -62,7 +62,7 @@ def test_the_numbers_that_aaai_2017_prints() -> None:
     assert (preset["space"]["maxLayers"], preset["space"]["startWithIdentity"]) == (23, True)
     agent = AgentSettings.model_validate(preset["agent"])
     assert (agent.shaping, agent.batch_size, agent.learning_rate) == ("AAAI2017", 64, 0.01)
-    assert (agent.replay.sample_size, agent.replay.updates) == (128, 64)
+    assert (agent.replay.sample_size, agent.replay.updates) == (64 * 128, 64 * 128)
     assert preset["reward"] == {"macsWeight": 0.5, "densityWeight": 0.5}
 
 

@@ -278,7 +278,8 @@ def test_layers_that_make_no_space_are_refused(space: dict[str, Any], said: str)
 
 def test_the_preprints_first_identity_needs_an_identity() -> None:
     """The preset says so, not the user."""
-    spec = make_spec(preset="AAAI2017", space={"layers": ["Convolution", "Add"]})
+    changes = {"layers": ["Convolution", "Add"], "startWithIdentity": None}
+    spec = make_spec(preset="AAAI2017", space=changes)
     assert "add Identity, or set startWithIdentity to false" in refusal(spec)
 
 
