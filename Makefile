@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo images test unit cluster long chart chaos monitoring test-node static lint format generate lock programs clean
+.PHONY: help environment demo images test unit cluster long chart chaos monitoring test-node reproduce static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -75,7 +75,10 @@ monitoring: programs ## metrics, dashboards, alerts and the report, by a real Pr
 	-$(BIN)/python -m monitoring.debian
 	$(DEVCLUSTER) run --name monitoring-$$$$ -- $(BIN)/python -m pytest tests/monitoring -n 0 -q
 
-bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-stopping, bench-agent, bench-trainer, bench-operator; QUICK=1 for its short form
+reproduce: $(INSTALLED) ## repeat the papers' figures on stored trainings; writes docs/reproduction.md, about 20 minutes
+	$(BIN)/python -m benchmarks.reproduction
+
+bench-%: $(INSTALLED) ## a benchmark: bench-search, bench-reproduction, bench-stopping, bench-agent, bench-trainer, bench-operator; QUICK=1 for its short form
 	$(BIN)/python -m benchmarks.$*
 
 format: $(INSTALLED) ## lay the code out

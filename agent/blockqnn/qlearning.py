@@ -20,6 +20,11 @@ Once more::
 
     Q(a1, a2)    = 0.99 x 0.6   + 0.01 x 60           = 1.194
     Q(start, a1) = 0.99 x 0.306 + 0.01 x (30 + 1.194) = 0.61488
+
+So after n visits a value that begins at 0 has 1 - 0.99^n of what it approaches: it says how often
+an action was drawn rather than what it is worth. The papers do not say where values begin. With
+values that begin at their first target both are at 60 and 90 after the first visit, and stay there
+(docs/papers.md has what each reading gave).
 """
 
 from collections.abc import Mapping, Sequence

@@ -64,7 +64,7 @@ class ReplaySettings(Model):
 
     updates: Annotated[int, Field(ge=0, le=1_000_000)]
     """How many times a drawn trial updates the values, in turn: the first, the second, and so on,
-    then the first again. The papers' 64 updates, each of a sample of 64 trials, are 4096 of both."""
+    then the first again. 64 updates of 64 trials each, as in the papers, are 4096 of both."""
 
     weighting: Literal["Uniform", "Rank"]
     """How likely each trial is drawn: `Uniform`, all alike, as in the papers; `Rank`, the better
