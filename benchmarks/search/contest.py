@@ -11,13 +11,17 @@ from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 
 CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "random search": ("Efficient", {"algorithm": "RandomSearch"}),
-    "evolution": ("Efficient", {"algorithm": "Evolution"}),
-    "evolution in sequence": ("Efficient", {"algorithm": "Evolution", "batchSize": 1}),
+    "random search": ("Efficient", {"algorithm": "RandomSearch", "predictor": None}),
+    "evolution": ("Efficient", {"algorithm": "Evolution", "predictor": None}),
+    "evolution in sequence": (
+        "Efficient",
+        {"algorithm": "Evolution", "batchSize": 1, "predictor": None},
+    ),
     "AAAI2017": ("AAAI2017", {}),
     "CVPR2018": ("CVPR2018", {}),
     "MetaQNN": ("MetaQNN", {}),
     "Efficient": ("Efficient", {}),
+    "Efficient without predictor": ("Efficient", {"predictor": None}),
     "Efficient, predictor": ("Efficient", {"predictor": {"warmup": 0}}),
 }
 """Name of each contestant: its preset and what is changed about it.

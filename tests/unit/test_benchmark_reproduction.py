@@ -15,6 +15,7 @@ from benchmarks.reproduction.figures import (
 )
 from benchmarks.reproduction.page import write_page
 from benchmarks.reproduction.searches import PARAMETERS, PRESETS, SHORTER, papers_searches
+from benchmarks.search import defaults
 from benchmarks.search.trained import TrainedBlocks
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import Row
@@ -197,3 +198,18 @@ def test_a_picture_is_the_same_whenever_it_is_drawn(
         sections.learning_curve(searches, 90.0, tmp_path / name)
         drawn.append((tmp_path / name / "fig8-learning.svg").read_bytes())
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("trials", [64, 256, 512, 1000])
+def test_a_spec_with_a_dataset_alone_has_the_agent_of_one_gpu(trials: int) -> None:
+    """But for trainings that stop themselves; and the accuracy alone is its reward."""
+    default = defaults.setup_of(defaults.SPECS["dataset alone"], trials)
+    one_gpu = defaults.setup_of(defaults.SPECS["OneGPU, reward weights 0"], trials)
+    assert one_gpu.agent.early_termination is not None
+    agent = one_gpu.agent.model_copy(update={"early_termination": None})
+    assert (default.agent, default.reward, default.space) == (agent, one_gpu.reward, one_gpu.space)
+
+
+def test_the_best_by_reward_is_looked_for_within_the_budget() -> None:
+    made = course([1.0, 3.0, 2.0, 9.0], (4,))
+    assert defaults.worth_of_best(made, 3) == 3.0
