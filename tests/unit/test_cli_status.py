@@ -88,7 +88,7 @@ def test_a_search_that_hardly_learns_says_so_while_it_runs_and_when_it_is_over()
     for search in (simulated(16, done=8), simulated(16)):
         text = " ".join(drawn(pictures.whole(search, (), NOW)).split())
         assert text.count("the preset explores at random: 1 of 2 iterations learn") == 1
-    assert "learn" not in drawn(pictures.whole(simulated(200), (), NOW))
+    assert "iterations learn" not in drawn(pictures.whole(simulated(200), (), NOW))
 
 
 def test_a_finished_search_says_how_long_it_took() -> None:
