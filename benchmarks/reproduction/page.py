@@ -22,8 +22,8 @@ claim holds.
 are means over seeds with their standard errors. A claim *holds* if the difference is above two
 standard errors.
 
-Fig. 6 (does the redefined reward follow the final accuracy?) is not measured yet: its blocks have to be
-trained to convergence first (`python -m benchmarks.table.converge`).
+Fig. 6 (does the redefined reward follow the final accuracy?) is not measured yet: its blocks have
+to be trained to convergence first (`python -m benchmarks.table.converge`).
 """
 
 
