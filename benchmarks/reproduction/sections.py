@@ -66,7 +66,6 @@ def learning_curve(searches: Searches, best: float, pictures: Path) -> Section:
         means = mean_by_iteration(courses, "accuracy")
         lines.append(Line(preset, range(len(means)), means))
         learned = Learning.of(courses, best)
-        rise = difference(courses, courses, "last_mean", best)
         rise = over_seeds(courses, lambda course: course.stage_worths[-1] - course.stage_worths[0])
         control = difference(courses, searches[f"{preset}, control"], "last_mean", best)
         rows.append(

@@ -25,7 +25,8 @@ _EARLIER_DEFAULT = "CVPR2018"
 """The default preset of the versions whose headers do not name the preset."""
 
 _EARLIER_PRESETS = ("AAAI2017", "CVPR2018", "MetaQNN")
-"""The presets that are what they were in those versions."""
+"""The presets that may fill in what a header of those versions lacks. Since then their values have
+changed only in fields that every such header has, or that `_BEFORE_PINNED` names."""
 
 _BEFORE_PINNED: dict[str, Any] = {
     "space": {"layers": list(PAPERS), "startWithIdentity": False},
