@@ -28,6 +28,9 @@ from blockqnn_operator.core.planning import plan
 from blockqnn_operator.core.records import Header, TrialRecord
 from blockqnn_operator.core.state import SearchState
 
+PATIENCE = 8
+"""So many faults in a row without an ended trial, and they strike half as often."""
+
 UNTOLD = {"seconds", "attempt"}
 """What may differ between a disturbed and an undisturbed run: timings and attempts."""
 
@@ -96,10 +99,14 @@ class Chaos:
     ) -> None:
         """Bring a search to its end, with faults of some kinds, weighted, until then.
 
+        A trial that no machine can end between two faults would never end. So the faults strike
+        half as often after every :data:`PATIENCE` of them between which no trial has ended: a slow
+        or busy machine meets as many faults for a trial as a quick one.
+
         Args:
             manifest: the search.
             faults: how often each kind strikes, relative to the others.
-            pause: the mean time between two faults, in seconds.
+            pause: the mean time between two faults, in seconds, while trials end.
             within: how long it may take, in seconds.
         """
         self.searching.apply(manifest)
@@ -108,12 +115,15 @@ class Chaos:
         deadline = time.monotonic() + within
         strikes: list[Callable[[], None]] = [getattr(self, f"_{name}") for name in faults]
         weights = list(faults.values())
+        ended, in_vain = "", 0
         try:
             while not self._is_over():
                 assert time.monotonic() < deadline, f"not over after {within} s: {self._status()}"
                 (strike,) = self._random.choices(strikes, weights)
                 strike()
-                time.sleep(self._random.uniform(0.0, 2 * pause))
+                time.sleep(self._random.uniform(0.0, 2 * pause) * 2 ** (in_vain // PATIENCE))
+                before, ended = ended, self._ended() or ended
+                in_vain = in_vain + 1 if ended == before else 0
         finally:
             for operator in self._operators:
                 operator.kill()
@@ -124,6 +134,11 @@ class Chaos:
 
     def _status(self) -> str:
         return self._kubectl("get", "bs", "search", "-o", "jsonpath={.status}").stdout
+
+    def _ended(self) -> str:
+        """Return how many trials have succeeded; empty where nobody answers."""
+        path = "jsonpath={.status.trials.succeeded}"
+        return self._kubectl("get", "bs", "search", "-o", path).stdout
 
     def _is_over(self) -> bool:
         phase = self._kubectl("get", "bs", "search", "-o", "jsonpath={.status.phase}").stdout
