@@ -16,6 +16,7 @@ from blockqnn.errors import InvalidBlock
 from blockqnn.graph import network_macs, network_parameters
 from blockqnn.nsc import Block
 from blockqnn_trainer.block import BlockModule, Convolution, Values
+from blockqnn_trainer.concatenation import concatenate
 from blockqnn_trainer.describe import describe
 from blockqnn_trainer.errors import NetworkInvalid
 from blockqnn_trainer.network import (
@@ -133,6 +134,29 @@ def test_every_loose_end_is_a_part_of_the_output_even_the_same_one_twice() -> No
     first = cell(module.operations[0], x)
     pooled = functional.avg_pool2d(first, 3, 1, 1, count_include_pad=False)
     assert_close(module(x), torch.cat([first, first, pooled], 1))
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_concatenation_is_that_of_torch_with_dense_gradients(
+    widths: list[int], order: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(sum(widths))
+    values = [
+        torch.randn(2, width, 3, 4, generator=generator).to(memory_format=order).requires_grad_()
+        for width in widths
+    ]
+    weight = torch.randn(2, sum(widths), 3, 4, generator=generator)
+    joint = concatenate(values)
+    assert torch.equal(joint, torch.cat(values, dim=1))
+    gradients = torch.autograd.grad((joint * weight).sum(), values)
+    expected = torch.split(weight, widths, dim=1)
+    for gradient, wanted in zip(gradients, expected, strict=True):
+        assert torch.equal(gradient, wanted)
+        assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_identities_and_pooling_of_kernel_1_cost_nothing() -> None:

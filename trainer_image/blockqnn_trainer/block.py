@@ -17,12 +17,12 @@ less memory traffic, which is what bounds these networks.
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from blockqnn.graph import bottleneck_width, is_folded, reads_previous
 from blockqnn.nsc import CONVOLUTIONS, Block, Layer, LayerType
+from blockqnn_trainer.concatenation import concatenate
 
 
 class Values:
@@ -164,7 +164,7 @@ class _Concat(nn.Module):
         self.sources = sources
 
     def forward(self, values: Values) -> Tensor:
-        return torch.cat([values[source] for source in self.sources], dim=1)
+        return concatenate([values[source] for source in self.sources])
 
 
 class BlockModule(nn.Module):
@@ -235,7 +235,7 @@ class BlockModule(nn.Module):
         for operation in self.operations:
             values.append(operation(values))
         ends = [values[end] for end in self.ends]
-        output = ends[0] if len(ends) == 1 else torch.cat(ends, dim=1)
+        output = ends[0] if len(ends) == 1 else concatenate(ends)
         if self.projection is None:
             return output
         return cast(Tensor, self.projection(functional.relu(output)))
