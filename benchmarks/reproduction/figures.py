@@ -1,7 +1,7 @@
 """The figures that the papers give of a search, over several seeds."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
@@ -76,18 +76,36 @@ class Learning:
             courses: searches that differ in their seeds.
             best: the best worth that there is.
         """
-        return cls(
-            over_seeds(courses, lambda course: course.stage_worths[0]),
-            over_seeds(courses, lambda course: course.stage_worths[-1]),
-            over_seeds(courses, lambda course: 100 * course.gap_closed(best)),
-            over_seeds(courses, Course.rises),
-            over_seeds(courses, lambda course: 100 * course.distinct()),
-            over_seeds(courses, Course.length),
-            over_seeds(courses, lambda course: mean_of_top(course, "accuracy", "accuracy", 1)),
-            over_seeds(courses, lambda course: mean_of_top(course, "accuracy", "accuracy")),
-            over_seeds(courses, lambda course: mean_of_top(course, "worth", "worth")),
-            over_seeds(courses, lambda course: mean_of_top(course, "reward", "worth")),
-        )
+        measured = {name: over_seeds(courses, measure) for name, measure in MEASURES.items()}
+        gap = over_seeds(courses, lambda course: 100 * course.gap_closed(best))
+        return cls(gap_closed=gap, **measured)
+
+
+MEASURES: Mapping[str, Callable[[Course], float]] = {
+    "random_mean": lambda course: course.stage_worths[0],
+    "last_mean": lambda course: course.stage_worths[-1],
+    "rises": Course.rises,
+    "distinct": lambda course: 100 * course.distinct(),
+    "length": Course.length,
+    "best_measured": lambda course: mean_of_top(course, "accuracy", "accuracy", 1),
+    "top_measured": lambda course: mean_of_top(course, "accuracy", "accuracy"),
+    "top_worth": lambda course: mean_of_top(course, "worth", "worth"),
+    "top_by_reward": lambda course: mean_of_top(course, "reward", "worth"),
+}
+"""What is measured of one search, by the field of :class:`Learning`."""
+
+
+def difference(courses: Sequence[Course], rivals: Sequence[Course], measure: str) -> Figure:
+    """Return how far searches are above others on average, seed by seed.
+
+    Args:
+        courses: searches.
+        rivals: as many others, with the same seeds.
+        measure: a name of :data:`MEASURES`.
+    """
+    of = MEASURES[measure]
+    pairs = zip(courses, rivals, strict=True)
+    return Figure(*mean_and_error([of(course) - of(rival) for course, rival in pairs]))
 
 
 def mean_by_iteration(courses: Sequence[Course], field: str) -> list[float]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.report import machine
-from benchmarks.reproduction.sections import Section
+from benchmarks.reproduction.section import Section
 
 _INTRODUCTION = """\
 # The papers' figures, repeated
@@ -21,9 +21,6 @@ claim holds.
 *Accuracy* is what a search measures, noise included. *Worth* is the same without the noise. Figures
 are means over seeds with their standard errors. A claim *holds* if the difference is above two
 standard errors.
-
-Fig. 6 (does the redefined reward follow the final accuracy?) is not measured yet: its blocks have
-to be trained to convergence first (`python -m benchmarks.table.converge`).
 """
 
 

@@ -1,5 +1,6 @@
 """Runs many searches at once, each in a process of its own, and says how far they are."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ def run_all(
         For each name the searches, in the order of the seeds.
     """
     began = time.monotonic()
+    # A thread for each processor in each process would only wait for the others.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         futures: dict[str, list[Future[Course]]] = {
             name: [pool.submit(_run, setup, table, seed) for seed in seeds]

@@ -1,60 +1,26 @@
-"""What docs/reproduction.md says of each figure: the number, the picture, and whether it holds."""
+"""The sections of docs/reproduction.md whose figures are of whole searches."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
 
-from benchmarks.report import mean_and_error
-from benchmarks.reproduction.charts import Axes, Line, draw_densities, draw_lines
+from benchmarks.reproduction.charts import Axes, Line, draw_lines
 from benchmarks.reproduction.course import TOP, Course
 from benchmarks.reproduction.figures import (
-    Figure,
     Learning,
     best_so_far,
+    difference,
     mean_by_iteration,
     median_trials,
     over_seeds,
     stage_bounds,
 )
 from benchmarks.reproduction.searches import PRESETS, SHORTER
-from benchmarks.table.rows import Row
+from benchmarks.reproduction.section import Section, holds
 from blockqnn.diagram import svg_drawing
 from blockqnn.nsc import LayerType
 
 Searches = Mapping[str, Sequence[Course]]
-
-
-class Section(NamedTuple):
-    """A part of the page."""
-
-    title: str
-    paper: str
-    """What the paper reports."""
-    text: str
-    """What was measured, in Markdown."""
-    verdict: str
-    """One sentence on whether the claim holds here."""
-    figures: Mapping[str, object]
-    """The numbers, for programs."""
-
-
-def difference(one: Sequence[Course], other: Sequence[Course], figure: str, best: float) -> Figure:
-    """Return the paired difference of a figure of :class:`Learning`, seed by seed."""
-    differences = [
-        getattr(Learning.of([a], best), figure).mean - getattr(Learning.of([b], best), figure).mean
-        for a, b in zip(one, other, strict=True)
-    ]
-    return Figure(*mean_and_error(differences))
-
-
-def holds(figure: Figure, wanted: float = 0.0) -> str:
-    """Say whether a difference is what is claimed, by two standard errors."""
-    if figure.mean - 2 * figure.error > wanted:
-        return "Holds"
-    if figure.mean + 2 * figure.error < wanted:
-        return "Does not hold"
-    return "Cannot be told from these seeds"
 
 
 def learning_curve(searches: Searches, best: float, pictures: Path) -> Section:
@@ -67,7 +33,7 @@ def learning_curve(searches: Searches, best: float, pictures: Path) -> Section:
         lines.append(Line(preset, range(len(means)), means))
         learned = Learning.of(courses, best)
         rise = over_seeds(courses, lambda course: course.stage_worths[-1] - course.stage_worths[0])
-        control = difference(courses, searches[f"{preset}, control"], "last_mean", best)
+        control = difference(courses, searches[f"{preset}, control"], "last_mean")
         rows.append(
             f"| {preset} | {learned.random_mean} | {learned.last_mean} | {rise} "
             f"| {learned.gap_closed.mean:.0f} % | {learned.rises.mean:.1f} of 9 | {control} "
@@ -116,7 +82,7 @@ def shaping(searches: Searches, best: float, pictures: Path) -> Section:
             lines.append(Line(name, range(len(means)), means))
             learned = Learning.of(courses, best)
             rows.append(f"| {name} | {learned.last_mean} | {learned.length.mean:.1f} |")
-        gain = difference(searches[preset], plain, "last_mean", best)
+        gain = difference(searches[preset], plain, "last_mean")
         verdicts.append(f"{preset}: {holds(gain).lower()}, {gain.mean:+.1f} points at epsilon 0.1")
         figures[preset] = {"gain": gain}
     draw_lines(
@@ -143,35 +109,6 @@ def shaping(searches: Searches, best: float, pictures: Path) -> Section:
     )
 
 
-def layers_apart(table: Sequence[Row], separate: Sequence[Row], pictures: Path) -> Section:
-    """Fig. 9 (AAAI 2017: Fig. 3): cells against separate ReLU, batch norm and convolution."""
-    cells = [100 * row.accuracy for row in table if row.origin == "random" and row.seed == 0]
-    apart = [100 * row.accuracy for row in separate if row.origin == "separate" and row.seed == 0]
-    one, other = Figure(*mean_and_error(cells)), Figure(*mean_and_error(apart))
-    gain = Figure(one.less(other), (one.error**2 + other.error**2) ** 0.5)
-    draw_densities(
-        pictures / "fig9-cells.svg",
-        Axes("Random blocks after 12 epochs", "accuracy, %", "share of the blocks, %"),
-        [("cells (PCC)", cells), ("ReLU, batch norm, convolution apart", apart)],
-    )
-    low = [100 * sum(v < 40 for v in values) / len(values) for values in (cells, apart)]
-    text = (
-        "![cells](pictures/reproduction/fig9-cells.svg)\n\n"
-        "| random blocks | trained | mean accuracy | below 40 % |\n|---|---|---|---|\n"
-        f"| cells | {len(cells)} | {one} | {low[0]:.0f} % |\n"
-        f"| separate layers | {len(apart)} | {other} | {low[1]:.0f} % |\n\n"
-        "Only the random phase was measured: every block is a training, and each block counts once."
-    )
-    return Section(
-        "Fig. 9: the pre-activation cell against separate layers",
-        "with cells the mean is higher by a big gap from the random phase on; separate layers more "
-        "often make bad blocks.",
-        text,
-        f"{holds(gain)}: {gain.mean:+.1f} ± {gain.error:.1f} points for cells.",
-        {"cells": one, "separate": other, "gain": gain},
-    )
-
-
 def against_random(
     searches: Searches, names: Sequence[str], best: float, pictures: Path, title: str
 ) -> Section:
@@ -191,7 +128,7 @@ def against_random(
                 f"| {learned.top_worth} | {learned.top_by_reward} |"
             )
         gains = {
-            figure: difference(searches[name], searches[rival], figure, best)
+            figure: difference(searches[name], searches[rival], figure)
             for figure in ("best_measured", "top_measured", "top_worth", "top_by_reward")
         }
         rows.append(f"| difference | {' | '.join(str(gain) for gain in gains.values())} |")
@@ -239,8 +176,8 @@ def shorter(searches: Searches, best: float) -> Section:
                 f"| {preset} | {name} | {learned.last_mean} | {learned.top_worth} "
                 f"| {learned.best_measured} |"
             )
-        gain = difference(searches[preset], half, "last_mean", best)
-        top = difference(searches[preset], half, "top_worth", best)
+        gain = difference(searches[preset], half, "last_mean")
+        top = difference(searches[preset], half, "top_worth")
         verdicts.append(
             f"{preset}: {holds(gain).lower()} for the last mean ({gain.mean:+.2f}), "
             f"{holds(top).lower()} for the five best ({top.mean:+.2f})"

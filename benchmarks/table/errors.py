@@ -32,9 +32,9 @@ def group_of(origin: str) -> str:
     """Name the group of a block by the origin that the table gives.
 
     Blocks that were chosen for a training because a search on the model liked them have an origin
-    that begins with ``late`` or ``favourite``, and keep it.
+    that begins with ``late``, ``best`` or ``favourite``, and keep it.
     """
-    if origin.startswith(("late ", "favourite ")):
+    if origin.startswith(("late ", "best ", "favourite ")):
         return origin
     return _GROUPS.get(origin, _OF_SEARCHES)
 

@@ -1,22 +1,26 @@
 """The papers' figures: whole searches on a landscape, what is measured of them, and the page."""
 
 from pathlib import Path
+from random import Random
 from statistics import fmean
 
 import pytest
-from benchmarks.reproduction import sections
+from benchmarks.reproduction import reward_fit, search_sections, training_sections
 from benchmarks.reproduction.course import Course, Setup, Trial, best_by, run
 from benchmarks.reproduction.figures import (
     Figure,
     Learning,
     best_so_far,
+    difference,
     mean_by_iteration,
     median_trials,
 )
 from benchmarks.reproduction.page import write_page
 from benchmarks.reproduction.searches import PARAMETERS, PRESETS, SHORTER, papers_searches
+from benchmarks.reproduction.section import holds
 from benchmarks.search import defaults
 from benchmarks.search.trained import TrainedBlocks
+from benchmarks.table.converged import Converged, choose
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import Row
 from hypothesis import given
@@ -25,6 +29,7 @@ from test_benchmark_table import make_rows
 
 from blockqnn.graph import network_parameters
 from blockqnn.nsc import Block
+from blockqnn.reward import redefined_reward
 from blockqnn.schedule import EpsilonStage
 
 ROWS = make_rows(120, 40)
@@ -149,7 +154,7 @@ def test_means_are_over_seeds_and_batches(searches: dict[str, list[Course]]) -> 
 
 def test_a_difference_of_a_search_to_itself_is_nothing(searches: dict[str, list[Course]]) -> None:
     courses = searches["CVPR2018"]
-    assert sections.difference(courses, courses, "top_worth", 90.0) == Figure(0.0, 0.0)
+    assert difference(courses, courses, "top_worth") == Figure(0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_a_difference_of_a_search_to_itself_is_nothing(searches: dict[str, list[
     [(1.0, 0.4, "Holds"), (-1.0, 0.4, "Does not hold"), (0.5, 0.4, "Cannot be told")],
 )
 def test_a_claim_is_judged_by_two_standard_errors(mean: float, error: float, said: str) -> None:
-    assert sections.holds(Figure(mean, error)).startswith(said)
+    assert holds(Figure(mean, error)).startswith(said)
 
 
 def test_the_page_has_every_figure_its_number_and_its_sentence(
@@ -169,13 +174,13 @@ def test_the_page_has_every_figure_its_number_and_its_sentence(
         for row in ROWS[:50]
     ]
     found = [
-        sections.learning_curve(searches, best, tmp_path),
-        sections.shaping(searches, best, tmp_path),
-        sections.layers_apart(ROWS, separate, tmp_path),
-        sections.against_random(searches, PRESETS, best, tmp_path, "Fig. 10: random search"),
-        sections.against_random(searches, ["CVPR2018-L"], best, tmp_path, "Fig. 11: limited"),
-        sections.shorter(searches, best),
-        sections.medians(searches, tmp_path),
+        search_sections.learning_curve(searches, best, tmp_path),
+        search_sections.shaping(searches, best, tmp_path),
+        training_sections.layers_apart(ROWS, separate, tmp_path),
+        search_sections.against_random(searches, PRESETS, best, tmp_path, "Fig. 10: RS"),
+        search_sections.against_random(searches, ["CVPR2018-L"], best, tmp_path, "Fig. 11: RS-L"),
+        search_sections.shorter(searches, best),
+        search_sections.medians(searches, tmp_path),
     ]
     write_page(tmp_path / "page.md", found, "| a model |", best, 2)
     page = (tmp_path / "page.md").read_text()
@@ -195,7 +200,7 @@ def test_a_picture_is_the_same_whenever_it_is_drawn(
     drawn = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
-        sections.learning_curve(searches, 90.0, tmp_path / name)
+        search_sections.learning_curve(searches, 90.0, tmp_path / name)
         drawn.append((tmp_path / name / "fig8-learning.svg").read_bytes())
     assert drawn[0] == drawn[1]
 
@@ -213,3 +218,27 @@ def test_a_spec_with_a_dataset_alone_has_the_agent_of_one_gpu(trials: int) -> No
 def test_the_best_by_reward_is_looked_for_within_the_budget() -> None:
     made = course([1.0, 3.0, 2.0, 9.0], (4,))
     assert defaults.worth_of_best(made, 3) == 3.0
+
+
+def test_fig_6_waits_for_its_blocks(tmp_path: Path) -> None:
+    section = training_sections.redefined(ROWS, [], tmp_path)
+    assert section.verdict == "Not measured yet."
+    assert "0 of at least 60" in section.text
+
+
+def test_fig_6_tells_whether_the_papers_rewards_follow_the_final_accuracy(tmp_path: Path) -> None:
+    """Final accuracies that are the reward of CVPR 2018, with noise."""
+    table = make_rows(500, 0)
+    random, converged = Random(1), []
+    for row in choose(table).mixed:
+        block = Block.parse(row.block)
+        early = random.gauss(0.55, 0.01)
+        reward = redefined_reward(block, early, reward_fit.CVPR, NETWORK)
+        final = (reward + random.gauss(0, 0.2)) / 100
+        converged.append(
+            Converged(row.hash, row.block, 2, "Succeeded", 60, final, final, early, 1.0, (final,))
+        )
+    section = training_sections.redefined(table, converged, tmp_path)
+    assert section.verdict.startswith("Weights of CVPR 2018: holds")
+    assert "| all | 66 | +1." in section.text
+    assert (tmp_path / "fig6-reward.svg").exists()
