@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import OUTPUT, is_quick, mean_and_error, write
-from benchmarks.search.contest import CONTESTANTS, search, settings_for
+from benchmarks.search.contest import CONTESTANTS, reward_settings_of, search, settings_for
 from benchmarks.search.landscapes import LANDSCAPES, SPACE
 from benchmarks.search.nasbench201 import TABLE, CellSpace, Column, read_columns
 from benchmarks.search.plot import Point, draw
 from benchmarks.search.trained import FEWEST, TrainedBlocks, describe_facts
 from benchmarks.table import searches
 from benchmarks.table.rows import DATA, read
+from blockqnn.settings import RewardSettings
 
 TOP = 10
 """Of so many trials with the best rewards the best final score counts as well."""
@@ -141,32 +142,44 @@ def _contest_of_blocks(options: argparse.Namespace) -> list[Row]:
 
 def _contest_of_the_table(options: argparse.Namespace, trained: TrainedBlocks) -> list[Row]:
     print(f"\nThe table of trained blocks. {describe_facts(trained.facts())}")
-    print(
-        "Best reward, what the best is worth beyond chance, trials to evolution's reward; mean and"
-    )
-    print(f"standard error over {options.table_seeds} seeds")
+    print("Best reward, what the block with it is worth beyond chance, trials to evolution's")
+    print(f"reward; mean and standard error over {options.table_seeds} seeds. The reward is the")
+    print("accuracy, and, where production redefines it, in rows of its own what production uses.")
     rows = []
     for trials in options.budgets or [64, 128, 256]:
         rewards: dict[str, list[float]] = {}
-        for contestant in options.contestants:
+        for contestant, reward in _with_rewards(options.contestants):
+            name = f"{contestant}, redefined" if reward else contestant
             started = time.perf_counter()
             settings = settings_for(contestant, trials)
             found, runs = [], []
             for seed in range(options.table_seeds):
-                reward = partial(trained.reward, seed=seed)
-                tried = search(settings, trained.space, reward, trials, seed)
-                best = max(tried, key=lambda one: one.reward or 0.0)
+                rewarded = partial(trained.redefined, settings=reward) if reward else trained.reward
+                rewarded_by_seed = partial(rewarded, seed=seed)
+                tried = search(settings, trained.space, rewarded_by_seed, trials, seed)
+                best = max(tried, key=lambda feedback: feedback.reward or 0.0)
                 found.append((best.reward or 0.0, trained.value(best.candidate)))
-                runs.append(list(accumulate([one.reward or 0.0 for one in tried], max)))
-            rewards[contestant] = _mean_course(runs)
+                runs.append(list(accumulate([feedback.reward or 0.0 for feedback in tried], max)))
+            rewards[name] = _mean_course(runs)
             row = {"contest": "table", "landscape": "table", "trials": trials}
-            row |= {"contestant": contestant, "seeds": options.table_seeds}
+            row |= {"contestant": name, "seeds": options.table_seeds}
             row |= _summary(("best reward", "worth"), found)
             row["seconds a run"] = (time.perf_counter() - started) / options.table_seeds
-            reached = trials_to(rewards[contestant], rewards.get("evolution"))
+            reached = None if reward else trials_to(rewards[name], rewards.get("evolution"))
             rows.append(row | {"trials to evolution's": reached})
             _print(row, ("best reward", "worth"), f"{reached or '-':>6}")
     return rows
+
+
+def _with_rewards(contestants: Sequence[str]) -> list[tuple[str, RewardSettings | None]]:
+    """Return each contestant with the accuracy as its reward (None), and with its own."""
+    pairs: list[tuple[str, RewardSettings | None]] = []
+    for contestant in contestants:
+        pairs.append((contestant, None))
+        settings = reward_settings_of(contestant)
+        if settings.macs_weight or settings.density_weight:
+            pairs.append((contestant, settings))
+    return pairs
 
 
 def _real_searches(

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from blockqnn.presets import preset_for
+from blockqnn.presets import PRESETS, preset_for
 from blockqnn.schedule import EpsilonStage, scaled
 from blockqnn.search_space import Candidate, SearchSpace
-from blockqnn.settings import AgentSettings
+from blockqnn.settings import AgentSettings, RewardSettings
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 
@@ -44,6 +44,12 @@ def settings_for(contestant: str, trials: int) -> AgentSettings:
     iterations = -(-trials // agent["batchSize"])
     agent["epsilonSchedule"] = scaled(stages, iterations)
     return AgentSettings.model_validate(agent)
+
+
+def reward_settings_of(contestant: str) -> RewardSettings:
+    """Return how production makes a reward of an accuracy for a contestant."""
+    name, _ = CONTESTANTS[contestant]
+    return RewardSettings.model_validate(PRESETS[name]["reward"])
 
 
 def search(

@@ -18,8 +18,9 @@ from blockqnn.contract import ImageShape
 from blockqnn.limits import Limits
 from blockqnn.nsc import Block
 from blockqnn.presets import PRESETS
+from blockqnn.reward import redefined_reward
 from blockqnn.search_space import Candidate, pick
-from blockqnn.settings import SpaceSettings
+from blockqnn.settings import RewardSettings, SpaceSettings
 from blockqnn.space import Space
 
 FEWEST = 30
@@ -126,6 +127,12 @@ class TrainedBlocks:
     def reward(self, candidate: Candidate, seed: int) -> float:
         """Return :meth:`accuracy` of a candidate of this landscape's space."""
         return self.accuracy(self.space.decode(candidate), self.space.identity(candidate), seed)
+
+    def redefined(self, candidate: Candidate, seed: int, settings: RewardSettings) -> float:
+        """Return the reward that production makes of :meth:`accuracy`."""
+        block = self.space.decode(candidate)
+        accuracy = self.accuracy(block, self.space.identity(candidate), seed)
+        return redefined_reward(block, accuracy / 100, settings, NETWORK)
 
     def value(self, candidate: Candidate) -> float:
         """Return :meth:`worth` of a candidate of this landscape's space."""

@@ -10,6 +10,7 @@ from benchmarks.search import __main__ as contests
 from benchmarks.search.landscapes import additive
 from benchmarks.search.trained import TrainedBlocks, make_space, noise_between_seeds
 from benchmarks.table import searches
+from benchmarks.table.recipe import NETWORK
 from benchmarks.table.rows import Row, append, read
 from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choose_kernel, describe
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from blockqnn.graph import canonical_hash
 from blockqnn.nsc import Block
+from blockqnn.reward import redefined_reward
 from blockqnn.search_space import Candidate, draw_candidate
 
 SPACE = make_space()
@@ -163,6 +165,20 @@ def test_every_strategy_runs_on_the_table(tmp_path: Path, capsys) -> None:
     assert all(20 < row["best reward"] <= 100 for row in rows)
     assert rows[1]["trials to evolution's"] <= 40
     assert "60 trainings of" in capsys.readouterr().out
+
+
+def test_a_preset_that_redefines_the_reward_is_run_with_that_reward_too(
+    trained: TrainedBlocks,
+) -> None:
+    options = argparse.Namespace(budgets=[20], contestants=["CVPR2018"], table_seeds=2)
+    plain, redefined = contests._contest_of_the_table(options, trained)
+    assert (plain["contestant"], redefined["contestant"]) == ("CVPR2018", "CVPR2018, redefined")
+    assert redefined["best reward"] != plain["best reward"]
+    settings = contests.reward_settings_of("CVPR2018")
+    candidate = draw(3)
+    accuracy = trained.reward(candidate, 1)
+    expected = redefined_reward(SPACE.decode(candidate), accuracy / 100, settings, NETWORK)
+    assert trained.redefined(candidate, 1, settings) == expected
 
 
 def test_a_real_search_is_published_trial_by_trial(tmp_path: Path, capsys) -> None:
