@@ -12,22 +12,23 @@ from itertools import islice
 from math import isfinite
 from typing import Self
 
-from blockqnn.contract import ImageShape, NetworkSpec, StoppingRule
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.layer_types import check_layers
+from blockqnn.block.nsc import Block
+from blockqnn.contract.training import StoppingRule
 from blockqnn.errors import ForeignHistory, InvalidBlock, InvalidHistory, NotProposable
-from blockqnn.graph import canonical_hash
-from blockqnn.layers import check_layers
-from blockqnn.limits import Limits
-from blockqnn.nsc import Block
-from blockqnn.reward import floor_reward, redefined_reward
-from blockqnn.ridge import Prediction
-from blockqnn.schedule import scaled
-from blockqnn.search_space import Candidate
-from blockqnn.settings import SearchSettings
-from blockqnn.space import Space
-from blockqnn.stopping import Curves
+from blockqnn.learning.reward import floor_reward, redefined_reward
+from blockqnn.network.spec import ImageShape, NetworkSpec
+from blockqnn.settings.epsilon_schedule import scaled
+from blockqnn.settings.search import SearchSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Limits
+from blockqnn.space.protocol import Candidate
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 from blockqnn.strategies.checks import check_agent
+from blockqnn.surrogate.early_termination import Curves
+from blockqnn.surrogate.ridge import Prediction
 
 __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
 
@@ -56,7 +57,7 @@ class Proposal:
     """The number of its iteration, counted from 0."""
     block: Block
     hash: str
-    """:func:`blockqnn.graph.canonical_hash` of the block."""
+    """:func:`blockqnn.block.graph.canonical_hash` of the block."""
     expected: Prediction | None = None
     """Which share of the trials before its iteration it should be better than; None where no
     predictor had a say."""

@@ -15,16 +15,17 @@ from statistics import median
 from typing import Any
 
 from benchmarks.report import is_quick, write
-from blockqnn.contract import KNOWN_IMAGES, NetworkSpec
-from blockqnn.graph import canonical_hash, network_macs, network_parameters
-from blockqnn.limits import Limits
-from blockqnn.nsc import Block
-from blockqnn.predictor import Predictor
-from blockqnn.presets import PRESETS, preset_for
-from blockqnn.schedule import EpsilonStage, scaled
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn.network.spec import KNOWN_IMAGES, NetworkSpec
 from blockqnn.search import Experience, Search, SearchSettings
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
+from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
+from blockqnn.settings.presets import PRESETS, preset_for
+from blockqnn.settings.search import SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Limits
+from blockqnn.surrogate.predictor import Predictor
 
 PAPERS_TRIALS = 11_392
 IMAGES = (3, 32, 32)

@@ -31,7 +31,7 @@ from benchmarks.table.pool import Trainings, open_pool
 from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import DATA, append, read
 from benchmarks.table.training import train
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 
 LATE_SEARCHES = range(200, 203)
 LATE_EPSILON = 0.3

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from benchmarks.search.trained import TrainedBlocks, make_space
 from benchmarks.table.recipe import NETWORK
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.reward import redefined_reward
-from blockqnn.schedule import EpsilonStage, scaled
-from blockqnn.search_space import Candidate
-from blockqnn.settings import AgentSettings, RewardSettings, SpaceSettings
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
+from blockqnn.space.protocol import Candidate
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 

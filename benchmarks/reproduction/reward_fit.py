@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.table.converged import Converged
 from benchmarks.table.recipe import NETWORK, TEST, VALIDATION
-from blockqnn.calibration import Calibration, Finalist, calibrate, rank_correlation
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.reward import redefined_reward
-from blockqnn.settings import RewardSettings
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.learning.calibration import Calibration, Finalist, calibrate, rank_correlation
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.settings.search import RewardSettings
 
 Vector = NDArray[numpy.float64]
 
@@ -164,7 +164,7 @@ def judge(blocks: Sequence[Finalist], resamples: int = RESAMPLES) -> Answer:
 
 
 class Weights(NamedTuple):
-    """What a reward subtracts, as :class:`blockqnn.settings.RewardSettings`, without limits."""
+    """The weights of a reward, without limits: those of `RewardSettings` are bounded."""
 
     macs: float
     density: float
@@ -176,9 +176,9 @@ NO_WEIGHTS = Weights(0.0, 0.0)
 def fit_weights(early: Vector, macs: Vector, density: Vector, final: Vector) -> Weights:
     """Return the weights whose reward has the highest linear correlation with the final accuracy.
 
-    They are those of a linear regression, as :func:`blockqnn.calibration.calibrate` fits them.
-    Where a better early accuracy does not go with a better final one, no weights make a reward, and
-    there are none.
+    They are those of a linear regression, as :func:`blockqnn.learning.calibration.calibrate` fits
+    them. Where a better early accuracy does not go with a better final one, no weights make a
+    reward, and there are none.
 
     Args:
         early: the accuracy after few epochs, in percent, shape (n,).

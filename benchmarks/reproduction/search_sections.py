@@ -17,8 +17,8 @@ from benchmarks.reproduction.figures import (
 )
 from benchmarks.reproduction.searches import PRESETS, SHORTER
 from benchmarks.reproduction.section import Section, holds
-from blockqnn.diagram import svg_drawing
-from blockqnn.nsc import LayerType
+from blockqnn.block.nsc import LayerType
+from blockqnn.block.svg_drawing import svg_drawing
 
 Searches = Mapping[str, Sequence[Course]]
 

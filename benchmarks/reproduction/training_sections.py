@@ -13,9 +13,9 @@ from benchmarks.reproduction.section import Section, holds
 from benchmarks.table.converged import Converged, choose
 from benchmarks.table.recipe import FINAL_EPOCHS, NETWORK
 from benchmarks.table.rows import Row
-from blockqnn.calibration import Weight
-from blockqnn.nsc import Block
-from blockqnn.reward import redefined_reward
+from blockqnn.block.nsc import Block
+from blockqnn.learning.calibration import Weight
+from blockqnn.learning.reward import redefined_reward
 
 FEWEST_CONVERGED = 60
 """Of fewer blocks Fig. 6 says nothing."""

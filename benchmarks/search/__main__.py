@@ -22,7 +22,7 @@ from benchmarks.search.plot import Point, draw
 from benchmarks.search.trained import FEWEST, TrainedBlocks, describe_facts
 from benchmarks.table import searches
 from benchmarks.table.rows import DATA, read
-from blockqnn.settings import RewardSettings
+from blockqnn.settings.search import RewardSettings
 
 TOP = 10
 """Of so many trials with the best rewards the best final score counts as well."""

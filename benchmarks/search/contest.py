@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from blockqnn.presets import PRESETS, preset_for
-from blockqnn.schedule import EpsilonStage, scaled
-from blockqnn.search_space import Candidate, SearchSpace
-from blockqnn.settings import AgentSettings, RewardSettings
+from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
+from blockqnn.settings.presets import PRESETS, preset_for
+from blockqnn.settings.search import AgentSettings, RewardSettings
+from blockqnn.space.protocol import Candidate, SearchSpace
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 

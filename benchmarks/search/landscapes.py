@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from blockqnn.graph import FoldedGraph, fold
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.search_space import Candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
+from blockqnn.block.graph import FoldedGraph, fold
+from blockqnn.block.nsc import Block
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.protocol import Candidate
 
 SPACE = Space(SpaceSettings.model_validate(PRESETS["Efficient"]["space"]))
 """The papers' space: indices up to 23, the terminal included."""

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from random import Random
 
-from blockqnn.search_space import Candidate, Choices, Key, Prefix, pick
+from blockqnn.space.protocol import Candidate, Choices, Key, Prefix, pick
 
 EDGES = 6
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")

@@ -14,14 +14,14 @@ from typing import Any
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import Row
 from benchmarks.table.surrogate import Surrogate, describe
-from blockqnn.contract import ImageShape
-from blockqnn.limits import Limits
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.reward import redefined_reward
-from blockqnn.search_space import Candidate, pick
-from blockqnn.settings import RewardSettings, SpaceSettings
-from blockqnn.space import Space
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.network.spec import ImageShape
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import RewardSettings, SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Limits
+from blockqnn.space.protocol import Candidate, pick
 
 FEWEST = 30
 """Of fewer blocks no model is made."""

@@ -1,8 +1,9 @@
 """Resample searches from the table of trained blocks and stop their trainings early.
 
 ``python -m benchmarks.stopping`` prints a table and writes ``build/benchmarks/stopping.json``;
-``QUICK=1`` resamples fewer. The rules are those of production (``blockqnn.stopping``), with the
-settings of the preset OneGPU; successive halving stands beside them.
+``QUICK=1`` resamples fewer. The rules are those of production
+(``blockqnn.surrogate.early_termination``), with the settings of the preset OneGPU; successive
+halving stands beside them.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from benchmarks.stopping.resampling import (
     stop_early,
 )
 from benchmarks.table.rows import DATA
-from blockqnn.presets import PRESETS
-from blockqnn.settings import EarlyTermination
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import EarlyTermination
 
 FEWEST = 60
 """Of fewer blocks no search is resampled."""

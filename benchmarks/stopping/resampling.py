@@ -7,11 +7,11 @@ from random import Random
 
 from benchmarks.table.recipe import NETWORK
 from benchmarks.table.rows import read
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.reward import floor_reward
-from blockqnn.settings import EarlyTermination, RewardSettings
-from blockqnn.stopping import Curves
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import floor_reward
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import EarlyTermination, RewardSettings
+from blockqnn.surrogate.early_termination import Curves
 
 RANDOM_SHARE = 0.15
 """The share of a search that is drawn at random, in which nothing stops: as in Efficient."""

@@ -17,8 +17,8 @@ from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import DATA, Row, append, read
 from benchmarks.table.searches import Trial
 from benchmarks.table.training import train
-from blockqnn.nsc import Block
-from blockqnn.search_space import RandomStep
+from blockqnn.block.nsc import Block
+from blockqnn.space.protocol import RandomStep
 
 RANDOM_BLOCKS = 1060
 FLAT_BLOCKS = 300

@@ -13,7 +13,7 @@ from benchmarks.table.converged import CONVERGED, append, choose, read
 from benchmarks.table.convergence import converge
 from benchmarks.table.pool import Trainings, open_pool
 from benchmarks.table.recipe import IMAGES, TEST_IMAGES, make_images, make_test_images
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 
 SEED = 2
 """None of the table's: with the same, a block would begin with the same weights both times."""

@@ -9,10 +9,10 @@ import torch
 
 from benchmarks.table.converged import Converged
 from benchmarks.table.recipe import FINAL_NETWORK, FINAL_TRAINING, SPLIT_SEED, make_dataset
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FinalistTraining
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistTraining
+from blockqnn.contract.message import Outcome
 from blockqnn_trainer.data import Images, Split, load
 from blockqnn_trainer.errors import Infeasible
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, State

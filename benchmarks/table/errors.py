@@ -18,7 +18,7 @@ import numpy
 from benchmarks.report import write
 from benchmarks.table.rows import DATA, Row, read
 from benchmarks.table.surrogate import Errors, Surrogate, describe, errors_of
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 
 FEWEST = 10
 """Smaller groups are not judged."""

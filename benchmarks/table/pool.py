@@ -16,8 +16,8 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
 
 
 class Training(Protocol):

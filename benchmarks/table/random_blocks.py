@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from random import Random
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.search_space import RandomStep
-from blockqnn.space import Space
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.space.block_space import Space
+from blockqnn.space.protocol import RandomStep
 
 
 def different_blocks(space: Space, step: RandomStep, seed: int) -> Iterator[Block]:

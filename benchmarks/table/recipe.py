@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, TrialSpec
-from blockqnn.finalist_contract import FinalistNetwork, FinalistTraining
-from blockqnn.nsc import Block
-from blockqnn.recipes import fill_in
+from blockqnn.block.nsc import Block
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.finalist import FinalistNetwork, FinalistTraining
+from blockqnn.contract.recipes import fill_in
+from blockqnn.contract.trial import TrialSpec
+from blockqnn.network.spec import NetworkSpec
 
 CLASSES = 10
 TRAINING, VALIDATION, TEST = 2500, 1250, 1000

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from benchmarks.search.contest import search, settings_for
 from benchmarks.search.trained import make_space
 from benchmarks.table.rows import DATA, Row
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
 
 SEARCHES = (
     ("evolution", 0),

@@ -16,7 +16,7 @@ from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import SEPARATE, append, read
 from benchmarks.table.training import train
-from blockqnn.search_space import RandomStep
+from blockqnn.space.protocol import RandomStep
 
 BLOCKS = 110
 SEED = 20180623

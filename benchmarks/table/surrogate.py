@@ -20,9 +20,10 @@ import numpy
 from numpy.typing import NDArray
 
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
-from blockqnn.calibration import rank_correlation
-from blockqnn.graph import body_cost, connections, fold, operations
-from blockqnn.nsc import Block
+from blockqnn.block.graph import connections, fold, operations
+from blockqnn.block.nsc import Block
+from blockqnn.learning.calibration import rank_correlation
+from blockqnn.network.cost import body_cost
 
 Vector = NDArray[numpy.float64]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK, make_trial
 from benchmarks.table.rows import Row
-from blockqnn.graph import canonical_hash, network_macs, network_parameters
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn_trainer.result import Progress
 from blockqnn_trainer.trial import run_trial
 

@@ -19,7 +19,8 @@ from benchmarks.trainer.measure import Epoch, Whole, steady, steady_plainly, who
 from benchmarks.trainer.plain import read_split
 from benchmarks.trainer.report import Figures, table
 from benchmarks.trainer.techniques import arms
-from blockqnn.contract import DatasetSpec, TrialSpec
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.trial import TrialSpec
 from blockqnn_trainer.data import load
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "benchmarks"

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from blockqnn.contract import TrialSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.trial import TrialSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Split
 from blockqnn_trainer.network import build_network

@@ -5,12 +5,15 @@ from random import Random
 
 import numpy
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, TrialSpec
-from blockqnn.graph import canonical_hash, network_macs
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.trial import TrialSpec
+from blockqnn.network.cost import network_macs
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import SpaceSettings
+from blockqnn.space.block_space import Space
 from blockqnn_trainer.sources import read_images
 
 SEED = 20180619

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from benchmarks.trainer import plain
 from benchmarks.trainer.plain import PlainSplit, PlainTraining
 from benchmarks.trainer.techniques import TutorialAdam, rounding_plainly
-from blockqnn.contract import TrialSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.trial import TrialSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Images, Split
 from blockqnn_trainer.network import build_network

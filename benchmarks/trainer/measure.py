@@ -20,8 +20,8 @@ import torch
 
 from benchmarks.trainer.plain import PlainSplit, PlainTraining
 from benchmarks.trainer.techniques import Without
-from blockqnn.contract import TrialResult, TrialSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.trial import TrialResult, TrialSpec
 from blockqnn_trainer.data import Split
 from blockqnn_trainer.errors import Infeasible
 from blockqnn_trainer.network import build_network

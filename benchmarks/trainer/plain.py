@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from blockqnn.contract import NetworkSpec, TrialSpec
-from blockqnn.nsc import Block, Layer, LayerType
+from blockqnn.block.nsc import Block, Layer, LayerType
+from blockqnn.contract.trial import TrialSpec
+from blockqnn.network.spec import NetworkSpec
 
 
 def cell(entering: int, width: int, kernel: int) -> nn.Sequential:

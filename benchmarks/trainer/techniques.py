@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from blockqnn.contract import Optimizer
-from blockqnn.nsc import Layer, LayerType
+from blockqnn.block.nsc import Layer, LayerType
+from blockqnn.contract.training import Optimizer
 from blockqnn_trainer import block as block_module
 from blockqnn_trainer import train as train_module
 from blockqnn_trainer.block import Values

@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from blockqnn.calibration import Calibration, Weight
-from blockqnn.calibration import Finalist as Calibrated
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.learning.calibration import Calibration, Weight
+from blockqnn.learning.calibration import Finalist as Calibrated
 from blockqnn_cli.quantities import count, duration, short
 from blockqnn_cli.view import SearchView
 from blockqnn_operator.api.finalists import Finalists

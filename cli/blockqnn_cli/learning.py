@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from blockqnn.learning import FEWEST, Learning, Result, Sample, Verdict, judge, limit_of
+from blockqnn.learning.progress import FEWEST, Learning, Result, Sample, Verdict, judge, limit_of
 from blockqnn_cli.quantities import count
 from blockqnn_cli.view import SearchView
 

@@ -1,6 +1,6 @@
 """A block as Python source that builds its network. Pure."""
 
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 from blockqnn_cli.view import SearchView
 
 _SOURCE = '''"""The best block of the search {key}: trial {trial}, accuracy {accuracy:.2%}.
@@ -8,8 +8,8 @@ _SOURCE = '''"""The best block of the search {key}: trial {trial}, accuracy {acc
 Written by `kubectl blockqnn best {name} -o python`. It needs the packages blockqnn and torch.
 """
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.nsc import Block
+from blockqnn.contract.trial import NetworkSpec
+from blockqnn.block.nsc import Block
 from blockqnn_trainer.network import Network, build_network
 
 BLOCK = Block.parse(

@@ -9,11 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from blockqnn.contract import Outcome
-from blockqnn.drawing import text_drawing
-from blockqnn.learning import Verdict
-from blockqnn.nsc import Block
-from blockqnn.schedule import epsilon_at
+from blockqnn.block.nsc import Block
+from blockqnn.block.text_drawing import text_drawing
+from blockqnn.contract.message import Outcome
+from blockqnn.learning.progress import Verdict
+from blockqnn.settings.epsilon_schedule import epsilon_at
 from blockqnn_cli.learning import in_words, is_past_random_phase, learning
 from blockqnn_cli.quantities import duration, moment, since
 from blockqnn_cli.view import EventView, SearchView

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rich.table import Table
 from rich.text import Text
 
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.pictures import COLOURS
 from blockqnn_cli.quantities import duration, short
 from blockqnn_operator.core.records import TrialRecord

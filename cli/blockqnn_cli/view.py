@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blockqnn.contract import KNOWN_IMAGES, ImageShape, NetworkSpec
-from blockqnn.nsc import Block
-from blockqnn.schedule import EpsilonStage, epsilon_at
+from blockqnn.block.nsc import Block
+from blockqnn.network.spec import KNOWN_IMAGES, ImageShape, NetworkSpec
+from blockqnn.settings.epsilon_schedule import EpsilonStage, epsilon_at
 from blockqnn_cli.errors import NothingYet
 from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve

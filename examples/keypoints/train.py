@@ -19,12 +19,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blockqnn.contract import NetworkSpec, Outcome, TrialResult, TrialSpec
-from blockqnn.errors import BlockQNNError
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn_trainer.block import Convolution
-from blockqnn_trainer.network import Stage, count_macs, count_parameters, initialise
+from blockqnn import (
+    Block,
+    BlockQNNError,
+    NetworkSpec,
+    Outcome,
+    TrialResult,
+    TrialSpec,
+    canonical_hash,
+)
+from blockqnn_trainer import Convolution, Stage, count_macs, count_parameters, initialise
 
 SIDE = 24
 """Pixels of an image's side."""

@@ -17,7 +17,7 @@ from typing import Any
 from custom_trainer import result_of
 from searching import OPERATOR_USER, Operator, Searching, install
 
-from blockqnn.contract import TRIAL_VARIABLE
+from blockqnn.contract.trial import TRIAL_VARIABLE
 from blockqnn_devcluster import DevCluster
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import pin, resolve

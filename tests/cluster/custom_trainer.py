@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
 
 
 def result_of(trial: dict[str, Any]) -> dict[str, Any]:

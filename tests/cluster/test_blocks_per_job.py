@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 
 pytestmark = pytest.mark.long
 

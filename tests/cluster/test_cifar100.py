@@ -6,7 +6,7 @@ import numpy
 import pytest
 from searching import WHILE_TRAINING, search_manifest
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 
 SHARDS = sorted(
     (Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100").glob("train-*.npz")

@@ -12,7 +12,7 @@ import yaml
 from arro3.io import read_parquet
 from searching import CUSTOM_TRAINER, Searching, search_manifest
 
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_operator.core.records import read_lines

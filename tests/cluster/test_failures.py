@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from searching import CUSTOM_TRAINER, Searching, search_manifest
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 
 ONE_TRIAL = {"budget": {"trials": 1}, "agent": {"batchSize": 1}, "parallelism": 1}
 

@@ -16,8 +16,8 @@ import pytest
 from finalist_specs import finalist_fields
 from PIL import Image
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FinalistResult
+from blockqnn.contract.finalist import FinalistResult
+from blockqnn.contract.message import Outcome
 
 pytestmark = pytest.mark.long
 

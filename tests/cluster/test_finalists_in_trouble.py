@@ -11,7 +11,7 @@ import pytest
 from searching import CUSTOM_TRAINER, WHILE_TRAINING, Searching, search_manifest
 from test_search_with_finalists import COMPLETE, PATIENCE, finalists, on, results
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.__main__ import main
 from blockqnn_operator.core.finalists.records import Finalist
 from blockqnn_operator.core.records import TrialRecord

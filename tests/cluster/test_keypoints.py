@@ -6,7 +6,7 @@ import pytest
 import yaml
 from searching import ROOT, WHILE_TRAINING
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 
 pytestmark = pytest.mark.long
 

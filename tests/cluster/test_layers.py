@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from searching import REAL_TRAINING, WHILE_TRAINING, search_manifest
 
-from blockqnn.contract import KNOWN_IMAGES, NetworkSpec, Outcome
-from blockqnn.graph import network_macs, network_parameters
-from blockqnn.layers import PAPERS
-from blockqnn.nsc import Block, LayerType
+from blockqnn.block.layer_types import PAPERS
+from blockqnn.block.nsc import Block, LayerType
+from blockqnn.contract.message import Outcome
+from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn.network.spec import KNOWN_IMAGES, NetworkSpec
 from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import FinalistArchive
 

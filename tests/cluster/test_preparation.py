@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from searching import REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 
 pytestmark = pytest.mark.long
 

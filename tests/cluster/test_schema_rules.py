@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from blockqnn.layers import PAPERS
+from blockqnn.block.layer_types import PAPERS
 from blockqnn_devcluster import DevCluster
 from blockqnn_operator.api.rules import RULES, Rule
 

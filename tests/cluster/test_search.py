@@ -5,8 +5,8 @@ import re
 
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 
 
 def test_a_search_trains_real_networks_and_reports_the_best_block(searching, eventually):

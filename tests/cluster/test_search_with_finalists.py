@@ -12,8 +12,8 @@ import numpy
 import pytest
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FINALIST_VARIABLE, FinalistResult
+from blockqnn.contract.finalist import FINALIST_VARIABLE, FinalistResult
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core import history
 from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
 

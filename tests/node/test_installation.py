@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from searching import Searching, search_manifest
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.build import ensure_programs
 from blockqnn_devcluster.nodes import NodeKind
@@ -212,8 +212,8 @@ def test_a_lowered_budget_ends_the_search_with_every_trial_once(installation, ev
 GREEDY = """
 import json, os
 trial = json.loads(os.environ["BLOCKQNN_TRIAL"])
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
 result = {"version": 1, "trial": trial["trial"], "attempt": trial["attempt"],
           "blockHash": canonical_hash(Block.parse(trial["block"])),
           "outcome": "Failed", "reason": "Killed", "message": "It was killed."}

@@ -3,13 +3,13 @@
 from random import Random
 from typing import Any
 
-from blockqnn.contract import ImageShape, NetworkSpec
-from blockqnn.layers import PAPERS
-from blockqnn.limits import Limits
-from blockqnn.presets import PRESETS
-from blockqnn.search_space import Candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
+from blockqnn.block.layer_types import PAPERS
+from blockqnn.network.spec import ImageShape, NetworkSpec
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Limits
+from blockqnn.space.protocol import Candidate
 
 EVERY_LAYER = (*PAPERS, "SeparableConvolution", "Bottleneck", "PreviousInput")
 """All that `space.layers` can name."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from operator_builders import NOW, UID, at, make_header, make_search, make_spec
 
-from blockqnn.contract import Outcome, Seconds
-from blockqnn.graph import network_macs, network_parameters
-from blockqnn.nsc import LayerType
+from blockqnn.block.nsc import LayerType
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import Seconds
+from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn.search import Experience, Proposal
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.api.resolve import resolve

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
 
 SHORTCUT = "(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)"
 

@@ -27,10 +27,10 @@ from operator_world import (
     written,
 )
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FINALIST_VARIABLE, FinalistResult, FinalistSpec
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FINALIST_VARIABLE, FinalistResult, FinalistSpec
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api import names
 from blockqnn_operator.core import history
 from blockqnn_operator.core.ending import is_over

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from blockqnn.contract import Outcome, Seconds, TrialResult
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import Seconds, TrialResult
 from blockqnn.search import Proposal, Search, SearchSettings
 from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.api.spec import BlockSearchSpec

@@ -4,10 +4,10 @@ from typing import Any
 
 from operator_builders import NOW, UID, A, make_record, make_search, make_settings
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FinalistResult
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistResult
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.targets import Goal, goals_of
 from blockqnn_operator.core.finalists.job import finalist_job, finalist_job_name, finalist_seed
 from blockqnn_operator.core.finalists.observation import FinalistJob

@@ -18,8 +18,8 @@ from operator_builders import (
     succeeded,
 )
 
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.ledger import Stage
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.core.planning import Plan, plan

@@ -15,7 +15,7 @@ from zlib import crc32
 from operator_world import Conflict, Json, World, annotated, created, kept, selected, stored
 from operator_world import without_jobs as deleted
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api import names
 from blockqnn_operator.core.history import ShardWrite, config_map
 from blockqnn_operator.core.observation import SearchObject, TrialJob, version_of

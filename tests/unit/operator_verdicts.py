@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from operator_builders import NOW
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.core.verdicts import Judgement, judge
 

@@ -13,17 +13,12 @@ from typing import Any
 
 from operator_builders import UID, at, make_header, make_search
 
-from blockqnn.contract import (
-    TRIAL_VARIABLE,
-    Outcome,
-    PreparationResult,
-    Seconds,
-    TrialResult,
-    TrialSpec,
-)
-from blockqnn.graph import canonical_hash
-from blockqnn.group_contract import TRIALS_VARIABLE, read_trials
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.preparation import PreparationResult
+from blockqnn.contract.trial import TRIAL_VARIABLE, Seconds, TrialResult, TrialSpec
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials
 from blockqnn_operator.api import names
 from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.api.spec import BlockSearchSpec

@@ -7,9 +7,9 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.back_off import BackOffTable, Offer
-from blockqnn.nsc import Block
-from blockqnn.search_space import Candidate, Key, draw_candidate
+from blockqnn.block.nsc import Block
+from blockqnn.learning.back_off import BackOffTable, Offer
+from blockqnn.space.protocol import Candidate, Key, draw_candidate
 
 SPACE = make_space(6)
 

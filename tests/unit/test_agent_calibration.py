@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockqnn.calibration import LEAST, Finalist, calibrate, rank_correlation
-from blockqnn.contract import NetworkSpec
+from blockqnn.block.graph import density
+from blockqnn.block.nsc import Block
 from blockqnn.errors import InvalidSettings
-from blockqnn.graph import block_macs, density
-from blockqnn.nsc import Block
-from blockqnn.settings import RewardSettings
+from blockqnn.learning.calibration import LEAST, Finalist, calibrate, rank_correlation
+from blockqnn.network.cost import block_macs
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.search import RewardSettings
 
 NETWORK = NetworkSpec(filters=(32, 64), repeats=1, output_projection=True)
 PAPER = RewardSettings(macs_weight=1.0, density_weight=8.0)

@@ -11,12 +11,12 @@ from agent_spaces import COLOUR, EVERY_LAYER, make_space, space_settings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import Constraints, NetworkSpec
+from blockqnn.block.nsc import Block, Layer, LayerType, loose_ends
 from blockqnn.errors import UnsatisfiableConstraints
-from blockqnn.graph import NetworkCost, body_cost
-from blockqnn.limits import Body, Limits
-from blockqnn.nsc import Block, Layer, LayerType, loose_ends
-from blockqnn.space import Space
+from blockqnn.network.cost import NetworkCost, body_cost
+from blockqnn.network.spec import Constraints, NetworkSpec
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Body, Limits
 
 LONGEST = 9
 SPACES: dict[str, dict[str, Any]] = {

@@ -7,10 +7,10 @@ from agent_spaces import EVERY_LAYER, make_space
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.graph import network_macs, network_parameters
-from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.space import Space
+from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.space.block_space import Space
+from blockqnn.space.protocol import RandomStep, draw_candidate
 
 pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 

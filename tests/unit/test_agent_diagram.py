@@ -8,8 +8,8 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.diagram import dot_drawing, svg_drawing
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
 
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,9 +6,9 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.drawing import text_drawing
-from blockqnn.nsc import Block
-from blockqnn.search_space import RandomStep, draw_candidate
+from blockqnn.block.nsc import Block
+from blockqnn.block.text_drawing import text_drawing
+from blockqnn.space.protocol import RandomStep, draw_candidate
 
 MULTI_BRANCH = """\
 ○          input

@@ -7,18 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.canonical import canonical_form
-from blockqnn.contract import NetworkSpec
-from blockqnn.encoding import encode_block
-from blockqnn.graph import (
-    block_macs,
-    canonical_hash,
-    density,
-    fold,
-    network_macs,
-    network_parameters,
-)
-from blockqnn.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType
+from blockqnn.block.canonical import canonical_form
+from blockqnn.block.graph import canonical_hash, density, fold
+from blockqnn.block.nsc import KERNELS, PREDECESSORS, Block, Layer, LayerType
+from blockqnn.network.cost import block_macs, network_macs, network_parameters
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.space.features import encode_block
 
 MULTI_BRANCH = Block.parse(
     "(1,4,0,0,0)(2,1,1,1,0)(3,1,3,2,0)(4,1,1,1,0)(5,1,5,4,0)(6,6,0,3,5)(7,2,3,1,0)(8,1,1,7,0)"

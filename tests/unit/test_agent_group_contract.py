@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_builders import A, B, make_proposal, make_result, make_search, make_settings
 
-from blockqnn.contract import MESSAGE_LIMIT, RESULT_LIMIT, Outcome, TrialResult, TrialSpec
-from blockqnn.errors import InvalidMessage
-from blockqnn.group_contract import (
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import MESSAGE_LIMIT, RESULT_LIMIT, Outcome
+from blockqnn.contract.trial import TrialResult, TrialSpec
+from blockqnn.contract.trial_group import (
     MOST_BLOCKS_PER_JOB,
     TRIALS_VARIABLE,
     read_trials,
@@ -17,7 +18,7 @@ from blockqnn.group_contract import (
     write_results,
     write_trials,
 )
-from blockqnn.nsc import Block
+from blockqnn.errors import InvalidMessage
 from blockqnn_operator.core.manifests import trial_spec
 
 LONGEST_VARIABLE = 128 * 1024

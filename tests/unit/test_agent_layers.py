@@ -8,17 +8,18 @@ from agent_spaces import EVERY_LAYER, assert_options_are_groups, make_space, spa
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.diagram import dot_drawing, svg_drawing
-from blockqnn.drawing import text_drawing
-from blockqnn.encoding import encode_block
+from blockqnn.block.graph import canonical_hash, density
+from blockqnn.block.layer_types import PAPERS, check_layers, types_of
+from blockqnn.block.nsc import Block, LayerType
+from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.text_drawing import text_drawing
 from blockqnn.errors import InvalidBlock, InvalidSettings
-from blockqnn.graph import block_macs, body_cost, canonical_hash, density
-from blockqnn.layers import PAPERS, check_layers, types_of
-from blockqnn.nsc import Block, LayerType
-from blockqnn.presets import PRESETS
+from blockqnn.network.cost import block_macs, body_cost
+from blockqnn.network.spec import NetworkSpec
 from blockqnn.search import Experience, Search, SearchSettings
-from blockqnn.search_space import RandomStep, draw_candidate
+from blockqnn.settings.presets import PRESETS
+from blockqnn.space.features import encode_block
+from blockqnn.space.protocol import RandomStep, draw_candidate
 from blockqnn.strategies import STRATEGIES
 
 NEW = {LayerType.SEPARABLE_CONVOLUTION, LayerType.BOTTLENECK, LayerType.PREVIOUS_INPUT}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.learning import FEWEST, WANTED, Result, Verdict, first_tried, judge
+from blockqnn.learning.progress import FEWEST, WANTED, Result, Verdict, first_tried, judge
 
 RANDOM_PHASE, BATCH = 30, 64
 

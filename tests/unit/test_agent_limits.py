@@ -9,16 +9,16 @@ from agent_spaces import COLOUR, EVERY_LAYER, limited, space_settings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import Constraints, NetworkSpec
+from blockqnn.block.nsc import Block, LayerType
 from blockqnn.errors import ForeignHistory, InvalidSettings, UnsatisfiableConstraints
-from blockqnn.graph import body_cost, network_macs, network_parameters
-from blockqnn.limits import Limits
-from blockqnn.nsc import Block, LayerType
-from blockqnn.presets import PRESETS
+from blockqnn.network.cost import body_cost, network_macs, network_parameters
+from blockqnn.network.spec import Constraints, NetworkSpec
 from blockqnn.search import Experience, Search, SearchSettings
-from blockqnn.search_space import Candidate, RandomStep, draw_candidate
-from blockqnn.settings import SpaceSettings
-from blockqnn.space import Space
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.constraints.limits import Limits
+from blockqnn.space.protocol import Candidate, RandomStep, draw_candidate
 from blockqnn.strategies import STRATEGIES
 
 LONGEST = 5

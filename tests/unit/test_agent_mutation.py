@@ -6,8 +6,8 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.nsc import Block
-from blockqnn.search_space import RandomStep, draw_candidate
+from blockqnn.block.nsc import Block
+from blockqnn.space.protocol import RandomStep, draw_candidate
 
 steps = st.sampled_from(["TypeFirst", "Flat"])
 

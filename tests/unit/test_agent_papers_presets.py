@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
-from blockqnn.nsc import Block, LayerType
-from blockqnn.presets import PRESETS
-from blockqnn.schedule import EpsilonStage
-from blockqnn.search_space import Candidate
-from blockqnn.settings import AgentSettings, SpaceSettings
-from blockqnn.space import Space
+from blockqnn.block.nsc import Block, LayerType
+from blockqnn.settings.epsilon_schedule import EpsilonStage
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import AgentSettings, SpaceSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.protocol import Candidate
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 

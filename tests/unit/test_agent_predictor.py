@@ -7,18 +7,18 @@ import numpy
 import pytest
 from agent_spaces import COLOUR, make_space, space_settings
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.encoding import encode_block
+from blockqnn.block.nsc import Block
 from blockqnn.errors import InvalidSettings
-from blockqnn.nsc import Block
-from blockqnn.predictor import Predictor
-from blockqnn.presets import preset_for
-from blockqnn.search_space import Candidate, draw_candidate
-from blockqnn.settings import AgentSettings, PredictorSettings
-from blockqnn.space import Space
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.presets import preset_for
+from blockqnn.settings.search import AgentSettings, PredictorSettings
+from blockqnn.space.block_space import Space
+from blockqnn.space.features import encode_block
+from blockqnn.space.protocol import Candidate, draw_candidate
 from blockqnn.strategies.base import trial_random
 from blockqnn.strategies.duplicates import Met
-from blockqnn.strategies.filtering import Filter, check_predictor
+from blockqnn.strategies.predictor_filter import Filter, check_predictor
+from blockqnn.surrogate.predictor import Predictor
 
 SPACE = make_space(9)
 NETWORK = NetworkSpec.model_validate(preset_for("CVPR2018")["network"])

@@ -2,11 +2,13 @@
 
 import pytest
 
-from blockqnn.contract import NetworkSpec, TrainingSpec, Validation
+from blockqnn.contract.dataset import Validation
+from blockqnn.contract.training import TrainingSpec
 from blockqnn.errors import InvalidSettings
 from blockqnn.model import Model
-from blockqnn.presets import DEFAULT_PRESET, PRESETS, PURPOSES, preset_for
-from blockqnn.settings import (
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.presets import DEFAULT_PRESET, PRESETS, PURPOSES, preset_for
+from blockqnn.settings.search import (
     AgentSettings,
     PredictorSettings,
     RewardSettings,

@@ -9,12 +9,12 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.qlearning import QTable
-from blockqnn.search_space import START, RandomStep, draw_candidate
-from blockqnn.settings import AgentSettings
-from blockqnn.shaping import Shaping, shaped
+from blockqnn.block.nsc import Block
+from blockqnn.learning.q_table import QTable
+from blockqnn.learning.shaping import Shaping, shaped
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import START, RandomStep, draw_candidate
 
 SPACE = make_space(6)
 SHAPINGS: list[Shaping] = ["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform"]
@@ -117,7 +117,7 @@ def value(table: QTable, state: str, action: str, initial: float) -> float:
 
 
 def test_the_worked_example() -> None:
-    """A chain of one convolution with reward 60: see the docstring of blockqnn.qlearning."""
+    """A chain of one convolution with reward 60: see the docstring of blockqnn.learning.q_table."""
     table = make_table(agent())
     learn(table, "(1,1,3,0,0)(2,7,0,0,0)", 60.0)
     assert value(table, "(1,1,3,0,0)", "(2,7,0,0,0)", 0) == pytest.approx(0.6)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from finalist_specs import finalist_fields, finalist_spec
 
-from blockqnn.contract import RESULT_LIMIT, Outcome
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistResult, FinalistSpec
+from blockqnn.contract.message import RESULT_LIMIT, Outcome
+from blockqnn.contract.recipes import fill_in
 from blockqnn.errors import InvalidMessage, InvalidSettings
-from blockqnn.finalist_contract import FinalistResult, FinalistSpec
-from blockqnn.nsc import Block
-from blockqnn.recipes import fill_in
 
 VOLUME = Path("/finalists")
 ROOT = Path(__file__).resolve().parents[2]

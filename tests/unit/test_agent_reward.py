@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.nsc import Block
-from blockqnn.reward import floor_reward, redefined_reward
-from blockqnn.settings import RewardSettings
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import floor_reward, redefined_reward
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.search import RewardSettings
 
 PAPER = RewardSettings(macs_weight=1, density_weight=8)
 NETWORK = NetworkSpec(filters=(32, 64, 128), repeats=4, output_projection=True)

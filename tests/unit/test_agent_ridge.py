@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.errors import NotFitted
-from blockqnn.ridge import Ridge, Row
+from blockqnn.numerics.cholesky import Row
+from blockqnn.surrogate.ridge import Ridge
 
 FEATURES = 6
 values = st.integers(-8, 8).map(lambda number: number / 4)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidSettings
-from blockqnn.schedule import (
+from blockqnn.settings.epsilon_schedule import (
     PAPERS_SCHEDULE,
     EpsilonStage,
     epsilon_at,

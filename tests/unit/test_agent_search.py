@@ -9,15 +9,15 @@ from agent_spaces import space_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.back_off import BackOffTable
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
 from blockqnn.errors import InvalidHistory, NotProposable
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.presets import PRESETS
-from blockqnn.reward import floor_reward, redefined_reward
-from blockqnn.ridge import Ridge
+from blockqnn.learning.back_off import BackOffTable
+from blockqnn.learning.reward import floor_reward, redefined_reward
 from blockqnn.search import Experience, Proposal, Search, SearchSettings
+from blockqnn.settings.presets import PRESETS
 from blockqnn.strategies import STRATEGIES
+from blockqnn.surrogate.ridge import Ridge
 
 ALGORITHMS = sorted(STRATEGIES)
 

@@ -7,14 +7,15 @@ from agent_spaces import COLOUR, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.diagram import dot_drawing, svg_drawing
-from blockqnn.drawing import text_drawing
+from blockqnn.block.graph import canonical_hash, density, fold
+from blockqnn.block.layer_types import PAPERS, types_of
+from blockqnn.block.nsc import Block, LayerType
+from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.text_drawing import text_drawing
 from blockqnn.errors import InvalidBlock
-from blockqnn.graph import body_cost, canonical_hash, density, fold
-from blockqnn.layers import PAPERS, types_of
-from blockqnn.nsc import Block, LayerType
-from blockqnn.search_space import RandomStep, draw_candidate
+from blockqnn.network.cost import body_cost
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.space.protocol import RandomStep, draw_candidate
 
 SEPARATE = make_space(convolution="Separate")
 CELL = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")

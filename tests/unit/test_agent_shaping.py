@@ -9,10 +9,11 @@ from agent_spaces import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.replay import ReplayMemory, rank_rewards
-from blockqnn.ridge import Triangle, add_products, decompose, solve
-from blockqnn.search_space import Candidate, Key, draw_candidate
-from blockqnn.shaping import CountProducts, FixedShaping, LearnedShaping, shaped
+from blockqnn.learning.replay_memory import ReplayMemory
+from blockqnn.learning.shaping import CountProducts, FixedShaping, LearnedShaping, shaped
+from blockqnn.numerics.cholesky import Triangle, add_products, decompose, solve
+from blockqnn.numerics.ranks import rank_rewards
+from blockqnn.space.protocol import Candidate, Key, draw_candidate
 
 SPACE = make_space(9)
 seeds = st.lists(st.integers(0, 10_000), min_size=1, max_size=30)

@@ -7,9 +7,9 @@ from agent_spaces import assert_options_are_groups, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.nsc import Block
-from blockqnn.search_space import RandomStep, draw_candidate
-from blockqnn.situation import LAST, LOOSE, USED
+from blockqnn.block.nsc import Block
+from blockqnn.space.decisions import LAST, LOOSE, USED
+from blockqnn.space.protocol import RandomStep, draw_candidate
 
 SPACE = make_space(8)
 

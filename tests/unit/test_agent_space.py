@@ -8,10 +8,10 @@ from agent_spaces import EVERY_LAYER, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blockqnn.block.layer_types import PAPERS
+from blockqnn.block.nsc import KERNELS, Block, Layer, LayerType
 from blockqnn.errors import InvalidBlock
-from blockqnn.layers import PAPERS
-from blockqnn.nsc import KERNELS, Block, Layer, LayerType
-from blockqnn.search_space import RandomStep, draw_candidate, draw_part, pick
+from blockqnn.space.protocol import RandomStep, draw_candidate, draw_part, pick
 
 EXEMPLARS = [
     "(1,4,0,0,0)(2,1,1,1,0)(3,1,3,2,0)(4,1,1,1,0)(5,1,5,4,0)(6,6,0,3,5)(7,2,3,1,0)(8,1,1,7,0)"

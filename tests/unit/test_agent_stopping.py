@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.settings import EarlyTermination
-from blockqnn.stopping import Curves, stopping_epochs
+from blockqnn.settings.search import EarlyTermination
+from blockqnn.surrogate.early_termination import Curves, stopping_epochs
 
 
 def curves_of(seed: int, count: int, **changes: float) -> tuple[Curves, numpy.ndarray]:

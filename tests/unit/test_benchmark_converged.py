@@ -32,9 +32,9 @@ from benchmarks.table.rows import append as append_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.recipes import RECIPES
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.recipes import RECIPES
 
 BLOCK = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")
 

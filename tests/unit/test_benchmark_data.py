@@ -7,9 +7,10 @@ from benchmarks.table import converged, searches
 from benchmarks.table.recipe import CLASSES, EPOCHS, FINAL_EPOCHS, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import SEPARATE, Row, read
 
-from blockqnn.graph import body_cost, canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.space import Space
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.network.cost import body_cost
+from blockqnn.space.block_space import Space
 
 ROWS = read()
 SPACE = make_space()

@@ -8,7 +8,7 @@ from benchmarks.trainer.corpus import REDUCED, make_images, make_trial, stratifi
 from benchmarks.trainer.fidelity import compare
 from benchmarks.trainer.plain import read_split
 
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 from blockqnn_trainer.data import load
 
 

@@ -14,8 +14,8 @@ from benchmarks.table.errors import group_of
 from benchmarks.table.rows import Row, append, read
 from test_benchmark_table import make_rows
 
-from blockqnn.nsc import Block
-from blockqnn.schedule import EpsilonStage
+from blockqnn.block.nsc import Block
+from blockqnn.settings.epsilon_schedule import EpsilonStage
 
 ROWS = make_rows(120, 40)
 BLOCK = str(Block.parse("(1,7,0,0,0)"))

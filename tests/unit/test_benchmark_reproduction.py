@@ -27,10 +27,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_benchmark_table import make_rows
 
-from blockqnn.graph import network_parameters
-from blockqnn.nsc import Block
-from blockqnn.reward import redefined_reward
-from blockqnn.schedule import EpsilonStage
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.network.cost import network_parameters
+from blockqnn.settings.epsilon_schedule import EpsilonStage
 
 ROWS = make_rows(120, 40)
 BLOCK = Block.parse("(1,7,0,0,0)")

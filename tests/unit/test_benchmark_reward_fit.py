@@ -29,11 +29,11 @@ from benchmarks.table.recipe import NETWORK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.calibration import Finalist, calibrate, rank_correlation
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.reward import redefined_reward
-from blockqnn.settings import RewardSettings
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.learning.calibration import Finalist, calibrate, rank_correlation
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.settings.search import RewardSettings
 
 RESAMPLES = 40
 

@@ -13,7 +13,7 @@ from benchmarks.stopping.resampling import (
 )
 from benchmarks.table.rows import Row, append
 
-from blockqnn.settings import EarlyTermination
+from blockqnn.settings.search import EarlyTermination
 
 SETTINGS = EarlyTermination(share=0.05, deviations=3.0, epochs=(3, 6), warmup=10)
 

@@ -16,10 +16,10 @@ from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
-from blockqnn.reward import redefined_reward
-from blockqnn.search_space import Candidate, draw_candidate
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.learning.reward import redefined_reward
+from blockqnn.space.protocol import Candidate, draw_candidate
 
 SPACE = make_space()
 LANDSCAPE = additive(10_000)

@@ -14,8 +14,8 @@ from benchmarks.table.pool import Trainings
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.rows import Row, append, read
 
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block, LayerType
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block, LayerType
 
 ONE = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,7,0,0,0)")
 SAME = Block.parse("(1,1,3,0,0)(2,7,0,0,0)")

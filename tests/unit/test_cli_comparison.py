@@ -9,7 +9,7 @@ from cli_searches import NOW, simulated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report.comparison import groups, margin

@@ -11,7 +11,7 @@ from cli_searches import NOW, history_lines, simulated
 from operator_builders import make_search, make_shard
 from rich.console import Console
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli import pictures
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import CommandError, ExitStatus

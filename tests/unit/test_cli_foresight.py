@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from cli_searches import NOW, foreseen, simulated
 
-from blockqnn.calibration import rank_correlation
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
+from blockqnn.learning.calibration import rank_correlation
 from blockqnn_cli.report.foresight import Stopping, foresight, predictions, stopping
 from blockqnn_cli.report.page import report
 from blockqnn_cli.report.scales import padded

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from operator_builders import UID, make_header, make_spec
 from rich.console import Console
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli import pictures
 from blockqnn_cli.learning import RANDOM_SEARCH, in_words, learning
 from blockqnn_cli.report import facts

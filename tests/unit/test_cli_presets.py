@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blockqnn.presets import PRESETS, PURPOSES
+from blockqnn.settings.presets import PRESETS, PURPOSES
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from cli_searches import NOW, empty, simulated
 
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report import charts, facts

@@ -9,7 +9,7 @@ from cli_searches import NOW
 from test_cli_finalists import BEST, PLAIN, RECORDS, SEARCH, record
 from test_cli_report import Balanced, pictures
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report.page import report

@@ -12,11 +12,11 @@ from arro3.io import read_parquet
 from cli_searches import CLASSES, SHAPE, empty, history_lines, simulated
 from operator_builders import make_search, make_shard
 
-from blockqnn.contract import Outcome
-from blockqnn.diagram import dot_drawing, svg_drawing
+from blockqnn.block.nsc import Block
+from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
-from blockqnn.graph import network_parameters
-from blockqnn.nsc import Block
+from blockqnn.network.cost import network_parameters
 from blockqnn_cli import trials
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.commands.best import written

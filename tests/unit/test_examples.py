@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_cli.validation.checks import check
 from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.api.spec import BlockSearchSpec

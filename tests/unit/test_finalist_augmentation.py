@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from blockqnn.finalist_contract import Augmentation, Scale
+from blockqnn.contract.finalist import Augmentation, Scale
 from blockqnn_trainer.finalists.augmentation import cut_middle, normalise, vary
 from blockqnn_trainer.finalists.draws import Draws, draw_order, draw_variations
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from finalist_specs import SHORTCUT, finalist_fields
 
-from blockqnn.contract import NetworkSpec, Outcome
-from blockqnn.finalist_contract import FinalistResult
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistResult
+from blockqnn.contract.message import Outcome
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.__main__ import load_command, parse
 from blockqnn_trainer.errors import ModelInvalid
 from blockqnn_trainer.finalists.export import (

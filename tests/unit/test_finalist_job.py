@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from operator_finalists import CLAIM, FIRST, asking, manifest
 
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_operator.api import names
 from blockqnn_operator.core.finalists.job import finalist_job_name, finalist_seed
 from blockqnn_operator.core.finalists.observation import FinalistJob

@@ -15,8 +15,8 @@ from operator_finalists import (
     make_result,
 )
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FinalistSeconds
+from blockqnn.contract.finalist import FinalistSeconds
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api import names
 from blockqnn_operator.api.status import Reason
 from blockqnn_operator.api.targets import goals_of

@@ -33,7 +33,7 @@ from operator_world import (
     without_jobs,
 )
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase, Reason
 from blockqnn_operator.core.finalists.planning import FinalistState
 from blockqnn_operator.core.finalists.records import Finalist, FinalistRecord

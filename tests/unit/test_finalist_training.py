@@ -12,8 +12,8 @@ import pytest
 import torch
 from finalist_specs import finalist_spec
 
-from blockqnn.finalist_contract import FinalistSpec, FinalistTraining
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistSpec, FinalistTraining
 from blockqnn_trainer.errors import FolderTaken, NotFinite, VolumeMissing, VolumeUnusable
 from blockqnn_trainer.finalists import volume
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint

@@ -7,7 +7,7 @@ import pytest
 from operator_builders import NOW, B, at
 from operator_finalists import FIRST, failure, make_job, make_pod, make_result
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.finalists.job import finalist_seed
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.finalists.verdicts import RUNNING, Judgement, judge

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_observed, make_search, make_state
 
-from blockqnn.presets import PRESETS
-from blockqnn.schedule import epsilon_at
+from blockqnn.settings.epsilon_schedule import epsilon_at
+from blockqnn.settings.presets import PRESETS
 from blockqnn_operator.api.advice import FEWEST_ITERATIONS, Advice, advise, learning_of
 from blockqnn_operator.api.resolve import pin, resolve
 from blockqnn_operator.core.events import beginning

@@ -6,7 +6,7 @@ from typing import Any
 from operator_builders import NOW, A, B, C, D, at, make_job, make_pod, make_result, make_search
 from operator_plans import FIRST_FOUR, created, planned
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.events import deleted_jobs
 from blockqnn_operator.core.ledger import Stage
 from blockqnn_operator.core.observation import TrialJob, TrialPod

@@ -23,7 +23,7 @@ from operator_builders import (
 )
 from operator_plans import FIRST_FOUR, GOOD, archived, created, history_of
 
-from blockqnn.contract import Seconds
+from blockqnn.contract.trial import Seconds
 from blockqnn_operator.api.resolve import pin
 from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase, Reason
 from blockqnn_operator.core.ledger import survey

@@ -21,8 +21,9 @@ from operator_builders import (
 )
 from operator_verdicts import failure_of, judged
 
-from blockqnn.contract import Outcome, TrialResult
-from blockqnn.group_contract import TRIALS_VARIABLE, read_trials, write_results
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, write_results
 from blockqnn_cli.searches import _trained_by
 from blockqnn_operator.core.events import Event, events_of
 from blockqnn_operator.core.group_job import job_of

@@ -20,7 +20,7 @@ from operator_builders import (
     make_spec,
 )
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.resolve import resolve
 from blockqnn_operator.core.history import (
     SHARD_LIMIT,

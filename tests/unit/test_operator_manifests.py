@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import A, B, C, make_proposal, make_search, make_settings, make_spec
 
-from blockqnn.contract import TRIAL_VARIABLE, TrialSpec
-from blockqnn.graph import network_parameters
+from blockqnn.contract.trial import TRIAL_VARIABLE, TrialSpec
+from blockqnn.network.cost import network_parameters
 from blockqnn_operator.core.manifests import job_name, merge, trial_job
 from blockqnn_operator.core.observation import TrialJob
 

@@ -24,7 +24,7 @@ from operator_builders import (
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.status import BestFinalist, FinalistsStatus
 from blockqnn_operator.core.ledger import survey
 from blockqnn_operator.core.reporting import report

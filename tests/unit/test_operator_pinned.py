@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from operator_builders import make_search
 
-from blockqnn.presets import PRESETS
+from blockqnn.settings.presets import PRESETS
 from blockqnn_cli.errors import CommandError
 from blockqnn_cli.importing import plan_import
 from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve

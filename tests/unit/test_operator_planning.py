@@ -40,8 +40,8 @@ from operator_plans import (
     stages,
 )
 
-from blockqnn.contract import Outcome
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.ledger import Stage
 from blockqnn_operator.core.observation import TrialJob
 from blockqnn_operator.core.planning import Plan, plan, too_many_failures

@@ -19,7 +19,7 @@ from test_operator_under_faults import (
     schedules,
 )
 
-from blockqnn.ridge import Ridge
+from blockqnn.surrogate.ridge import Ridge
 from blockqnn_operator.core.records import TrialRecord
 
 BUDGET = 30

@@ -17,7 +17,7 @@ from operator_builders import (
     make_state,
 )
 
-from blockqnn.contract import PreparationResult
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Phase
 from blockqnn_operator.core.events import transitions
 from blockqnn_operator.core.observation import Observed, PreparationJob, TrialPod

@@ -25,8 +25,9 @@ from operator_builders import (
     succeeded,
 )
 
-from blockqnn.contract import Outcome, Seconds
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import Seconds
 from blockqnn_operator.api.status import (
     LONGEST_MESSAGE,
     MOST_TOP,

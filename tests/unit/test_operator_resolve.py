@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_spec
 
-from blockqnn.layers import PAPERS
-from blockqnn.presets import PRESETS
-from blockqnn.settings import PredictorSettings
-from blockqnn.stopping import stopping_epochs
+from blockqnn.block.layer_types import PAPERS
+from blockqnn.settings.presets import PRESETS
+from blockqnn.settings.search import PredictorSettings
+from blockqnn.surrogate.early_termination import stopping_epochs
 from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.errors import InvalidSearch

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blockqnn.presets import PRESETS
+from blockqnn.settings.presets import PRESETS
 from blockqnn_operator.api.crd import custom_resource_definition, render
 from blockqnn_operator.api.rules import RULES
 from blockqnn_operator.api.schema import PRESET_SECTIONS

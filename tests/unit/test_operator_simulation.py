@@ -30,7 +30,7 @@ from operator_world import (
     without_jobs,
 )
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.status import Phase
 from blockqnn_operator.core.ledger import survey
 from blockqnn_operator.core.records import TrialRecord

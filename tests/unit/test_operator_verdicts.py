@@ -6,7 +6,8 @@ import pytest
 from operator_builders import NOW, A, B, at, make_job, make_pod, make_result
 from operator_verdicts import failure_of, judged
 
-from blockqnn.contract import Outcome, TrialResult
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
 from blockqnn_operator.core.observation import TrialJob, TrialPod
 from blockqnn_operator.core.starting import CANNOT_START
 from blockqnn_operator.core.verdicts import Judgement

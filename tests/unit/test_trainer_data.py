@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import DatasetSpec, Validation
+from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn_trainer.data import Split, channel_statistics, load
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
 from blockqnn_trainer.sources import read_images

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.autograd.profiler import profile
 from torch.nn import functional
 
-from blockqnn.contract import NetworkSpec
+from blockqnn.block.nsc import Block
 from blockqnn.errors import InvalidBlock
-from blockqnn.graph import network_macs, network_parameters
-from blockqnn.nsc import Block
+from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.block import BlockModule, Convolution, Values
 from blockqnn_trainer.concatenation import concatenate
 from blockqnn_trainer.describe import describe

@@ -17,7 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from blockqnn.contract import DatasetSpec, PreparationResult, Validation
+from blockqnn.contract.dataset import DatasetSpec, Validation
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn_trainer import __main__ as command
 from blockqnn_trainer import prepare_run, prepared
 from blockqnn_trainer.data import load

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, Optimizer
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.training import Optimizer
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Split, load
 from blockqnn_trainer.network import Network, build_network

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockqnn.contract import CURVE_LIMIT, RESULT_LIMIT, Outcome, TrialResult
+from blockqnn.contract.message import CURVE_LIMIT, RESULT_LIMIT, Outcome
+from blockqnn.contract.trial import TrialResult
 from blockqnn_trainer import result
 from blockqnn_trainer.result import Progress, Reporter, encode, thin
 

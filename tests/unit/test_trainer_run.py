@@ -14,9 +14,11 @@ import pytest
 import torch
 from trainer_trials import CODE, COMMAND, environment, specification
 
-from blockqnn.contract import Outcome, TrialResult
-from blockqnn.graph import canonical_hash, network_macs, network_parameters
-from blockqnn.nsc import Block
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
+from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn_trainer import __main__ as command
 from blockqnn_trainer import trial
 from blockqnn_trainer.network import build_network

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from trainer_trials import COMMAND, environment, specification
 
-from blockqnn.contract import RESULT_LIMIT, Outcome, TrialResult
-from blockqnn.group_contract import TRIALS_VARIABLE, result_texts, write_results
+from blockqnn.contract.message import RESULT_LIMIT, Outcome
+from blockqnn.contract.trial import TrialResult
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, result_texts, write_results
 from blockqnn_trainer import trial
 from blockqnn_trainer.errors import OutOfMemory
 from blockqnn_trainer.result import Reporter, encode_all

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, Optimizer, StoppingRule, TrainingSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.training import Optimizer, StoppingRule, TrainingSpec
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Images, Split, load
 from blockqnn_trainer.errors import NeverLearned, NotFinite

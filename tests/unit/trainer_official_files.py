@@ -22,7 +22,8 @@ import numpy
 import scipy.io
 from torchvision.datasets import CIFAR10, SVHN, FashionMNIST
 
-from blockqnn.contract import DatasetSpec, PreparationResult
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn_trainer.prepare_run import run_prepare
 from blockqnn_trainer.sources import open_source
 

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from pydantic import ValidationError
 
-from blockqnn.contract import DatasetSpec, Validation
-from blockqnn.contract import describe as describe_error
+from blockqnn.contract.dataset import DatasetSpec, Validation
+from blockqnn.contract.message import describe as describe_error
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.machine import thread_count
 from blockqnn_trainer.run import EXIT_INPUT, EXIT_VERDICT, TrialProcess

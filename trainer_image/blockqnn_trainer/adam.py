@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from blockqnn.contract import Optimizer
+from blockqnn.contract.training import Optimizer
 
 
 class Adam:

@@ -20,8 +20,9 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blockqnn.graph import bottleneck_width, is_folded, reads_previous
-from blockqnn.nsc import CONVOLUTIONS, Block, Layer, LayerType
+from blockqnn.block.graph import is_folded
+from blockqnn.block.nsc import CONVOLUTIONS, Block, Layer, LayerType
+from blockqnn.network.cost import bottleneck_width, reads_previous
 from blockqnn_trainer.concatenation import concatenate
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from blockqnn.contract import DatasetSpec
+from blockqnn.contract.dataset import DatasetSpec
 from blockqnn_trainer.arrays import Arrays, size_text
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.sources import read_images

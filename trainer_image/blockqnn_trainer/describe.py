@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.contract import describe as describe_error
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block, Layer, LayerType
+from blockqnn.contract.message import describe as describe_error
 from blockqnn.errors import InvalidSettings
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block, Layer, LayerType
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.block import BlockModule
 from blockqnn_trainer.network import (
     InputShape,

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from blockqnn.contract import NetworkSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_trainer.block import BlockModule, Convolution
 from blockqnn_trainer.errors import NetworkInvalid
 

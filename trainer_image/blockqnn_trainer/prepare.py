@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from blockqnn.contract import DatasetSpec
+from blockqnn.contract.dataset import DatasetSpec
 from blockqnn_trainer.arrays import Part, Source, check_classes
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable
 from blockqnn_trainer.image_folder import ImageFolder

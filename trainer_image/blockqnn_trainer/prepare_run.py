@@ -6,7 +6,9 @@ import traceback
 from collections.abc import Mapping
 from typing import NoReturn
 
-from blockqnn.contract import MESSAGE_LIMIT, DatasetSpec, PreparationResult
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.message import MESSAGE_LIMIT
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.errors import DownloadFailed
 from blockqnn_trainer.prepare import prepare
@@ -17,8 +19,8 @@ from blockqnn_trainer.run import EXIT_ERROR, EXIT_INPUT, EXIT_SIGNAL, EXIT_VERDI
 def run_prepare(dataset: DatasetSpec, environment: Mapping[str, str]) -> int:
     """Prepare a dataset and report how it ended; return the exit status.
 
-    The report is a :class:`~blockqnn.contract.PreparationResult` in the termination message, and on
-    standard output; a failure is also a sentence on standard error.
+    The report is a :class:`~blockqnn.contract.preparation.PreparationResult` in the termination
+    message, and on standard output; a failure is also a sentence on standard error.
 
     Args:
         dataset: what to prepare, and where.

@@ -20,7 +20,7 @@ import numpy
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from blockqnn.contract import DatasetSpec
+from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.model import Model
 from blockqnn_trainer.arrays import Arrays, Part, Source, size_text
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable

@@ -8,16 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from blockqnn.contract import (
-    CURVE_LIMIT,
-    MESSAGE_LIMIT,
-    RESULT_LIMIT,
-    Outcome,
-    Seconds,
-    TrialResult,
-)
+from blockqnn.contract.message import CURVE_LIMIT, MESSAGE_LIMIT, RESULT_LIMIT, Outcome
+from blockqnn.contract.trial import Seconds, TrialResult
+from blockqnn.contract.trial_group import write_results
 from blockqnn.errors import InvalidMessage
-from blockqnn.group_contract import write_results
 from blockqnn_trainer.machine import process_age
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"

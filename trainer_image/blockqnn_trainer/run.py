@@ -14,11 +14,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from blockqnn.contract import TRIAL_VARIABLE, Outcome, TrialResult, TrialSpec
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TRIAL_VARIABLE, TrialResult, TrialSpec
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, result_texts, write_trials
 from blockqnn.errors import BlockQNNError
-from blockqnn.graph import canonical_hash
-from blockqnn.group_contract import TRIALS_VARIABLE, read_trials, result_texts, write_trials
-from blockqnn.nsc import Block
 from blockqnn_trainer.errors import DatasetMissing, InvalidTrial
 from blockqnn_trainer.machine import process_age, thread_count
 from blockqnn_trainer.result import Progress, Reporter, encode_all

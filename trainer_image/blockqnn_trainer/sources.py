@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy
 
-from blockqnn.contract import DatasetSpec
+from blockqnn.contract.dataset import DatasetSpec
 from blockqnn_trainer.arrays import Arrays, Part, Source, check_classes
 from blockqnn_trainer.errors import DatasetMissing
 from blockqnn_trainer.npz import read_npz

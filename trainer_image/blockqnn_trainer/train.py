@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from blockqnn.contract import StoppingRule, TrainingSpec
+from blockqnn.contract.training import StoppingRule, TrainingSpec
 from blockqnn_trainer.adam import Adam
 from blockqnn_trainer.data import Split
 from blockqnn_trainer.errors import Infeasible, NeverLearned, NotFinite

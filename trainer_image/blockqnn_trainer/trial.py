@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 
-from blockqnn.contract import Outcome, TrialResult, TrialSpec
-from blockqnn.graph import network_macs, network_parameters
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult, TrialSpec
+from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn_trainer import machine
 from blockqnn_trainer.data import Split, check_shape, load
 from blockqnn_trainer.errors import Infeasible, OutOfMemory, OverConstraint

@@ -6,8 +6,8 @@ name in `agent.algorithm`, and a line below.
 
 from collections.abc import Callable, Mapping
 
-from blockqnn.search_space import SearchSpace
-from blockqnn.settings import AgentSettings
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import SearchSpace
 from blockqnn.strategies.base import Strategy
 from blockqnn.strategies.evolution import Evolution
 from blockqnn.strategies.q_learning import QLearning

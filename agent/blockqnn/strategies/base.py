@@ -4,16 +4,16 @@ A strategy is a deterministic state machine: iterations are learned one after th
 and what it proposes depends on its settings, its seed and what it has learned, on nothing else.
 So a search that was interrupted is recovered by learning its history again.
 
-Strategies know candidates only as sequences of numbers (:mod:`blockqnn.search_space`), so the same
-strategy searches blocks and the spaces of benchmarks.
+Strategies know candidates only as sequences of numbers (:mod:`blockqnn.space.protocol`), so the
+same strategy searches blocks and the spaces of benchmarks.
 """
 
 from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, Protocol
 
-from blockqnn.ridge import Prediction
-from blockqnn.search_space import Candidate
+from blockqnn.space.protocol import Candidate
+from blockqnn.surrogate.ridge import Prediction
 
 
 class Feedback(NamedTuple):

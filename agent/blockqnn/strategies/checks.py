@@ -1,8 +1,8 @@
 """Combinations of agent settings that no strategy can follow, refused before a search begins."""
 
 from blockqnn.errors import InvalidSettings
-from blockqnn.settings import AgentSettings
-from blockqnn.strategies.filtering import check_predictor
+from blockqnn.settings.search import AgentSettings
+from blockqnn.strategies.predictor_filter import check_predictor
 
 
 def check_agent(settings: AgentSettings) -> None:

@@ -7,8 +7,8 @@ in Q-learning, and mattered most of all to regularized evolution (docs/benchmark
 
 from collections.abc import Callable, Iterable
 
-from blockqnn.search_space import Candidate, SearchSpace, draw_candidate
-from blockqnn.settings import AgentSettings
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate
 from blockqnn.strategies.base import trial_random
 
 MOST_DRAWS = 200

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from blockqnn.search_space import Candidate, SearchSpace, draw_candidate, pick
-from blockqnn.settings import AgentSettings
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate, pick
 from blockqnn.strategies.base import Feedback, trial_random
 from blockqnn.strategies.duplicates import Draw, Met, RandomPhase
 

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
-from blockqnn.back_off import BackOffTable
-from blockqnn.qlearning import QTable
-from blockqnn.replay import ReplayMemory, rank_rewards
-from blockqnn.ridge import Prediction
-from blockqnn.schedule import epsilon_at
-from blockqnn.search_space import Candidate, Prefix, SearchSpace, draw_part
-from blockqnn.settings import AgentSettings
-from blockqnn.shaping import FixedShaping, LearnedShaping
+from blockqnn.learning.back_off import BackOffTable
+from blockqnn.learning.q_table import QTable
+from blockqnn.learning.replay_memory import ReplayMemory
+from blockqnn.learning.shaping import FixedShaping, LearnedShaping
+from blockqnn.numerics.ranks import rank_rewards
+from blockqnn.settings.epsilon_schedule import epsilon_at
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import Candidate, Prefix, SearchSpace, draw_part
 from blockqnn.strategies.base import Feedback, replay_random, trial_random
 from blockqnn.strategies.duplicates import Met, RandomPhase
-from blockqnn.strategies.filtering import Filter
+from blockqnn.strategies.predictor_filter import Filter
+from blockqnn.surrogate.ridge import Prediction
 
 _FAILURES = 10
 _MORE_RANDOM = 0.1

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from blockqnn.search_space import Candidate, SearchSpace
-from blockqnn.settings import AgentSettings
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import Candidate, SearchSpace
 from blockqnn.strategies.base import Feedback
 from blockqnn.strategies.duplicates import RandomPhase
 

@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from blockqnn.diagram import dot_drawing, svg_drawing
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
 from blockqnn_cli import modules, pictures
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet

@@ -2,10 +2,10 @@
 
 import argparse
 
-from blockqnn.calibration import calibrate
-from blockqnn.contract import NetworkSpec
 from blockqnn.errors import InvalidSettings
-from blockqnn.settings import RewardSettings
+from blockqnn.learning.calibration import calibrate
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.search import RewardSettings
 from blockqnn_cli import finalists
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.commands.finalists import trained

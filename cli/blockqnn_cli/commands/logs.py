@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NotFound
 from blockqnn_cli.view import SearchView

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from blockqnn.presets import DEFAULT_PRESET, PRESETS, PURPOSES
+from blockqnn.settings.presets import DEFAULT_PRESET, PRESETS, PURPOSES
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NotFound
 from blockqnn_cli.formats import dump

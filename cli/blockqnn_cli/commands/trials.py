@@ -2,7 +2,7 @@
 
 import argparse
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli import trials
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Sequence
 
-from blockqnn.drawing import layer_name
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.block.text_drawing import layer_name
 from blockqnn_cli.report.layering import INPUT, lay_out
 from blockqnn_cli.report.svg import Markup, element, number, picture
 

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from blockqnn.drawing import type_name
-from blockqnn.learning import Sample
-from blockqnn.nsc import LayerType
+from blockqnn.block.nsc import LayerType
+from blockqnn.block.text_drawing import type_name
+from blockqnn.learning.progress import Sample
 from blockqnn_cli.quantities import short
 from blockqnn_cli.report.facts import Iteration, Stage, pareto_front, stages
 from blockqnn_cli.report.scales import Scale, padded, padded_factor

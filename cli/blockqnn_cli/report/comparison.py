@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.report.charts import Plot, Size
 from blockqnn_cli.report.facts import TOP
 from blockqnn_cli.report.html import figure, folded, legend, section, table

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from blockqnn.contract import Outcome
-from blockqnn.layers import PAPERS, types_of
-from blockqnn.nsc import Block, LayerType
+from blockqnn.block.layer_types import PAPERS, types_of
+from blockqnn.block.nsc import Block, LayerType
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.view import SearchView
 from blockqnn_operator.core.records import TrialRecord
 

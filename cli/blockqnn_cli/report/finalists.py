@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blockqnn.calibration import LEAST, rank_correlation
+from blockqnn.learning.calibration import LEAST, rank_correlation
 from blockqnn_cli.finalists import OWN, chosen, ordered, reasons
 from blockqnn_cli.quantities import duration, short
 from blockqnn_cli.report.charts import Plot, Size, line

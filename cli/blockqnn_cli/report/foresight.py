@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.quantities import count
 from blockqnn_cli.report.charts import Plot, Size, dots, line
 from blockqnn_cli.report.facts import mean

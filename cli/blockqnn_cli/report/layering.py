@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
 
 INPUT = 0
 """The node of the block's input; the other nodes are its layers, the last of them its output."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from blockqnn.learning import Learning, Verdict
+from blockqnn.learning.progress import Learning, Verdict
 from blockqnn_cli.learning import in_words, learning
 from blockqnn_cli.report import charts, facts
 from blockqnn_cli.report.charts import Size

@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from blockqnn.contract import Outcome
-from blockqnn.drawing import type_name
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.block.text_drawing import type_name
+from blockqnn.contract.message import Outcome
 from blockqnn_cli.quantities import count, duration, moment, short
 from blockqnn_cli.report import blocks, charts, facts
 from blockqnn_cli.report.comparison import side_by_side

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blockqnn.nsc import Block, LayerType
+from blockqnn.block.nsc import Block, LayerType
 from blockqnn_cli.quantities import count, short
 from blockqnn_cli.report import blocks, facts
 from blockqnn_cli.report.facts import Stage

@@ -7,8 +7,8 @@ or hundreds is then a random search, or nearly so, which nobody sees who is not 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from blockqnn.presets import BY_BUDGET, DEFAULT_PRESET, preset_for
-from blockqnn.schedule import EpsilonStage, learning_iterations, scaled
+from blockqnn.settings.epsilon_schedule import EpsilonStage, learning_iterations, scaled
+from blockqnn.settings.presets import BY_BUDGET, DEFAULT_PRESET, preset_for
 from blockqnn_operator.api.spec import BlockSearchSpec
 
 FEWEST_ITERATIONS = 10

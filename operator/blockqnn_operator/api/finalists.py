@@ -6,8 +6,8 @@ from pydantic import Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from blockqnn.contract import Validation
-from blockqnn.finalist_contract import Checkpoints, FinalistNetwork, FinalistTraining
+from blockqnn.contract.dataset import Validation
+from blockqnn.contract.finalist import Checkpoints, FinalistNetwork, FinalistTraining
 from blockqnn.model import Model
 
 MOST_TARGETS = 16

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blockqnn.contract import describe
+from blockqnn.block.layer_types import PAPERS, check_layers
+from blockqnn.contract.message import describe
 from blockqnn.errors import InvalidSettings
-from blockqnn.layers import PAPERS, check_layers
-from blockqnn.limits import Limits
-from blockqnn.presets import DEFAULT_PRESET, PRESETS, predictor_warmup, preset_for
-from blockqnn.schedule import EpsilonStage, check_schedule, scaled
-from blockqnn.stopping import stopping_epochs
+from blockqnn.settings.epsilon_schedule import EpsilonStage, check_schedule, scaled
+from blockqnn.settings.presets import DEFAULT_PRESET, PRESETS, predictor_warmup, preset_for
+from blockqnn.space.constraints.limits import Limits
 from blockqnn.strategies.checks import check_agent
+from blockqnn.surrogate.early_termination import stopping_epochs
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_operator.api.targets import check_finalists

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from blockqnn.contract import DatasetSpec, NetworkSpec, TrainingSpec
-from blockqnn.group_contract import MOST_BLOCKS_PER_JOB
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.training import TrainingSpec
+from blockqnn.contract.trial_group import MOST_BLOCKS_PER_JOB
 from blockqnn.model import Model
-from blockqnn.presets import DEFAULT_PRESET, PURPOSES
-from blockqnn.settings import AgentSettings, RewardSettings, SpaceSettings
+from blockqnn.network.spec import NetworkSpec
+from blockqnn.settings.presets import DEFAULT_PRESET, PURPOSES
+from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
 from blockqnn_operator.api.finalists import Finalists
 
 LONGEST_NAME = 40

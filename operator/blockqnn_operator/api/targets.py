@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blockqnn.contract import NetworkSpec, describe
-from blockqnn.finalist_contract import FinalistNetwork, FinalistTraining
-from blockqnn.recipes import RECIPES, fill_in
+from blockqnn.contract.finalist import FinalistNetwork, FinalistTraining
+from blockqnn.contract.message import describe
+from blockqnn.contract.recipes import RECIPES, fill_in
+from blockqnn.network.spec import NetworkSpec
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.finalists import Finalists, Target
 from blockqnn_operator.api.spec import BlockSearchSpec, Dataset

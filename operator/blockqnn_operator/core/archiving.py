@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from blockqnn.contract import Outcome, TrialResult
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
 from blockqnn.search import Proposal
 from blockqnn_operator.core.ledger import OpenTrial
 from blockqnn_operator.core.records import TrialRecord

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.ledger import Ledger, OpenTrial

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from blockqnn.group_contract import TRIALS_VARIABLE, write_trials
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, write_trials
 from blockqnn_operator.api import names
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.core.ledger import OpenTrial

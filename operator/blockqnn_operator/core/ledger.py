@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from blockqnn.contract import Outcome, TrialResult
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
 from blockqnn.errors import InvalidBlock
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
 from blockqnn.search import Proposal
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.core.observation import Observed, TrialJob, TrialPod

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from blockqnn.contract import SCHEMA_VERSION, THREADS_VARIABLE, TRIAL_VARIABLE, TrialSpec
+from blockqnn.contract.message import SCHEMA_VERSION
+from blockqnn.contract.trial import THREADS_VARIABLE, TRIAL_VARIABLE, TrialSpec
 from blockqnn.search import Proposal
 from blockqnn_operator.api import names
 from blockqnn_operator.api.durations import seconds

@@ -8,7 +8,7 @@ steps again.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.archiving import record_of
 from blockqnn_operator.core.budget import NO_TRIAL, ends_at, spent
 from blockqnn_operator.core.events import Event, events_of

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
-from blockqnn.calibration import rank_correlation
+from blockqnn.learning.calibration import rank_correlation
 from blockqnn_operator.core.records import TrialRecord
 
 FEWEST = 3

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from blockqnn.contract import PreparationResult
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn.errors import InvalidMessage
 from blockqnn_operator.api.spec import BlockSearchSpec, Dataset
 from blockqnn_operator.api.status import Reason

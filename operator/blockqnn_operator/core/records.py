@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError
 
-from blockqnn.contract import Accuracy, Outcome, Seconds, describe
+from blockqnn.contract.message import Accuracy, Outcome, describe
+from blockqnn.contract.trial import Seconds
 from blockqnn.model import Model
 from blockqnn_operator.errors import HistoryUnreadable
 

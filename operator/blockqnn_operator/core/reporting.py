@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.advice import advise
 from blockqnn_operator.api.status import (
     LONGEST_MESSAGE,

@@ -7,9 +7,9 @@ is the same to the last bit.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from blockqnn.contract import Outcome
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
 from blockqnn.errors import InvalidBlock, InvalidHistory
-from blockqnn.nsc import Block
 from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn_operator.api.spec import BlockSearchSpec
 from blockqnn_operator.api.status import MOST_TOP

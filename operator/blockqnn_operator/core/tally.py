@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.ledger import Ledger, Stage
 from blockqnn_operator.core.records import TrialRecord
 from blockqnn_operator.core.starting import CANNOT_START

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from blockqnn.contract import Outcome, TrialResult
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
+from blockqnn.contract.trial_group import result_texts
 from blockqnn.errors import InvalidMessage
-from blockqnn.group_contract import result_texts
 from blockqnn_operator.api.spec import FailurePolicy
 from blockqnn_operator.core.manifests import BAD_INPUT_STATUS, SIGTERM_STATUS
 from blockqnn_operator.core.observation import OUT_OF_TIME, TrialJob, TrialPod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from blockqnn.finalist_contract import Augmentation, Scale
+from blockqnn.contract.finalist import Augmentation, Scale
 from blockqnn_trainer.finalists.draws import Draws
 
 

@@ -6,10 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from blockqnn.diagram import svg_drawing
-from blockqnn.drawing import text_drawing
-from blockqnn.finalist_contract import FinalistResult, FinalistSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.block.svg_drawing import svg_drawing
+from blockqnn.block.text_drawing import text_drawing
+from blockqnn.contract.finalist import FinalistResult, FinalistSpec
 from blockqnn_trainer.finalists.export import (
     INPUT,
     ONNX,
@@ -71,7 +71,7 @@ print(logits.argmax(1))
 |---|---|
 | `{onnx}` | for ONNX runtimes |
 | `{program}` | `torch.export.load("{program}").module()` |
-| `{weights}` | weights alone: `blockqnn_trainer.finalists.load.load_model(directory)` |
+| `{weights}` | weights alone: `blockqnn_trainer.load_model(directory)` |
 | `block.json` | the block, the network, checksums |
 | `result.json` | what was measured, with the accuracy after each epoch |
 

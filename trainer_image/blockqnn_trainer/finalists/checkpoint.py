@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from blockqnn.contract import Accuracy
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
+from blockqnn.contract.message import Accuracy
 from blockqnn.model import Model
 from blockqnn_trainer.errors import FolderTaken
 from blockqnn_trainer.finalists.volume import UNFINISHED, volume_errors_named, write_whole

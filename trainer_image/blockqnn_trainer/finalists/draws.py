@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blockqnn.finalist_contract import Augmentation
+from blockqnn.contract.finalist import Augmentation
 
 
 def generator_for(seed: int, purpose: str) -> torch.Generator:

@@ -26,8 +26,8 @@ from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from blockqnn.contract import DatasetSpec
-from blockqnn.finalist_contract import Augmentation, FinalistNetwork
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.finalist import Augmentation, FinalistNetwork
 from blockqnn.model import Model
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole

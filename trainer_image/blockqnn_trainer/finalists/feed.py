@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from blockqnn.contract import DatasetSpec
-from blockqnn.finalist_contract import Augmentation
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.finalist import Augmentation
 from blockqnn_trainer.data import Split, load
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.finalists.augmentation import cut_middle, normalise, vary

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from blockqnn.contract import DatasetSpec
-from blockqnn.finalist_contract import Augmentation, Scale
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.finalist import Augmentation, Scale
 from blockqnn_trainer.data import channel_statistics
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.finalists.augmentation import normalise

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from blockqnn.contract import Accuracy, Outcome
-from blockqnn.finalist_contract import FinalistResult, FinalistSpec
-from blockqnn.graph import canonical_hash
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistResult, FinalistSpec
+from blockqnn.contract.message import Accuracy, Outcome
 from blockqnn.model import Model
-from blockqnn.nsc import Block
 from blockqnn_trainer.finalists.card import CARD, DRAWING, card_picture, model_card
 from blockqnn_trainer.finalists.checkpoint import fingerprint
 from blockqnn_trainer.finalists.evaluation import Accuracies

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_trainer.errors import TrainerError
 from blockqnn_trainer.finalists.batch_norm import synchronise_batch_norm
 

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from blockqnn.contract import describe
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import describe
 from blockqnn.errors import InvalidBlock
-from blockqnn.nsc import Block
 from blockqnn_trainer.errors import ModelInvalid
 from blockqnn_trainer.finalists.export import (
     DESCRIPTION,

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from blockqnn.finalist_contract import FinalistNetwork
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistNetwork
 from blockqnn_trainer.block import Convolution
 from blockqnn_trainer.network import (
     InputShape,

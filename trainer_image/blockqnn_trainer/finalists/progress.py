@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from blockqnn.contract import CURVE_LIMIT, MESSAGE_LIMIT
+from blockqnn.contract.finalist import FinalistResult, FinalistSeconds, FinalistSpec
+from blockqnn.contract.message import CURVE_LIMIT, MESSAGE_LIMIT
 from blockqnn.errors import InvalidMessage
-from blockqnn.finalist_contract import FinalistResult, FinalistSeconds, FinalistSpec
 from blockqnn_trainer.machine import process_age
 from blockqnn_trainer.result import Ending, shorten, thin
 

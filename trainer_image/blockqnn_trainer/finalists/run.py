@@ -11,11 +11,11 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from blockqnn.contract import Outcome
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FINALIST_VARIABLE, FinalistResult, FinalistSpec
+from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
-from blockqnn.finalist_contract import FINALIST_VARIABLE, FinalistResult, FinalistSpec
-from blockqnn.graph import canonical_hash
-from blockqnn.nsc import Block
 from blockqnn_trainer import machine
 from blockqnn_trainer.errors import Infeasible, InvalidTrial
 from blockqnn_trainer.finalists.progress import Progress, encode

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.sgd import sgd
 
-from blockqnn.finalist_contract import FinalistTraining, MomentumOptimizer
+from blockqnn.contract.finalist import FinalistTraining, MomentumOptimizer
 from blockqnn_trainer.errors import NotFinite
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, State
 from blockqnn_trainer.finalists.draws import draw_order

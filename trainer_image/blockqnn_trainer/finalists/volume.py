@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from blockqnn.finalist_contract import FinalistSpec
+from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_trainer.errors import VolumeMissing, VolumeUnusable
 
 UNFINISHED = ".unfinished"

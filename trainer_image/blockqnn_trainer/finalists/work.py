@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 
 import torch
 
-from blockqnn.contract import Outcome
-from blockqnn.finalist_contract import FinalistResult, FinalistSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FinalistResult, FinalistSpec
+from blockqnn.contract.message import Outcome
 from blockqnn_trainer.errors import Infeasible, InvalidTrial, VolumeUnusable
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
 from blockqnn_trainer.finalists.evaluation import evaluate

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 
-from blockqnn.finalist_contract import FINALIST_VARIABLE, FINALIST_VERSION, FinalistSpec
-from blockqnn.nsc import Block
+from blockqnn.block.nsc import Block
+from blockqnn.contract.finalist import FINALIST_VARIABLE, FINALIST_VERSION, FinalistSpec
 from blockqnn_operator.api import names
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.finalists import Finalists

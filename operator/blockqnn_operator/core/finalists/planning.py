@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from blockqnn.finalist_contract import FinalistResult
+from blockqnn.contract.finalist import FinalistResult
 from blockqnn_operator.api.durations import seconds
 from blockqnn_operator.api.finalists import Finalists
 from blockqnn_operator.api.targets import OWN, goals_of

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from blockqnn.contract import Accuracy, Outcome
-from blockqnn.finalist_contract import FinalistSeconds
+from blockqnn.contract.finalist import FinalistSeconds
+from blockqnn.contract.message import Accuracy, Outcome
 from blockqnn.model import Model
 from blockqnn_operator.core.history import Shard, lines
 from blockqnn_operator.core.records import RECORD_VERSION, read_line

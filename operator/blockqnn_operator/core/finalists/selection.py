@@ -8,7 +8,7 @@ for some would depend on which of them ended first.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.message import Outcome
 from blockqnn_operator.api.targets import OWN, Goal
 from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive
 from blockqnn_operator.core.records import TrialRecord

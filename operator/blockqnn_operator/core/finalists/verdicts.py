@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from blockqnn.contract import Outcome
+from blockqnn.contract.finalist import FinalistResult
+from blockqnn.contract.message import Outcome
 from blockqnn.errors import InvalidMessage
-from blockqnn.finalist_contract import FinalistResult
 from blockqnn_operator.core.finalists.observation import FinalistJob
 from blockqnn_operator.core.observation import OUT_OF_TIME, TrialPod
 from blockqnn_operator.core.starting import SCHEDULING, give_up_at, stuck, unplaced, without_pod_at

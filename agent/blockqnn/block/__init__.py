@@ -1,0 +1,1 @@
+"""Blocks: the Network Structure Code, the graph that it means, and how it is drawn."""

@@ -1,0 +1,1 @@
+"""Messages between operator and trainer: what a Job is told, and what it reports."""

@@ -1,0 +1,1 @@
+"""Q-learning: values of decisions, experience replay, shaping, and the redefined reward."""

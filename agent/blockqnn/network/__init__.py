@@ -1,0 +1,1 @@
+"""The network that stacks a block: its description and its cost in closed form."""

@@ -1,0 +1,1 @@
+"""Settings of a search: space, agent, reward, epsilon schedule, and the presets."""

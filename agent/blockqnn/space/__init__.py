@@ -1,0 +1,1 @@
+"""Search spaces: candidates, decisions, mutation, and the features of a block."""

@@ -1,0 +1,56 @@
+"""The names that trainers of somebody else's, examples and notebooks may rely on."""
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("blockqnn", "blockqnn_trainer")
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_there(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(module.__all__, key=lambda name: (name.islower(), name))
+    for name in module.__all__:
+        assert getattr(module, name).__doc__
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Trainer'"):
+        _ = importlib.import_module("blockqnn_trainer").Trainer
+
+
+def test_importing_the_trainer_imports_no_torch() -> None:
+    program = "import sys, blockqnn_trainer; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_import_public_names_alone(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("blockqnn"):
+            assert node.module in PACKAGES
+            public = importlib.import_module(node.module).__all__
+            assert {alias.name for alias in node.names} <= set(public)
+
+
+@pytest.mark.parametrize("page", ["custom-trainers.md", "finalists.md"])
+def test_pages_name_public_names(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    named = re.findall(r"`(blockqnn|blockqnn_trainer)\.(?!dev)(\w+)", text)
+    assert named
+    for package, name in named:
+        assert name in importlib.import_module(package).__all__
+
+
+@pytest.mark.parametrize("folder", ["agent", "operator", "trainer_image", "cli"])
+def test_shipped_packages_are_typed(folder: str) -> None:
+    (marker,) = (ROOT / folder).glob("blockqnn*/py.typed")
+    assert marker.is_file()
