@@ -19,6 +19,7 @@ RUN --mount=type=secret,id=certificates --mount=type=secret,id=environment \
 FROM requirements AS application
 COPY README.md LICENSE ./
 COPY agent agent
+COPY api api
 COPY operator operator
 COPY trainer_image/blockqnn_trainer trainer_image/blockqnn_trainer
 COPY cli cli

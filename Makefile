@@ -86,7 +86,7 @@ format: $(INSTALLED) ## lay the code out
 	$(BIN)/ruff format --quiet
 
 generate: $(INSTALLED) ## write what is generated: the definition, the chart's copies, the dashboards
-	$(BIN)/python -m blockqnn_operator.api.crd > build/crd.yaml
+	$(BIN)/python -m blockqnn_api.definition.crd > build/crd.yaml
 	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
 	cp crds/blockqnn.dev_blocksearches.yaml operator/role.yaml helm/blockqnn/files/
 	$(BIN)/python helm/values_table.py

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from blockqnn.errors import BlockQNNError
-from blockqnn_cli import pictures
+from blockqnn_cli import terminal_views
 from blockqnn_cli.commands.best import written
 from blockqnn_cli.commands.status import SHOWN_EVENTS
 from blockqnn_cli.report.page import report
@@ -49,7 +49,9 @@ def _draw(namespace: str, name: str, folder: Path) -> None:
     searches = Searches()
     search = searches.get(namespace, name)
     console = Console(file=io.StringIO(), record=True, width=COLUMNS, force_terminal=True)
-    console.print(pictures.whole(search, searches.events(search, SHOWN_EVENTS), datetime.now(UTC)))
+    console.print(
+        terminal_views.whole(search, searches.events(search, SHOWN_EVENTS), datetime.now(UTC))
+    )
     terminal = console.export_svg(
         title=f"kubectl blockqnn status {name}", theme=MONOKAI, unique_id="status"
     )

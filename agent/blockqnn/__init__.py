@@ -1,9 +1,9 @@
-"""The science of BlockQNN: blocks, the space they come from, and the agent that learns it.
+"""The science of BlockQNN: blocks, their search space, and the agent that learns it.
 
 Pure: the standard library and pydantic. No cluster, no tensor, no clock, no I/O.
 
-What stands below is the public interface for trainers of your own and for notebooks; everything
-else may move between versions.
+The names below are the public interface for your own trainers and for notebooks; everything else
+may move between versions.
 """
 
 from blockqnn.block.graph import canonical_hash

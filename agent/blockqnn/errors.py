@@ -10,14 +10,15 @@
     ├── InvalidMessage      a trial specification or result that cannot be read
     ├── InvalidHistory      recorded trials that this search cannot have produced
     │   └── ForeignHistory            blocks that do not belong to the space
-    └── NotProposable       blocks were asked for that depend on what is not learned yet, or gone
+    ├── NotProposable       blocks that depend on values not learned yet, or no longer there
+    └── NotFitted           a prediction asked of a model that has seen no trial
 
-Every message says what was wrong, where, and what to do about it.
+Every message names the problem, its place and the remedy.
 """
 
 
 class BlockQNNError(Exception):
-    """Anything that BlockQNN reports to its user; its text is a complete sentence."""
+    """Base of the errors that BlockQNN reports to its user; the text is a complete sentence."""
 
 
 class InvalidBlock(BlockQNNError):
@@ -49,8 +50,8 @@ class ForeignHistory(InvalidHistory):
 
 
 class NotProposable(BlockQNNError):
-    """Blocks were asked for that depend on values not learned yet, or no longer there."""
+    """A request for blocks that depend on values not learned yet, or no longer there."""
 
 
 class NotFitted(BlockQNNError):
-    """A model was asked before it had learned anything."""
+    """A request to a model that has not learned anything yet."""

@@ -5,9 +5,9 @@ from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """A value that is checked when it is made and never changes afterwards.
+    """A value that is checked when it is created and never changes afterwards.
 
-    Unknown fields are refused, so that nothing is accepted and ignored. Python names are
+    Unknown fields are rejected, so that no input is silently ignored. Python names are
     snake_case, JSON names camelCase; both are read, camelCase is written.
     """
 

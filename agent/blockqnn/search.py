@@ -1,9 +1,9 @@
-"""A search as a whole: what to try next, and what was learned from what was tried.
+"""A complete search: it proposes blocks and learns from the results of their trials.
 
-Pure and deterministic: no clock, no I/O, no state but what it was told. Trial i belongs to
-iteration i // batchSize; the blocks of an iteration are a function of the settings, the seed and
-the iterations learned before it. So a search that lost its process goes on by learning its history
-again (:meth:`Search.recover`), which gives the very same values, to the last bit.
+Pure and deterministic: no clock, no I/O, no state but its inputs. Trial i belongs to iteration
+i // batchSize; the blocks of an iteration are a function of the settings, the seed and the
+iterations learned before it. So a search that lost its process continues after it learns its
+history again (:meth:`Search.recover`), which gives the same values, to the last bit.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ from blockqnn.space.protocol import Candidate
 from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 from blockqnn.strategies.checks import check_agent
-from blockqnn.surrogate.early_termination import Curves
+from blockqnn.surrogate.early_termination import LearningCurves
 from blockqnn.surrogate.ridge import Prediction
 
 __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
@@ -35,16 +35,16 @@ __all__ = ["Experience", "Proposal", "Search", "SearchSettings"]
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What became of one trial."""
+    """Result of one trial."""
 
     trial: int
-    """Its number, counted from 0 over the whole search."""
+    """Number of the trial, counted from 0 over the whole search."""
     block: Block
-    """The block that was trained: as proposed, or as an earlier version had proposed it."""
+    """The block that was trained: as proposed by this version or by an earlier one."""
     reward: float | None
-    """The redefined reward in percent; None when the trial failed, which teaches nothing."""
+    """The redefined reward in percent; None if the trial failed and is not learned from."""
     curve: Sequence[float] = ()
-    """The accuracy after each epoch, 0 to 1; none where the training was not complete."""
+    """The accuracy after each epoch, 0 to 1; empty if the training was not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +52,34 @@ class Proposal:
     """A block to be tried."""
 
     trial: int
-    """Its number, counted from 0 over the whole search."""
+    """Number of the trial, counted from 0 over the whole search."""
     iteration: int
-    """The number of its iteration, counted from 0."""
+    """Number of its iteration, counted from 0."""
     block: Block
     hash: str
     """:func:`blockqnn.block.graph.canonical_hash` of the block."""
     expected: Prediction | None = None
-    """Which share of the trials before its iteration it should be better than; None where no
-    predictor had a say."""
+    """Predicted share of the trials before its iteration that it is better than; None if no
+    predictor chose it."""
     stopping: tuple[StoppingRule, ...] = ()
-    """When its training may stop itself, by what was learned before."""
+    """Rules by which its training may stop early, as learned from earlier trials."""
 
 
 class Search:
     """Proposes blocks, iteration by iteration, and learns from their rewards.
 
     Args:
-        settings: what to search and how.
+        settings: the settings of the search.
         seed: fixes every random choice.
-        iterations: to how many iterations the epsilon schedule is scaled; None takes it as it is
-            written. Beyond the end of the schedule its last stage goes on, so a budget that is
+        iterations: the number of iterations that the epsilon schedule is scaled to; None uses it
+            unchanged. After the end of the schedule its last stage continues, so a budget that is
             raised later does not change this number.
-        images: what the images are; needed for constraints, which limit the network for them.
+        images: the shape of the images; needed for constraints, which depend on it.
 
     Raises:
         InvalidSettings: when constraints are given without images, or leave no block, the
-            predictor does not go with the rest of the agent, or the types of layers not with the
-            rest of the space.
+            predictor contradicts the rest of the agent, or the types of layers contradict the rest
+            of the space.
     """
 
     def __init__(
@@ -103,15 +103,15 @@ class Search:
         self._space = Space(settings.space, self._limits, settings.network, images)
         self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
         early = settings.agent.early_termination
-        self._curves = Curves(early) if early else None
+        self._curves = LearningCurves(early) if early else None
         self._learned = 0
         self._proposals: dict[int, tuple[Proposal, ...]] = {}
         self._tried: Mapping[int, Sequence[Experience]] = {}
-        """The iterations that are to be learned now, by number."""
+        """The iterations that :meth:`learn_all` is learning, by number."""
 
     @property
     def learned(self) -> int:
-        """How many iterations have been learned: the number of the next one."""
+        """Number of iterations that have been learned, which is the number of the next one."""
         return self._learned
 
     def epsilon(self, iteration: int) -> float:
@@ -119,12 +119,12 @@ class Search:
         return self._strategy.epsilon(iteration)
 
     def proposable(self, iteration: int) -> bool:
-        """Whether :meth:`proposals` of an iteration can be asked for now.
+        """Return whether :meth:`proposals` is possible for an iteration now.
 
-        Always so for the next iteration to be learned, and for as many after it as
-        `agent.pipelining` says; for later ones when nothing that is learned until then can change
-        them (epsilon 1, random search); for earlier ones only when they do not depend on values at
-        all, for the values have moved on.
+        It is always possible for the next iteration to be learned, and for `agent.pipelining` more
+        after it; for later ones if learning cannot change them (epsilon 1, random search); for
+        earlier ones only if they do not depend on values at all, because the values have changed
+        since.
         """
         if self._learned <= iteration <= self._learned + self._pipelining:
             return True
@@ -133,8 +133,8 @@ class Search:
     def proposals(self, iteration: int) -> tuple[Proposal, ...]:
         """Return the blocks of an iteration, always a full batch, in trial order.
 
-        The same iteration gives the same blocks, however often it is asked for. Where the budget
-        ends within an iteration, the caller leaves the trials beyond it out.
+        Repeated calls for an iteration return the same blocks. If the budget ends within an
+        iteration, the caller leaves out the trials beyond it.
 
         Raises:
             NotProposable: when :meth:`proposable` is false.
@@ -144,12 +144,12 @@ class Search:
                 f"Iteration {iteration} cannot be proposed with {self._learned} iterations "
                 f"learned, for its blocks depend on them; propose iteration {self._learned}."
             )
-        known = self._proposals.get(iteration)
-        if known is None:
+        batch = self._proposals.get(iteration)
+        if batch is None:
             first = iteration * self._batch_size
             candidates = self._strategy.propose(iteration, self._in_flight(iteration))
-            blocks = [self._space.decode(one) for one in candidates]
-            known = tuple(
+            blocks = [self._space.decode(numbers) for numbers in candidates]
+            batch = tuple(
                 Proposal(
                     trial,
                     iteration,
@@ -162,8 +162,8 @@ class Search:
                     zip(blocks, candidates, strict=True), first
                 )
             )
-            self._proposals[iteration] = known
-        return known
+            self._proposals[iteration] = batch
+        return batch
 
     def _stopping(self, iteration: int, block: Block) -> tuple[StoppingRule, ...]:
         if self._curves is None or self._strategy.proposable(iteration, iteration + 1):
@@ -172,28 +172,28 @@ class Search:
         return self._curves.rules(-self.reward(block, 0.0))
 
     def propose_next(self) -> None:
-        """Work out now what may be asked for next, so that it is there when it is."""
+        """Compute in advance the proposals that may be requested next."""
         for iteration in range(self._learned, self._learned + self._pipelining + 1):
             self.proposals(iteration)
 
     def _in_flight(self, iteration: int) -> list[Candidate]:
-        """Return what is proposed before an iteration and not learned yet when it is proposed.
+        """Return the candidates before an iteration that are not learned yet when it is proposed.
 
-        That is nothing without pipelining. What no pipelining reaches is drawn at random, and
-        avoids all that was drawn before it by itself.
+        Without pipelining there are none. Iterations beyond the reach of pipelining are random, and
+        avoid earlier random candidates by themselves.
         """
         if not self._learned < iteration <= self._learned + self._pipelining:
             return []
         blocks = [
-            one.block
+            trial.block
             for earlier in range(self._learned, iteration)
-            for one in self._tried.get(earlier) or self.proposals(earlier)
+            for trial in self._tried.get(earlier) or self.proposals(earlier)
         ]
         # A foreign block of a history is refused when its turn comes.
         return [self._space.encode(block) for block in blocks if self.admits(block)]
 
     def admits(self, block: Block) -> bool:
-        """Whether a block belongs to the space, limits included, so that it can be learned from."""
+        """Return whether a block belongs to the space, limits included, and can be learned from."""
         try:
             self._space.encode(block)
         except InvalidBlock:
@@ -201,15 +201,15 @@ class Search:
         return True
 
     def network_for(self, block: Block) -> NetworkSpec:
-        """Return how a block is stacked, which depends on it where repeats are adaptive."""
+        """Return the stacking of a block, which depends on the block if repeats are adaptive."""
         return self._limits.network_for(block.body)
 
     def reward(self, block: Block, accuracy: float | None) -> float:
-        """Value a block that was tried, in percent.
+        """Return the reward of a trained block, in percent.
 
         Args:
             block: the block.
-            accuracy: its validation accuracy, from 0 to 1; None when it turned out infeasible.
+            accuracy: its validation accuracy, from 0 to 1; None if it was infeasible.
         """
         reward, network = self._settings.reward, self._settings.network
         if accuracy is None:
@@ -219,10 +219,10 @@ class Search:
     def learn(self, batch: Sequence[Experience]) -> None:
         """Learn the next iteration, number :attr:`learned`, from all of its trials.
 
-        The blocks need not be those that would be proposed now: what was tried is what counts. A
-        last iteration that the budget cuts short is not learned, as nothing is proposed after it;
-        when the budget is raised, its other trials are proposed from the same values, and it is
-        learned as a whole, exactly as if the budget had been larger from the start.
+        The blocks may differ from those that would be proposed now; only the tried blocks count. A
+        last iteration that the budget cuts short is not learned, as nothing is proposed after it.
+        If the budget is raised, its other trials are proposed from the same values, and all of it
+        is learned, exactly as if the budget had been larger from the start.
 
         Raises:
             InvalidHistory: when these are not the trials of the iteration in order, a reward is
@@ -230,23 +230,26 @@ class Search:
         """
         self._check(batch)
         try:
-            feedback = [Feedback(self._space.encode(one.block), one.reward) for one in batch]
+            feedback = [
+                Feedback(self._space.encode(experience.block), experience.reward)
+                for experience in batch
+            ]
         except InvalidBlock as error:
             raise ForeignHistory(f"Iteration {self._learned} cannot be learned. {error}") from None
         self._propose_ahead()
         self._strategy.learn(self._learned, feedback)
         if self._curves is not None:
-            for one in batch:
-                if one.curve and one.reward is not None:
-                    self._curves.add(one.curve, one.reward)
+            for experience in batch:
+                if experience.curve and experience.reward is not None:
+                    self._curves.add(experience.curve, experience.reward)
         self._proposals.pop(self._learned, None)
         self._learned += 1
 
     def learn_all(self, batches: Sequence[Sequence[Experience]]) -> None:
         """Learn several iterations, one after the other, as :meth:`learn` does each.
 
-        What was tried in them is known, so nothing is proposed in its place: with pipelining and a
-        predictor that would be nearly all of the time of a recovery.
+        Their trials are given, so nothing is proposed in their place; with pipelining and a
+        predictor, such proposals would take most of the time of a recovery.
 
         Raises:
             InvalidHistory: as :meth:`learn`; then the iterations before it have been learned.
@@ -259,10 +262,10 @@ class Search:
             self._tried = {}
 
     def _propose_ahead(self) -> None:
-        """Propose what is to come from the values as they are, before they move on.
+        """Propose the next iterations from the current values, before these change.
 
-        Always, and not only when it was asked for: so it does not depend on timing, and a recovered
-        search has the same proposals in mind.
+        This happens always, not only on request. So proposals do not depend on timing, and a
+        recovered search has the same ones.
         """
         for iteration in range(self._learned + 1, self._learned + self._pipelining + 1):
             if iteration not in self._tried:
@@ -293,13 +296,13 @@ class Search:
         iterations: int | None = None,
         images: ImageShape | None = None,
     ) -> Self:
-        """Return a search that has learned a history, as the live one had.
+        """Return a search that has learned a history, in the same state as the original search.
 
         Args:
             settings: those of the search.
             seed: that of the search.
-            history: its trials from the first on, in order; an iteration at the end that is not
-                complete is left for later.
+            history: its trials from the first on, in order; an incomplete iteration at the end is
+                not learned yet.
             iterations: that of the search.
             images: those of the search.
 

@@ -18,7 +18,8 @@ from benchmarks.report import is_quick, write
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.network.cost import network_macs, network_parameters
-from blockqnn.network.spec import KNOWN_IMAGES, NetworkSpec
+from blockqnn.network.datasets import DATASETS
+from blockqnn.network.spec import NetworkSpec
 from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
 from blockqnn.settings.presets import PRESETS, preset_for
@@ -143,7 +144,7 @@ def under_limits() -> dict[str, float]:
     """Return the mean seconds of drawing a block within limits that rule out most blocks."""
     values = PRESETS["CVPR2018"]
     network = NetworkSpec.model_validate(values["network"])
-    images = KNOWN_IMAGES["cifar100"]
+    images = DATASETS["cifar100"].images
     seconds = {}
     for projection, limit in product((True, False), MOST_PARAMETERS):
         settings = SpaceSettings.model_validate(

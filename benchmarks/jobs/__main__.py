@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.operator.process import OperatorProcess
 from benchmarks.report import is_quick, mean_and_error, write
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.trial_record import TrialRecord, read_lines
 from blockqnn_devcluster import DevCluster
-from blockqnn_operator.core import history
-from blockqnn_operator.core.records import TrialRecord, read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = "blockqnn-operator"

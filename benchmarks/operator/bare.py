@@ -9,14 +9,14 @@ import time
 from dataclasses import dataclass, field
 
 from benchmarks.operator.api import Api
-from benchmarks.operator.scenery import Json, random_search
-from blockqnn_operator.api.resolve import pin, resolve
-from blockqnn_operator.core.history import Shard
-from blockqnn_operator.core.manifests import trial_job
-from blockqnn_operator.core.observation import SearchObject
-from blockqnn_operator.core.records import Header
-from blockqnn_operator.core.state import SearchState
-from blockqnn_operator.shell.cluster import jobs_path
+from benchmarks.operator.fixtures import Json, random_search
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.shards import Shard
+from blockqnn_api.history.trial_record import Header
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.resolve import pin, resolve
+from blockqnn_operator.core.jobs.trial import trial_job
+from blockqnn_operator.shell.kubernetes.client import jobs_path
 
 CREATORS = 20
 """Requests at a time, as many as the operator's."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from benchmarks.operator.api import Api
+from benchmarks.operator.fixtures import Json
 from benchmarks.operator.process import OperatorProcess
-from benchmarks.operator.scenery import Json
-from blockqnn_operator.api import names
-from blockqnn_operator.shell.cluster import config_maps_path, jobs_path
+from blockqnn_api import names
+from blockqnn_operator.shell.kubernetes.client import config_maps_path, jobs_path
 
 LOOK = 0.5
 """Seconds between two looks at a search."""

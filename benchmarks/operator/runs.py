@@ -13,20 +13,13 @@ import yaml
 
 from benchmarks.operator import bare
 from benchmarks.operator.api import Api
+from benchmarks.operator.fixtures import NODES, Json, complete_stage, paced, random_search, search
 from benchmarks.operator.measure import Timeline, follow, searches_path, watch
 from benchmarks.operator.process import OperatorProcess, counted_by_server, used_by_cluster
 from benchmarks.operator.report import Scale, Slots
-from benchmarks.operator.scenery import (
-    NODES,
-    Json,
-    complete_stage,
-    paced,
-    random_search,
-    search,
-)
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.simulated import SimulatedNodes
-from blockqnn_operator.shell.cluster import jobs_path
+from blockqnn_operator.shell.kubernetes.client import jobs_path
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = as_table(judge(rows))
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     searches = run_all(papers_searches(), table, seeds, options.processes)
-    found = [
+    page_sections = [
         search_sections.learning_curve(searches, best, pictures),
         search_sections.shaping(searches, best, pictures),
         training_sections.redefined(rows, final, pictures),
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         training_sections.liked_blocks(rows, liked.read(table.with_name(liked.LIKED.name))),
     ]
     page = options.output / "reproduction.md"
-    write_page(page, found, model, best, options.seeds)
-    figures = {section.title: _plain(section.figures) for section in found}
+    write_page(page, page_sections, model, best, options.seeds)
+    figures = {section.title: _plain(section.figures) for section in page_sections}
     print(f"Written: {page} and {write('reproduction', {'best worth': best, **figures})}")
     return 0
 

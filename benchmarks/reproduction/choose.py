@@ -10,11 +10,11 @@ table:
 
 A search chooses the blocks that the model, or a lucky training, makes look best; so only a training
 that it has not seen tells what they are worth. Each kind is chosen on the table without the
-trainings of its own and the later kinds: a run that was broken off goes on with the same blocks.
+trainings of its own and the later kinds, once: a run that was broken off goes on with the list.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,14 +22,14 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.reproduction import liked
 from benchmarks.reproduction.course import Course, Setup, Trial, best_by
+from benchmarks.reproduction.defaults import SPECS, setup_of
 from benchmarks.reproduction.liked import KINDS, Liked
 from benchmarks.reproduction.runs import run_all
 from benchmarks.reproduction.searches import PRESETS, RANDOM
-from benchmarks.search.defaults import SPECS, setup_of
-from benchmarks.search.trained import TrainedBlocks
 from benchmarks.table.pool import Trainings, open_pool
 from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import DATA, append, read
+from benchmarks.table.trained_blocks import TrainedBlocks
 from benchmarks.table.training import train
 from blockqnn.block.nsc import Block
 
@@ -42,18 +42,18 @@ BEST_SEARCHES = range(400, 407)
 BEST_TRIALS = 128
 BEST_SEEDS = range(10, 13)
 BEST_OF = ("dataset alone", "evolution", "random search")
-"""Names of :data:`benchmarks.search.defaults.SPECS`."""
+"""Names of :data:`benchmarks.reproduction.defaults.SPECS`."""
 
 FAVOURITE_SEARCHES = range(300, 304)
 FAVOURITES = 5
 """Of each contestant and search."""
 FAVOURITES_OF = ("dataset alone", "evolution")
-"""Names of :data:`benchmarks.search.defaults.SPECS`, besides the papers' presets."""
+"""Names of :data:`benchmarks.reproduction.defaults.SPECS`, besides the papers' presets."""
 FAVOURITE_TRIALS = 1000
 """Of these."""
 FAVOURITE_SEED = 20
 
-Choice = Iterator[tuple[Liked, Block]]
+Choice = Iterator[Liked]
 
 
 def late(table: Path, processes: int) -> Choice:
@@ -73,8 +73,9 @@ def late(table: Path, processes: int) -> Choice:
             }
             for digest in Random(search).sample(sorted(blocks), min(LATE_BLOCKS, len(blocks))):
                 known.add(digest)
-                expected = landscape.worth(blocks[digest], digest)
-                yield Liked("late", preset, search, digest, 0, expected), blocks[digest]
+                block = blocks[digest]
+                expected = landscape.worth(block, digest)
+                yield Liked("late", preset, search, digest, str(block), 0, expected)
 
 
 def best(table: Path, processes: int) -> Choice:
@@ -84,7 +85,7 @@ def best(table: Path, processes: int) -> Choice:
         for search, course in zip(BEST_SEARCHES, courses, strict=True):
             (trial,) = _best(course, BEST_TRIALS, 1)
             for seed in BEST_SEEDS:
-                yield Liked("best", name, search, trial.hash, seed, trial.worth), trial.block
+                yield _liked("best", name, search, trial, seed)
 
 
 def favourites(table: Path, processes: int) -> Choice:
@@ -98,10 +99,7 @@ def favourites(table: Path, processes: int) -> Choice:
     for name, courses in run_all(setups, table, FAVOURITE_SEARCHES, processes).items():
         for search, course in zip(FAVOURITE_SEARCHES, courses, strict=True):
             for trial in _best(course, counts[name], FAVOURITES):
-                yield (
-                    Liked("favourite", name, search, trial.hash, FAVOURITE_SEED, trial.worth),
-                    trial.block,
-                )
+                yield _liked("favourite", name, search, trial, FAVOURITE_SEED)
 
 
 CHOICES: Mapping[str, Callable[[Path, int], Choice]] = dict(
@@ -109,25 +107,31 @@ CHOICES: Mapping[str, Callable[[Path, int], Choice]] = dict(
 )
 
 
+def _liked(kind: str, contestant: str, search: int, trial: Trial, seed: int) -> Liked:
+    return Liked(kind, contestant, search, trial.hash, str(trial.block), seed, trial.worth)
+
+
 def _best(course: Course, trials: int | None, count: int) -> list[Trial]:
     return best_by(course.trials[:trials], "reward", count)
 
 
 def main() -> None:
-    """Choose and train each kind, then report."""
+    """Choose each kind that is not chosen yet, train it, then report."""
     options = _options()
     if not IMAGES.exists():
         make_images(options.data, IMAGES)
     path = options.output.with_name(liked.LIKED.name)
     for kind in options.kinds:
-        choice = choose(kind, options.output, options.processes)
-        others = [row for row in liked.read(path) if row.kind != kind]
-        liked.write(path, [*others, *[row for row, _ in choice]])
-        _train(choice, options.output, options.processes)
+        listed = liked.read(path)
+        chosen = [row for row in listed if row.kind == kind]
+        if not chosen:
+            chosen = choose(kind, options.output, options.processes)
+            liked.write(path, [*listed, *chosen])
+        _train(chosen, options.output, options.processes)
     print(liked.as_table(liked.outcomes(liked.read(path), read(options.output))))
 
 
-def choose(kind: str, table: Path, processes: int) -> list[tuple[Liked, Block]]:
+def choose(kind: str, table: Path, processes: int) -> list[Liked]:
     """Choose the blocks of a kind, on the table as it was before any of them was trained.
 
     Args:
@@ -142,12 +146,16 @@ def choose(kind: str, table: Path, processes: int) -> list[tuple[Liked, Block]]:
         return list(CHOICES[kind](before, processes))
 
 
-def _train(choice: list[tuple[Liked, Block]], table: Path, processes: int) -> None:
+def _train(chosen: Sequence[Liked], table: Path, processes: int) -> None:
     with open_pool(processes) as pool:
         trainings = Trainings(pool, read(table), partial(append, table))
         futures = [
-            trainings.ask(block, row.seed, partial(train, str(block), row.origin, row.seed, IMAGES))
-            for row, block in choice
+            trainings.ask(
+                Block.parse(row.block),
+                row.seed,
+                partial(train, row.block, row.origin, row.seed, IMAGES),
+            )
+            for row in chosen
         ]
         for future in futures:
             future.result()

@@ -11,8 +11,9 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.search.trained import TrainedBlocks, make_space
 from benchmarks.table.recipe import NETWORK
+from benchmarks.table.space import make_space
+from benchmarks.table.trained_blocks import TrainedBlocks
 from blockqnn.block.nsc import Block
 from blockqnn.learning.reward import redefined_reward
 from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled

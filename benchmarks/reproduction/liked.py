@@ -25,6 +25,7 @@ class Liked(NamedTuple):
     search: int
     """The seed of the search."""
     hash: str
+    block: str
     seed: int
     """Of the training."""
     expected: float
@@ -76,6 +77,7 @@ def read(path: Path = LIKED) -> list[Liked]:
                 row["contestant"],
                 int(row["search"]),
                 row["hash"],
+                row["block"],
                 int(row["seed"]),
                 float(row["expected"]),
             )

@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.reproduction.course import Course, Setup, run
-from benchmarks.search.trained import TrainedBlocks
 from benchmarks.table.rows import read
+from benchmarks.table.trained_blocks import TrainedBlocks
 
 
 @cache

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import OUTPUT, is_quick, mean_and_error, write
-from benchmarks.search.contest import CONTESTANTS, reward_settings_of, search, settings_for
-from benchmarks.search.landscapes import LANDSCAPES, SPACE
 from benchmarks.search.nasbench201 import TABLE, CellSpace, Column, read_columns
 from benchmarks.search.plot import Point, draw
-from benchmarks.search.trained import FEWEST, TrainedBlocks, describe_facts
+from benchmarks.search.synthetic_rewards import LANDSCAPES, SPACE
+from benchmarks.strategies import CONTESTANTS, reward_settings_of, search, settings_for
 from benchmarks.table import searches
 from benchmarks.table.rows import DATA, read
+from benchmarks.table.trained_blocks import FEWEST, TrainedBlocks, describe_facts
 from blockqnn.settings.search import RewardSettings
 
 TOP = 10
@@ -92,12 +92,12 @@ def _contest_of_cells(options: argparse.Namespace) -> list[Row]:
             for contestant in options.contestants:
                 row = {"contest": "NAS-Bench-201", "landscape": name, "trials": trials}
                 started = time.perf_counter()
-                found = [
+                judged = [
                     _judge_cells(contestant, space, column, trials, seed)
                     for seed in range(options.seeds)
                 ]
                 row |= {"contestant": contestant, "seeds": options.seeds}
-                row |= _summary(("regret", "best reward", "score", "top score"), found)
+                row |= _summary(("regret", "best reward", "score", "top score"), judged)
                 row["seconds a run"] = (time.perf_counter() - started) / options.seeds
                 rows.append(row)
                 _print(row, ("best reward", "regret", "score", "top score"))
@@ -124,16 +124,16 @@ def _contest_of_blocks(options: argparse.Namespace) -> list[Row]:
         for trials in options.budgets or [64, 256, 1024]:
             for contestant in options.contestants:
                 started = time.perf_counter()
-                found = []
+                judged = []
                 for seed in range(options.block_seeds):
                     landscape = make(seed)
                     settings = settings_for(contestant, trials)
                     tried = search(settings, SPACE, landscape.reward, trials, seed)
                     best = max(tried, key=lambda one: one.reward or 0.0)
-                    found.append((1 - landscape.value(best.candidate),))
+                    judged.append((1 - landscape.value(best.candidate),))
                 row = {"contest": "blocks", "landscape": name, "trials": trials}
                 row |= {"contestant": contestant, "seeds": options.block_seeds}
-                row |= _summary(("regret",), found)
+                row |= _summary(("regret",), judged)
                 row["seconds a run"] = (time.perf_counter() - started) / options.block_seeds
                 rows.append(row)
                 _print(row, ("regret",))
@@ -152,18 +152,18 @@ def _contest_of_the_table(options: argparse.Namespace, trained: TrainedBlocks) -
             name = f"{contestant}, redefined" if reward else contestant
             started = time.perf_counter()
             settings = settings_for(contestant, trials)
-            found, runs = [], []
+            judged, runs = [], []
             for seed in range(options.table_seeds):
                 rewarded = partial(trained.redefined, settings=reward) if reward else trained.reward
                 rewarded_by_seed = partial(rewarded, seed=seed)
                 tried = search(settings, trained.space, rewarded_by_seed, trials, seed)
                 best = max(tried, key=lambda feedback: feedback.reward or 0.0)
-                found.append((best.reward or 0.0, trained.value(best.candidate)))
+                judged.append((best.reward or 0.0, trained.value(best.candidate)))
                 runs.append(list(accumulate([feedback.reward or 0.0 for feedback in tried], max)))
             rewards[name] = _mean_course(runs)
             row = {"contest": "table", "landscape": "table", "trials": trials}
             row |= {"contestant": name, "seeds": options.table_seeds}
-            row |= _summary(("best reward", "worth"), found)
+            row |= _summary(("best reward", "worth"), judged)
             row["seconds a run"] = (time.perf_counter() - started) / options.table_seeds
             reached = None if reward else trials_to(rewards[name], rewards.get("evolution"))
             rows.append(row | {"trials to evolution's": reached})
@@ -232,9 +232,9 @@ def trials_to(rewards: Sequence[float], wanted: Sequence[float] | None) -> int |
     return next((n for n, reward in enumerate(rewards, start=1) if reward >= wanted[-1]), None)
 
 
-def _summary(names: Sequence[str], found: Sequence[tuple[float, ...]]) -> Row:
+def _summary(names: Sequence[str], judged: Sequence[tuple[float, ...]]) -> Row:
     summary: Row = {}
-    for name, values in zip(names, zip(*found, strict=True), strict=True):
+    for name, values in zip(names, zip(*judged, strict=True), strict=True):
         summary[name], summary[f"{name} error"] = mean_and_error(values)
     return summary
 

@@ -11,7 +11,7 @@ from blockqnn.block.nsc import Block
 from blockqnn.learning.reward import floor_reward
 from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import EarlyTermination, RewardSettings
-from blockqnn.surrogate.early_termination import Curves
+from blockqnn.surrogate.early_termination import LearningCurves
 
 RANDOM_SHARE = 0.15
 """The share of a search that is drawn at random, in which nothing stops: as in Efficient."""
@@ -96,7 +96,7 @@ def stop_early(trainings: Sequence[Training], settings: EarlyTermination, batch:
         settings: those of `agent.earlyTermination`.
         batch: how many are learned from at a time.
     """
-    curves = Curves(settings)
+    curves = LearningCurves(settings)
     rewards: list[float] = []
     epochs: list[int] = []
     for start in range(0, len(trainings), batch):

@@ -13,15 +13,15 @@ from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FinalistTraining
 from blockqnn.contract.message import Outcome
-from blockqnn_trainer.data import Images, Split, load
+from blockqnn_trainer.datasets.npz import read_npz
+from blockqnn_trainer.datasets.split import Images, Split, load
 from blockqnn_trainer.errors import Infeasible
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, State
+from blockqnn_trainer.finalists.data_loader import ResidentFeed
 from blockqnn_trainer.finalists.evaluation import evaluate
-from blockqnn_trainer.finalists.feed import ResidentFeed
 from blockqnn_trainer.finalists.group import Group
 from blockqnn_trainer.finalists.network import build_finalist
 from blockqnn_trainer.finalists.training import Stage, Training
-from blockqnn_trainer.npz import read_npz
 
 _DEVICE = torch.device("cpu")
 

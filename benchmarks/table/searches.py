@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.search.contest import search, settings_for
-from benchmarks.search.trained import make_space
+from benchmarks.strategies import search, settings_for
 from benchmarks.table.rows import DATA, Row
+from benchmarks.table.space import make_space
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 
@@ -42,7 +42,7 @@ def run(contestant: str, seed: int, train: Callable[[Block, int], float]) -> lis
     """Run a search; a batch is trained before the next is proposed.
 
     Args:
-        contestant: a name of :data:`benchmarks.search.contest.CONTESTANTS`.
+        contestant: a name of :data:`benchmarks.strategies.CONTESTANTS`.
         seed: of the search.
         train: returns what a block is worth, given it and the number of the trial.
 

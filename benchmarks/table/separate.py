@@ -10,11 +10,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.search.trained import make_space, space_settings
 from benchmarks.table.pool import Trainings, open_pool
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import SEPARATE, append, read
+from benchmarks.table.space import make_space, space_settings
 from benchmarks.table.training import train
 from blockqnn.space.protocol import RandomStep
 

@@ -10,8 +10,8 @@ from benchmarks.table.rows import Row
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.network.cost import network_macs, network_parameters
-from blockqnn_trainer.result import Progress
-from blockqnn_trainer.trial import run_trial
+from blockqnn_trainer.process.termination_message import Progress
+from blockqnn_trainer.run.trial import run_trial
 
 
 def train(code: str, origin: str, seed: int, images: Path) -> Row:

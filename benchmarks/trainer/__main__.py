@@ -21,7 +21,7 @@ from benchmarks.trainer.report import Figures, table
 from benchmarks.trainer.techniques import arms
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.trial import TrialSpec
-from blockqnn_trainer.data import load
+from blockqnn_trainer.datasets.split import load
 
 BUILD = Path(__file__).resolve().parents[2] / "build" / "benchmarks"
 BLOCKS = 32

@@ -16,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.trial import TrialSpec
-from blockqnn_trainer.adam import Adam
-from blockqnn_trainer.data import Split
-from blockqnn_trainer.network import build_network
-from blockqnn_trainer.precision import choose_dtype
-from blockqnn_trainer.steps import TrainingStep
+from blockqnn_trainer.datasets.split import Split
+from blockqnn_trainer.network.network import build_network
+from blockqnn_trainer.training.adam import Adam
+from blockqnn_trainer.training.precision import choose_dtype
+from blockqnn_trainer.training.steps import TrainingStep
 
 COPIED = 256 * 2**20
 """Bytes of the copy that is timed: several times the caches of the machines that there are."""

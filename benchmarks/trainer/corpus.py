@@ -14,7 +14,7 @@ from blockqnn.network.spec import NetworkSpec
 from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import SpaceSettings
 from blockqnn.space.block_space import Space
-from blockqnn_trainer.sources import read_images
+from blockqnn_trainer.datasets.sources import read_images
 
 SEED = 20180619
 """Draws the blocks and the images: any would do, but always the same one."""

@@ -19,12 +19,12 @@ from benchmarks.trainer.plain import PlainSplit, PlainTraining
 from benchmarks.trainer.techniques import TutorialAdam, rounding_plainly
 from blockqnn.block.nsc import Block
 from blockqnn.contract.trial import TrialSpec
-from blockqnn_trainer.adam import Adam
-from blockqnn_trainer.data import Images, Split
-from blockqnn_trainer.network import build_network
-from blockqnn_trainer.precision import require_exact_float32
-from blockqnn_trainer.steps import TrainingStep
-from blockqnn_trainer.train import batch_bounds
+from blockqnn_trainer.datasets.split import Images, Split
+from blockqnn_trainer.network.network import build_network
+from blockqnn_trainer.training.adam import Adam
+from blockqnn_trainer.training.early_stop import batch_bounds
+from blockqnn_trainer.training.precision import require_exact_float32
+from blockqnn_trainer.training.steps import TrainingStep
 
 STEPS = 20
 """Compared from the first."""

@@ -22,10 +22,10 @@ from benchmarks.trainer.plain import PlainSplit, PlainTraining
 from benchmarks.trainer.techniques import Without
 from blockqnn.block.nsc import Block
 from blockqnn.contract.trial import TrialResult, TrialSpec
-from blockqnn_trainer.data import Split
+from blockqnn_trainer.datasets.split import Split
 from blockqnn_trainer.errors import Infeasible
-from blockqnn_trainer.network import build_network
-from blockqnn_trainer.train import train
+from blockqnn_trainer.network.network import build_network
+from blockqnn_trainer.training.early_stop import train
 
 EPOCHS = 4
 """Of a steady measurement, without the first, in which workers start and graphs are recorded."""

@@ -16,13 +16,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from blockqnn.block.nsc import Layer, LayerType
 from blockqnn.contract.training import Optimizer
-from blockqnn_trainer import block as block_module
-from blockqnn_trainer import train as train_module
-from blockqnn_trainer.block import Values
-from blockqnn_trainer.data import Images
-from blockqnn_trainer.network import Network
-from blockqnn_trainer.replay import Step
-from blockqnn_trainer.train import batch_bounds
+from blockqnn_trainer.datasets.split import Images
+from blockqnn_trainer.network import block as block_module
+from blockqnn_trainer.network.block import Values
+from blockqnn_trainer.network.network import Network
+from blockqnn_trainer.training import early_stop as train_module
+from blockqnn_trainer.training.cuda_graphs import Step
+from blockqnn_trainer.training.early_stop import batch_bounds
 
 Without = Callable[[], AbstractContextManager[object]]
 """Builds and trains without a technique inside the context that it makes."""

@@ -18,7 +18,7 @@ PIPE_WIDTH = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command and return its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a character gets another in its place.
         sys.stdout.reconfigure(errors="replace")
@@ -42,20 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    whole = argparse.ArgumentParser(
+    argument_parser = argparse.ArgumentParser(
         prog="kubectl blockqnn",
         description="Shows BlockSearches to people, and checks them before they run.",
         epilog="The exit statuses: 0 done, 1 failed, 2 wrong command line, 3 no cluster, 4 no such "
         "search, trial or Job, 5 no permission, 6 nothing there yet.",
     )
-    parts = whole.add_subparsers(required=True, metavar="COMMAND")
+    parts = argument_parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands:
         part = parts.add_parser(command.name, help=command.text, description=command.text)
         part.set_defaults(command=command)
         if command.of_search:
             find_search(part)
         command.add_arguments(part)
-    return whole
+    return argument_parser
 
 
 def _fail(error: Exception, status: ExitStatus) -> ExitStatus:

@@ -1,4 +1,4 @@
-"""The API server: how it is found, and what its refusals mean to a person."""
+"""Connects to the API server, and explains its refusals to people."""
 
 import codecs
 import json
@@ -46,7 +46,7 @@ class Cluster:
             ) from None
         # A command that a person waits for fails soon rather than retrying for minutes.
         configuration.retries = False
-        chosen = next((one for one in contexts if one["name"] == context), current)
+        chosen = next((entry for entry in contexts if entry["name"] == context), current)
         self.namespace: str = chosen["context"].get("namespace") or "default"
         """The namespace of the context, as kubectl takes it."""
         self.server: str = configuration.host
@@ -87,7 +87,7 @@ class Cluster:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn what the client library raises into what a person can act on."""
+        """Turn errors of the client library into errors that a person can act on."""
         try:
             yield
         except client.ApiException as error:
@@ -102,7 +102,7 @@ class Cluster:
 
 
 def explained(status: int | None, body: Any, reason: Any, server: str) -> CommandError:
-    """Return what a refusal of the API server means to the person who asked."""
+    """Return an error that explains a refusal of the API server to the person who asked."""
     said = _message(body) or str(reason or "it gave no reason")
     if status == 401:
         return Forbidden(

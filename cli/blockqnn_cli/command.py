@@ -1,4 +1,4 @@
-"""What a command is, and what it is given."""
+"""Commands and the context that they run in."""
 
 import argparse
 import re
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """What a command works with.
+    """Options, console and searches that a command works with.
 
     Args:
         options: the parsed command line.
-        console: where people read.
+        console: prints for people.
     """
 
     def __init__(self, options: argparse.Namespace, console: Console) -> None:
@@ -30,12 +30,12 @@ class Context:
 
     @cached_property
     def searches(self) -> "Searches":
-        """The searches of the cluster; connects when it is first asked for.
+        """The searches of the cluster; the first access connects to it.
 
         Raises:
             ClusterUnreachable: when there is no usable kubeconfig.
         """
-        # The client library takes half a second to import, which offline commands need not wait.
+        # Importing the client library takes half a second; offline commands do without it.
         from blockqnn_cli.searches import Searches
 
         return Searches(self.options.kubeconfig, self.options.context)
@@ -62,7 +62,7 @@ class Context:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
     def write_bytes(self, content: bytes) -> None:
-        """Write what is no text to the standard output.
+        """Write bytes that are not text to the standard output.
 
         Raises:
             WrongUsage: when that is a terminal, which could not show it.
@@ -81,7 +81,7 @@ def find_search(parser: argparse.ArgumentParser) -> None:
 
 
 def _name(text: str) -> str:
-    """Refuse what can be no name: the API server would read it as something else."""
+    """Refuse text that cannot be a name: the API server would read it as something else."""
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
         raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a BlockSearch")
     return text
@@ -93,10 +93,10 @@ class Command:
 
     name: str
     text: str
-    """What it does, in one line."""
+    """Description of the command, in one line."""
     run: Callable[[Context], int]
-    """Does it; returns the exit status."""
+    """Runs the command; returns the exit status."""
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _parser: None
-    """Declares its own arguments."""
+    """Declares the arguments of this command alone."""
     of_search: bool = True
-    """Whether its first argument is the NAME of a search in a cluster."""
+    """True if the first argument is the NAME of a search in a cluster."""

@@ -8,7 +8,7 @@
         ├── ClusterUnreachable   3  no usable kubeconfig, or no answer from the API server
         ├── NotFound             4  no such search, trial or Job
         ├── Forbidden            5  the API server refuses this user
-        └── NothingYet           6  the search has no history yet, or nothing of what was asked for
+        └── NothingYet           6  the search does not have yet what was asked for
 """
 
 from enum import IntEnum
@@ -18,12 +18,12 @@ from blockqnn.errors import BlockQNNError
 
 
 class ExitStatus(IntEnum):
-    """What a command returns; documented in ``docs/command-line.md`` and never renumbered."""
+    """Exit statuses of commands, documented in ``docs/command-line.md`` and never renumbered."""
 
     OK = 0
-    """It did what was asked."""
+    """The command did what was asked."""
     FAILED = 1
-    """It could not, or `validate` found something wrong; the message says what."""
+    """The command failed, or `validate` found a problem; the message explains it."""
     USAGE = 2
     """The command line itself is wrong."""
     UNREACHABLE = 3
@@ -33,15 +33,15 @@ class ExitStatus(IntEnum):
     FORBIDDEN = 5
     """The API server refuses this user."""
     NOTHING_YET = 6
-    """The search exists, but has nothing of what was asked for yet."""
+    """The search exists, but does not have yet what was asked for."""
     INTERRUPTED = 130
     """Ctrl-C."""
     BROKEN_PIPE = 141
-    """Whoever read the output has closed it."""
+    """The reader of the output has closed it."""
 
 
 class CommandError(BlockQNNError):
-    """Something that ends a command; its text is a complete sentence."""
+    """Error that ends a command; its text is a complete sentence."""
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.FAILED
 
@@ -71,6 +71,6 @@ class Forbidden(CommandError):
 
 
 class NothingYet(CommandError):
-    """The search exists, but has nothing of what was asked for yet."""
+    """The search exists, but does not have yet what was asked for."""
 
     exit_status = ExitStatus.NOTHING_YET

@@ -13,16 +13,16 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn.learning.calibration import Calibration, Weight
 from blockqnn.learning.calibration import Finalist as Calibrated
+from blockqnn_api.finalists_spec import Finalists
+from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord, SeedStatistics
+from blockqnn_api.history.replay import best
 from blockqnn_cli.quantities import count, duration, short
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.api.finalists import Finalists
-from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord, Standing
-from blockqnn_operator.core.state import best
 
 DEFAULT_COUNT: int = Finalists.model_fields["count"].default
 
 OWN = "(the search's own)"
-"""What stands for the search's own dataset where people read."""
+"""Name of the search's own dataset in output for people."""
 
 COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
     "trial": lambda record: record.trial,
@@ -53,7 +53,7 @@ COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
 
 
 def as_csv(records: Sequence[FinalistRecord]) -> str:
-    """Write finalists as CSV with a line of titles; what is not known is empty."""
+    """Write finalists as CSV with a line of titles; unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -62,7 +62,7 @@ def as_csv(records: Sequence[FinalistRecord]) -> str:
 
 
 def as_json(records: Sequence[FinalistRecord]) -> str:
-    """Write finalists as a list of the history's records; what is not known is left out."""
+    """Write finalists as a list of the history's records; unknown values are left out."""
     return json.dumps([record.model_dump(mode="json", exclude_none=True) for record in records])
 
 
@@ -92,7 +92,7 @@ def table(search: SearchView, records: Sequence[FinalistRecord]) -> RenderableTy
 
 
 def chosen(search: SearchView) -> frozenset[int]:
-    """Return the trials that are among the best by reward, as many as there shall be finalists.
+    """Return the best trials by reward, at most as many as the spec asks for finalists.
 
     Others were among the best when their training began, and cannot win.
     """
@@ -102,7 +102,7 @@ def chosen(search: SearchView) -> frozenset[int]:
 
 
 def reasons(records: Sequence[FinalistRecord]) -> list[str]:
-    """Say of each finalist what a person should know: why it has no accuracy, what was damaged."""
+    """Return a sentence for each finalist without accuracy or with damaged checkpoints."""
     said = []
     for record in ordered(records):
         if record.outcome is not Outcome.SUCCEEDED:
@@ -113,7 +113,7 @@ def reasons(records: Sequence[FinalistRecord]) -> list[str]:
     return said
 
 
-def _measures(search: SearchView, standing: Standing) -> tuple[str | Text, ...]:
+def _measures(search: SearchView, standing: SeedStatistics) -> tuple[str | Text, ...]:
     leader, deviation = standing.best, standing.deviation
     spread = "" if deviation is None else f" ± {deviation:.2%}"
     early = next((r.accuracy for r in search.records if r.trial == standing.trial), None)
@@ -137,23 +137,23 @@ def _how_far(search: SearchView) -> list[Text]:
 
 
 def to_calibrate(search: SearchView, records: Sequence[FinalistRecord]) -> list[Calibrated]:
-    """Return the blocks of a search that have both accuracies, the early and the converged."""
+    """Return the blocks of a search that have both an early and a converged accuracy."""
     archive = FinalistArchive()
     archive.extend(records)
     early = {record.trial: record.accuracy for record in search.records}
-    found = []
+    blocks = []
     for standing in archive.standings(""):
         accuracy = early.get(standing.trial)
         if accuracy is not None:
-            found.append(Calibrated(Block.parse(standing.block), accuracy, standing.mean))
-    return found
+            blocks.append(Calibrated(Block.parse(standing.block), accuracy, standing.mean))
+    return blocks
 
 
 def calibration_text(judged: Calibration, weights: tuple[float, float]) -> str:
-    """Say in words what finalists tell of a reward.
+    """Describe in words how well a reward orders finalists.
 
     Args:
-        judged: what they tell.
+        judged: the result of the calibration.
         weights: the search's `reward.macsWeight` and `densityWeight`.
     """
     lines = [
@@ -191,7 +191,7 @@ def _weight(weight: Weight | None) -> str:
 
 
 def calibration_json(judged: Calibration) -> str:
-    """Write what finalists tell of a reward as JSON, in the resource's names."""
+    """Write the result of a calibration as JSON, with the field names of the resource."""
 
     def of(weight: Weight | None) -> dict[str, float] | None:
         if weight is None:
@@ -203,7 +203,7 @@ def calibration_json(judged: Calibration) -> str:
             "sign": weight.sign,
         }
 
-    told = {
+    fields = {
         "finalists": judged.finalists,
         "earlyCorrelation": judged.early_correlation,
         "rewardCorrelation": judged.reward_correlation,
@@ -212,4 +212,4 @@ def calibration_json(judged: Calibration) -> str:
         "densityWeight": of(judged.density),
         "note": judged.note,
     }
-    return json.dumps({key: value for key, value in told.items() if value is not None}, indent=2)
+    return json.dumps({key: value for key, value in fields.items() if value is not None}, indent=2)

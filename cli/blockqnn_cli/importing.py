@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.shards import Shard, ShardWrite
+from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.resolve import PINNED_SECTIONS, pin, preset_of, resolve
 from blockqnn_cli.errors import CommandError
-from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, preset_of, resolve
-from blockqnn_operator.core import history
-from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord
-from blockqnn_operator.core.history import Shard, ShardWrite
-from blockqnn_operator.core.observation import SearchObject
-from blockqnn_operator.core.records import Header, TrialRecord, read_lines
-from blockqnn_operator.core.state import SearchState
 
 
 def divide(text: str) -> tuple[list[str], list[str]]:
@@ -40,7 +40,7 @@ def plan_import(
 
     Args:
         search: the search, which has no trial in its history.
-        stored: the shards that there are.
+        stored: the existing shards.
         lines: the lines of the history to restore, without those of finalists.
 
     Raises:
@@ -50,15 +50,15 @@ def plan_import(
     """
     header, records = read_lines(lines)
     _check_belongs(search, header, records)
-    known = {shard.number: shard for shard in stored}
-    first = known.get(0)
+    by_number = {shard.number: shard for shard in stored}
+    first = by_number.get(0)
     if first is not None and len(history.lines([first])) > 1:
         raise CommandError(
             f"The search {search.key} has trials in its history already, in ConfigMap "
             f"{history.shard_name(search.name, 0)}; import into one that has none."
         )
     planned = _cut(header.model_copy(update={"search_uid": search.uid}), records, first)
-    return [write for write in reversed(planned) if _is_wanted(search, write, known)]
+    return [write for write in reversed(planned) if _is_wanted(search, write, by_number)]
 
 
 def plan_finalists(
@@ -68,7 +68,7 @@ def plan_finalists(
 
     Args:
         search: the search.
-        stored: the shards of finalists that there are.
+        stored: the existing shards of finalists.
         lines: the lines of the history to restore.
         trials: those of the trials.
 
@@ -76,23 +76,23 @@ def plan_finalists(
         HistoryUnreadable: when a line is no record of a finalist, or repeats another.
         CommandError: when there is another such history, or a line is of another search's block.
     """
-    _, found = read_lines(trials)
+    _, trial_records = read_lines(trials)
     archive = FinalistArchive()
     archive.extend(FinalistRecord.read(line) for line in lines)
     for record in archive.records.values():
-        if record.trial >= len(found) or found[record.trial].hash != record.hash:
+        if record.trial >= len(trial_records) or trial_records[record.trial].hash != record.hash:
             raise CommandError(
                 f"{record.finalist} is of another block than trial {record.trial} of this history; "
                 "export it anew."
             )
     planned = history.append(None, list(archive.records.values()))
-    known = {shard.number: shard for shard in stored}
-    if len(known) > len(planned):
+    by_number = {shard.number: shard for shard in stored}
+    if len(by_number) > len(planned):
         raise CommandError(
             f"The search {search.key} has more finalists in its history than these; import into "
             "one that has none."
         )
-    return [w for w in planned if not _is_there(search, w, known, history.FINALISTS)]
+    return [w for w in planned if not _is_there(search, w, by_number, history.FINALISTS)]
 
 
 def _check_belongs(search: SearchObject, header: Header, records: Sequence[TrialRecord]) -> None:
@@ -119,7 +119,7 @@ def _check_belongs(search: SearchObject, header: Header, records: Sequence[Trial
 
 
 def _differences(stored: Any, now: Any, path: str) -> Iterator[str]:
-    """Yield what differs; a field that is newer than the history counts as equal."""
+    """Yield the differences; a field that is newer than the history counts as equal."""
     if isinstance(stored, Mapping) and isinstance(now, Mapping):
         for key, value in stored.items():
             yield from _differences(value, now.get(key), f"{path}.{key}")
@@ -137,15 +137,15 @@ def _cut(header: Header, records: Sequence[TrialRecord], first: Shard | None) ->
     return [replace(writes[0], replaces=version), *writes[1:]]
 
 
-def _is_wanted(search: SearchObject, write: ShardWrite, known: Mapping[int, Shard]) -> bool:
-    return write.number == 0 or not _is_there(search, write, known, history.TRIALS)
+def _is_wanted(search: SearchObject, write: ShardWrite, stored: Mapping[int, Shard]) -> bool:
+    return write.number == 0 or not _is_there(search, write, stored, history.TRIALS)
 
 
 def _is_there(
-    search: SearchObject, write: ShardWrite, known: Mapping[int, Shard], kind: str
+    search: SearchObject, write: ShardWrite, stored: Mapping[int, Shard], kind: str
 ) -> bool:
-    """Say whether an interrupted import has written this already."""
-    there = known.get(write.number)
+    """Return whether an interrupted import has written this shard already."""
+    there = stored.get(write.number)
     if there is not None and there.text != write.text:
         raise CommandError(
             f"ConfigMap {history.shard_name(search.name, write.number, kind)} in namespace "

@@ -1,4 +1,4 @@
-"""Whether a search learns, in words: the same in ``status``, in a report and in the demo. Pure."""
+"""Describes whether a search learns; ``status``, reports and the demo share the text. Pure."""
 
 from functools import cache
 
@@ -7,12 +7,12 @@ from blockqnn_cli.quantities import count
 from blockqnn_cli.view import SearchView
 
 RUNBOOK = "BlockQNNSearchNotLearning"
-"""Says why searches do not learn, and what to do; one of docs/runbooks."""
+"""Runbook in docs/runbooks that says why searches do not learn, and what to do."""
 
 RANDOM_SEARCH = "Random search draws every block at random: it is not expected to learn."
 
 _HALF = 0.5
-"""Of the proposals: one network that is more of them is worth a remark."""
+"""Share of the proposals above which a single network is worth a remark."""
 
 
 def learning(search: SearchView) -> Learning:
@@ -26,7 +26,7 @@ def learning(search: SearchView) -> Learning:
 
 
 def is_past_random_phase(search: SearchView) -> bool:
-    """Whether a trial with a result was chosen with what had been learned."""
+    """Return whether a trial with a result was chosen with what the search had learned."""
     return bool(search.records) and search.epsilon(search.records[-1].iteration) < 1
 
 
@@ -35,7 +35,7 @@ def in_words(search: SearchView, judged: Learning) -> str:
 
     Args:
         search: the search.
-        judged: what :func:`learning` found of it.
+        judged: the result of :func:`learning`.
     """
     if search.algorithm == "RandomSearch":
         return RANDOM_SEARCH
@@ -84,14 +84,14 @@ def _place(search: SearchView, judged: Learning) -> str:
     """Name the iterations whose proposals are compared."""
     values = (search.epsilon(judged.first), search.epsilon(judged.last))
     if search.algorithm == "Evolution":
-        told = "bred from the best"
+        origin = "bred from the best"
     elif values[0] == values[1]:
-        told = f"epsilon {values[0]:.2g}"
+        origin = f"epsilon {values[0]:.2g}"
     else:
-        told = f"epsilon {values[0]:.2g} to {values[1]:.2g}"
+        origin = f"epsilon {values[0]:.2g} to {values[1]:.2g}"
     if judged.first == judged.last:
-        return f"iteration {judged.first} ({told})"
-    return f"iterations {judged.first} to {judged.last} ({told})"
+        return f"iteration {judged.first} ({origin})"
+    return f"iterations {judged.first} to {judged.last} ({origin})"
 
 
 def _distance(judged: Learning) -> str:
@@ -99,8 +99,8 @@ def _distance(judged: Learning) -> str:
     return f"{abs(judged.difference):.1f} points {side}"
 
 
-def _told(known: Sample) -> str:
-    return f"{known.mean:.1f} ± {known.error:.1f}"
+def _told(sample: Sample) -> str:
+    return f"{sample.mean:.1f} ± {sample.error:.1f}"
 
 
 def _unproven(judged: Learning) -> str:
@@ -116,7 +116,7 @@ def _unproven(judged: Learning) -> str:
 
 
 def _repetition(late: Sample | None) -> str:
-    """Say that one network is most of what is proposed, where it is."""
+    """Say that one network makes up most of the proposals; empty if none does."""
     if late is None or late.most <= _HALF * late.size or late.size < FEWEST:
         return ""
     return f" {late.most:,} of these {late.size:,} proposals are the same network."

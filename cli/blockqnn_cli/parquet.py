@@ -3,13 +3,13 @@
 import io
 from collections.abc import Sequence
 
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.errors import CommandError
 from blockqnn_cli.trials import COLUMNS
-from blockqnn_operator.core.records import TrialRecord
 
 
 def as_parquet(records: Sequence[TrialRecord]) -> bytes:
-    """Write trials as a Parquet file with the columns of the CSV; what is not known is null.
+    """Write trials as a Parquet file with the columns of the CSV; unknown values are null.
 
     Whole numbers are int64, others float64, texts UTF-8.
 

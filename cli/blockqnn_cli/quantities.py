@@ -1,4 +1,4 @@
-"""How quantities are written for people."""
+"""Writes quantities for people."""
 
 from datetime import UTC, datetime
 
@@ -7,13 +7,13 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def duration(seconds: float) -> str:
     """Write a duration with its two largest units, such as ``2 h 5 min`` or ``12 s``."""
-    left = round(seconds)
-    for place, (size, unit) in enumerate(_UNITS):
-        if left >= size:
-            text = f"{left // size} {unit}"
-            rest = left % size
-            if place + 1 < len(_UNITS) and rest >= _UNITS[place + 1][0]:
-                smaller, name = _UNITS[place + 1]
+    total = round(seconds)
+    for index, (size, unit) in enumerate(_UNITS):
+        if total >= size:
+            text = f"{total // size} {unit}"
+            rest = total % size
+            if index + 1 < len(_UNITS) and rest >= _UNITS[index + 1][0]:
+                smaller, name = _UNITS[index + 1]
                 text += f" {rest // smaller} {name}"
             return text
     return f"{seconds:.1f} s" if 0 < seconds < 1 else "0 s"
@@ -25,13 +25,13 @@ def moment(text: str) -> datetime:
 
 
 def since(text: str, now: datetime) -> str:
-    """Write how long ago a time was."""
+    """Write the time that has passed since a moment."""
     return duration(max((now - moment(text)).total_seconds(), 0.0))
 
 
-def count(number: int, one: str, many: str = "") -> str:
+def count(number: int, singular: str, plural: str = "") -> str:
     """Write a number of things, such as ``1 trial`` or ``1,200 trials``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def short(number: float) -> str:

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from blockqnn_api import names
+from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord
+from blockqnn_api.history.shards import Shard, ShardWrite
+from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
+from blockqnn_api.objects import SearchObject, read_blocks
 from blockqnn_cli.cluster import Cluster
 from blockqnn_cli.errors import CommandError, Forbidden, NotFound, NothingYet
 from blockqnn_cli.view import EventView, SearchView
-from blockqnn_operator.api import names
-from blockqnn_operator.core import history
-from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord
-from blockqnn_operator.core.history import Shard, ShardWrite
-from blockqnn_operator.core.observation import SearchObject, read_blocks
-from blockqnn_operator.core.records import Header, TrialRecord, read_lines
-from blockqnn_operator.errors import HistoryUnreadable
 
 
 class Searches:
@@ -34,8 +34,8 @@ class Searches:
         """Return a search with its history.
 
         Args:
-            namespace: where it is.
-            name: what it is called.
+            namespace: the namespace of the search.
+            name: the name of the search.
             history_needed: whether a history that cannot be read, or may not be, is an error; else
                 the search comes without one.
 
@@ -82,9 +82,9 @@ class Searches:
     ) -> tuple[Header | None, tuple[TrialRecord, ...]]:
         """Read the history, but not again while the status says that it has not grown."""
         stored = status.get("history", {}).get("records", -1)
-        known = self._known.get(uid)
-        if known is not None and known[0] == stored:
-            return known[1], known[2]
+        cached = self._known.get(uid)
+        if cached is not None and cached[0] == stored:
+            return cached[1], cached[2]
         shards = self.shards(namespace, name)
         header, records = read_lines(history.lines(shards)) if shards else (None, ())
         self._known[uid] = (len(records), header, records)

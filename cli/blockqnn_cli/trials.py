@@ -11,9 +11,9 @@ from rich.text import Text
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
-from blockqnn_cli.pictures import COLOURS
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.quantities import duration, short
-from blockqnn_operator.core.records import TrialRecord
+from blockqnn_cli.terminal_views import COLOURS
 
 _Key = Callable[[TrialRecord], float | None]
 
@@ -25,8 +25,8 @@ SORTS: Mapping[str, _Key] = {
     "macs": lambda record: record.macs,
     "seconds": lambda record: record.seconds.total if record.seconds else None,
 }
-"""What trials can be sorted by: rewards and accuracies from the highest, all else from the lowest;
-trials without the value come last."""
+"""Sort keys of trials: rewards and accuracies from the highest, all else from the lowest; trials
+without the value come last."""
 
 
 def _negative(value: float | None) -> float | None:
@@ -46,7 +46,8 @@ def chosen(
         records: the trials of the history.
         sort: a key of :data:`SORTS`; None for the order of the trials, or with ``top`` for the best
             reward first.
-        top: as many are kept, without those that share the result of another; None keeps all.
+        top: number of trials to keep, without those that share the result of another; None
+            keeps all.
         outcome: only trials of this outcome, in lower case; None takes all.
     """
     kept = [
@@ -99,7 +100,7 @@ COLUMNS: Mapping[str, Column] = {
 
 
 def as_csv(records: Sequence[TrialRecord]) -> str:
-    """Write trials as CSV with a line of titles; what is not known is empty."""
+    """Write trials as CSV with a line of titles; unknown values are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -108,7 +109,7 @@ def as_csv(records: Sequence[TrialRecord]) -> str:
 
 
 def as_json(records: Sequence[TrialRecord]) -> str:
-    """Write trials as a list of the history's records; what is not known is left out."""
+    """Write trials as a list of the history's records; unknown values are left out."""
     return json.dumps([record.model_dump(mode="json", exclude_none=True) for record in records])
 
 

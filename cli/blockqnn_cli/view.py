@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockqnn.block.nsc import Block
-from blockqnn.network.spec import KNOWN_IMAGES, ImageShape, NetworkSpec
+from blockqnn.network.datasets import images_of
+from blockqnn.network.spec import ImageShape, NetworkSpec
 from blockqnn.settings.epsilon_schedule import EpsilonStage, epsilon_at
+from blockqnn_api.advice import advise
+from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.history.trial_record import Header, TrialRecord
+from blockqnn_api.resolve import filled_in, limits_of, preset_of, resolve
+from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_cli.errors import NothingYet
-from blockqnn_operator.api.advice import advise
-from blockqnn_operator.api.resolve import filled_in, limits_of, preset_of, resolve
-from blockqnn_operator.api.spec import BlockSearchSpec
-from blockqnn_operator.core.records import Header, TrialRecord
-from blockqnn_operator.errors import InvalidSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +53,17 @@ class SearchView:
 
     @property
     def settings(self) -> Mapping[str, Any] | None:
-        """The fields that its preset fills in, as they are in force: complete, as JSON.
+        """The fields that its preset fills in, with the values in force: complete, as JSON.
 
-        A search that has started keeps those that the header of its history pins. None where the
-        spec contradicts itself, and where there is a history that could not be read.
+        A search that has started keeps those that the header of its history pins. None if the
+        spec contradicts itself, or if there is a history that could not be read.
         """
         resolved = self._resolved()
         return filled_in(resolved) if resolved else None
 
     @property
     def advice(self) -> str:
-        """What would serve better, where it hardly learns; empty where it does."""
+        """Advice on better settings if the search would hardly learn; else empty."""
         resolved = self._resolved()
         advice = advise(self.spec, resolved) if resolved else None
         return advice.message if advice else ""
@@ -93,7 +94,7 @@ class SearchView:
         return str(self.header.settings["agent"]["algorithm"]) if self.header else ""
 
     def epsilon(self, iteration: int) -> float:
-        """Return with which probability an iteration draws a layer at random; 1 before the start.
+        """Return the probability that an iteration draws a layer at random; 1 before the start.
 
         Only Q-learning follows the schedule: evolution draws its first population at random, and
         random search everything.
@@ -108,14 +109,14 @@ class SearchView:
 
     @property
     def images(self) -> ImageShape | None:
-        """What the images are, where that is known before they are read."""
+        """Shape and number of classes of the images; None if unknown before they are read."""
         dataset = self.spec.get("dataset", {})
         if dataset.get("shape") is not None:
             return ImageShape.model_validate(dataset["shape"])
-        return KNOWN_IMAGES.get(dataset.get("name", ""))
+        return images_of(dataset.get("name", ""))
 
     def network_for(self, block: Block) -> NetworkSpec:
-        """Return how a block is stacked, which depends on it where repeats are adaptive.
+        """Return the network that stacks a block; with adaptive repeats it depends on the block.
 
         Raises:
             NothingYet: when the search has not started.
@@ -142,7 +143,7 @@ class EventView:
     """A Kubernetes Event about a search."""
 
     time: str
-    """When it last happened, as the API server writes it."""
+    """Time of the last occurrence, as the API server writes it."""
     type: str
     """``Normal`` or ``Warning``."""
     reason: str

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from blockqnn_cli import pictures
+from blockqnn_cli import terminal_views
 from blockqnn_cli.view import SearchView
 
 FINISHED = ("Complete", "Failed")
@@ -20,12 +20,12 @@ def watch(
     console: Console,
     look: Callable[[], SearchView],
     check: Callable[[], None] = lambda: None,
-    picture: Callable[[SearchView], RenderableType] = pictures.progress,
+    picture: Callable[[SearchView], RenderableType] = terminal_views.progress,
 ) -> SearchView:
-    """Show a search until it is over: a live picture, or plain lines where nobody can see one.
+    """Show a search until it is over: a live picture in a terminal, else plain lines.
 
     Args:
-        console: where to show it.
+        console: shows the search.
         look: reads the search.
         check: called before each look; an exception from it ends the watching.
         picture: draws the search for a terminal.
@@ -53,7 +53,7 @@ def _watch_lines(
 ) -> SearchView:
     said = ""
     while True:
-        line = pictures.headline(search)
+        line = terminal_views.headline(search)
         if line != said:
             console.print(line, soft_wrap=True, highlight=False)
             said = line

@@ -17,7 +17,7 @@ from types import FrameType
 from rich.console import Console
 
 from blockqnn.errors import BlockQNNError
-from blockqnn_cli import pictures
+from blockqnn_cli import terminal_views
 from blockqnn_cli.learning import in_words, learning
 from blockqnn_cli.searches import Searches
 from blockqnn_cli.view import SearchView
@@ -55,7 +55,7 @@ def main() -> int:
         print("\nThe demo was interrupted; everything it started has ended.", file=sys.stderr)
         return 130
     console.rule("the best block")
-    console.print(pictures.best_block(search))
+    console.print(terminal_views.best_block(search))
     console.print()
     console.print(in_words(search, learning(search)), soft_wrap=True)
     console.print(

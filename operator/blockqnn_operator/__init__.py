@@ -1,7 +1,6 @@
-"""The cluster side of BlockQNN: the BlockSearch resource and the operator that runs it.
+"""The operator, which runs the searches of a cluster.
 
-* ``api``: the resource, as models from which ``crds/`` is generated. Pure.
-* ``core``: what to do about what is observed. Pure.
+* ``core``: decides what to do about the observed state. Pure.
 * ``shell``: Kopf, the API server, the process.
 """
 

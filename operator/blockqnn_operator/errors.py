@@ -2,28 +2,13 @@
 
 ::
 
-    blockqnn.errors.BlockQNNError
-    └── OperatorError
-        ├── InvalidSearch       a BlockSearch that cannot run as it is written
-        ├── HistoryUnreadable   stored history that this version cannot read
+    blockqnn_api.errors.OperatorError
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
         ├── ResourceUndefined   the cluster does not know BlockSearches
         └── WatchesEnded        the API server ended a watch for good
 """
 
-from blockqnn.errors import BlockQNNError
-
-
-class OperatorError(BlockQNNError):
-    """Anything that the operator reports to its user; its text is a complete sentence."""
-
-
-class InvalidSearch(OperatorError):
-    """A BlockSearch that cannot run as it is written; the search waits until it is changed."""
-
-
-class HistoryUnreadable(OperatorError):
-    """Stored history that this version cannot read; that search stops, and nothing else."""
+from blockqnn_api.errors import OperatorError
 
 
 class ClusterUnavailable(OperatorError):

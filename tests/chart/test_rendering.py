@@ -6,7 +6,7 @@ import pytest
 import yaml
 from helm_command import CHART, CI_VALUES, Helm, HelmError, of_kind, only, operator_container
 
-from blockqnn_operator.api import names
+from blockqnn_api import names
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 

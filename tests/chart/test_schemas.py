@@ -14,7 +14,7 @@ import yaml
 from helm_command import CHART, CI_VALUES, Helm, only
 from operator_builders import make_search, make_settings, make_spec
 
-from blockqnn_operator.core.preparation_job import preparation_job
+from blockqnn_operator.core.jobs.preparation import preparation_job
 
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 

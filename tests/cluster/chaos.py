@@ -18,15 +18,17 @@ from custom_trainer import result_of
 from searching import OPERATOR_USER, Operator, Searching, install
 
 from blockqnn.contract.trial import TRIAL_VARIABLE
+from blockqnn_api import names
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.shards import Shard
+from blockqnn_api.history.trial_record import Header, TrialRecord
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.resolve import pin, resolve
 from blockqnn_devcluster import DevCluster
-from blockqnn_operator.api import names
-from blockqnn_operator.api.resolve import pin, resolve
-from blockqnn_operator.core.history import Shard
-from blockqnn_operator.core.manifests import trial_job
-from blockqnn_operator.core.observation import Observed, SearchObject, TrialJob
-from blockqnn_operator.core.planning import plan
-from blockqnn_operator.core.records import Header, TrialRecord
-from blockqnn_operator.core.state import SearchState
+from blockqnn_operator.core.jobs.trial import trial_job
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.trials import plan
 
 PATIENCE = 8
 """So many faults in a row without an ended trial, and they strike half as often."""

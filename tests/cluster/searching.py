@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.trial_record import TrialRecord, read_lines
 from blockqnn_devcluster import DevCluster
-from blockqnn_operator.core import history
-from blockqnn_operator.core.records import TrialRecord, read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_USER = "blockqnn-operator"

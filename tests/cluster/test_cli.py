@@ -13,9 +13,9 @@ from arro3.io import read_parquet
 from searching import CUSTOM_TRAINER, Searching, search_manifest
 
 from blockqnn.block.nsc import Block
+from blockqnn_api.history.trial_record import read_lines
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
-from blockqnn_operator.core.records import read_lines
 
 VIEWER_RULES = [
     {"apiGroups": ["blockqnn.dev"], "resources": ["blocksearches"], "verbs": ["get"]},

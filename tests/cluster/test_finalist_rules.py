@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from test_schema_rules import Server, accepted, manifest, message_of, nested, refusal
 
+from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_devcluster import DevCluster
-from blockqnn_operator.api.rules import RULES
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "models"}}
 PHOTOS = {"name": "imagefolder", "imageSize": 64, "validation": {"fraction": 0.2}}

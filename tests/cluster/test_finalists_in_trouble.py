@@ -12,10 +12,10 @@ from searching import CUSTOM_TRAINER, WHILE_TRAINING, Searching, search_manifest
 from test_search_with_finalists import COMPLETE, PATIENCE, finalists, on, results
 
 from blockqnn.contract.message import Outcome
+from blockqnn_api.history.finalist_record import Finalist
+from blockqnn_api.history.replay import best
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.__main__ import main
-from blockqnn_operator.core.finalists.records import Finalist
-from blockqnn_operator.core.records import TrialRecord
-from blockqnn_operator.core.state import best
 
 pytestmark = pytest.mark.long
 

@@ -10,9 +10,10 @@ from blockqnn.block.layer_types import PAPERS
 from blockqnn.block.nsc import Block, LayerType
 from blockqnn.contract.message import Outcome
 from blockqnn.network.cost import network_macs, network_parameters
-from blockqnn.network.spec import KNOWN_IMAGES, NetworkSpec
-from blockqnn_operator.core import history
-from blockqnn_operator.core.finalists.records import FinalistArchive
+from blockqnn.network.datasets import images_of
+from blockqnn.network.spec import NetworkSpec
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import FinalistArchive
 
 pytestmark = pytest.mark.long
 
@@ -54,7 +55,7 @@ def test_the_best_block_of_all_layers_becomes_a_model(searching, tmp_path: Path)
     assert {layer.type for one in trained for layer in Block.parse(one.block)} >= NEW
     for one in trained:
         block, network = Block.parse(one.block), NetworkSpec.model_validate(NETWORK)
-        images = KNOWN_IMAGES["digits"]
+        images = images_of("digits")
         assert one.parameters == network_parameters(block, network, images.size, images.classes)
         assert one.macs == network_macs(block, network, images.size, images.classes)
     best = searching.status()["best"]

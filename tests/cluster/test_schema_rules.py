@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from blockqnn.block.layer_types import PAPERS
+from blockqnn_api.definition.cel_rules import RULES, Rule
 from blockqnn_devcluster import DevCluster
-from blockqnn_operator.api.rules import RULES, Rule
 
 Spec = dict[str, Any]
 
@@ -387,4 +387,4 @@ def test_what_decides_about_the_running_may_change(
 
 def test_kubectl_explain_knows_the_fields(installed: DevCluster) -> None:
     explained = installed.kubectl("explain", "blocksearch.spec.agent.batchSize").stdout
-    assert "How many blocks are proposed at a time" in explained
+    assert "Number of blocks that are proposed at a time" in explained

@@ -14,8 +14,8 @@ from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, 
 
 from blockqnn.contract.finalist import FINALIST_VARIABLE, FinalistResult
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.core import history
-from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
 
 pytestmark = pytest.mark.long
 

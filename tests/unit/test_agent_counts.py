@@ -14,7 +14,7 @@ from blockqnn.space.protocol import RandomStep, draw_candidate
 
 pytest.importorskip("torch", reason="torch is not installed (extra: trainer)")
 
-from blockqnn_trainer.network import build_network, count_macs, count_parameters
+from blockqnn_trainer.network.network import build_network, count_macs, count_parameters
 
 SPACES = [
     make_space(14),

@@ -19,7 +19,7 @@ from blockqnn.contract.trial_group import (
     write_trials,
 )
 from blockqnn.errors import InvalidMessage
-from blockqnn_operator.core.manifests import trial_spec
+from blockqnn_operator.core.jobs.trial import trial_spec
 
 LONGEST_VARIABLE = 128 * 1024
 """What Linux takes of one environment variable, its name included (MAX_ARG_STRLEN)."""

@@ -16,8 +16,8 @@ from blockqnn.space.block_space import Space
 from blockqnn.space.features import encode_block
 from blockqnn.space.protocol import Candidate, draw_candidate
 from blockqnn.strategies.base import trial_random
-from blockqnn.strategies.duplicates import Met
-from blockqnn.strategies.predictor_filter import Filter, check_predictor
+from blockqnn.strategies.duplicates import SeenCandidates
+from blockqnn.strategies.predictor_filter import PredictorFilter, check_predictor
 from blockqnn.surrogate.predictor import Predictor
 
 SPACE = make_space(9)
@@ -67,19 +67,21 @@ def test_it_expects_more_of_what_was_worth_more() -> None:
     assert 0 < explained.deviation < 1
 
 
-def make_filter(**changes: float) -> tuple[Filter, list[float]]:
-    chosen = Filter(PredictorSettings.model_validate({"warmup": 40, **changes}), SPACE, 1)
+def make_filter(**changes: float) -> tuple[PredictorFilter, list[float]]:
+    chosen = PredictorFilter(PredictorSettings.model_validate({"warmup": 40, **changes}), SPACE, 1)
     trained = [draw(seed) for seed in range(60)]
     for candidate in trained:
         chosen.add(candidate)
     return chosen, [worth(candidate) for candidate in trained]
 
 
-def propose(chosen: Filter, rewards: list[float], first: int = 1000) -> tuple[Candidate, ...]:
+def propose(
+    chosen: PredictorFilter, rewards: list[float], first: int = 1000
+) -> tuple[Candidate, ...]:
     """Let a filter choose 8 candidates, where Q-learning draws those of seeds from the first on."""
     seeds = count(first)
     randoms = [trial_random(1, place) for place in range(8)]
-    return chosen.choose(0, rewards, randoms, Met(SPACE), lambda _: draw(next(seeds)))
+    return chosen.choose(0, rewards, randoms, SeenCandidates(SPACE), lambda _: draw(next(seeds)))
 
 
 def test_the_most_promising_are_chosen_and_some_at_random() -> None:
@@ -105,7 +107,7 @@ def test_a_share_of_the_candidates_are_changes_of_the_best_blocks_and_new(
 ) -> None:
     chosen, rewards = make_filter(mutated=share)
     trained = [draw(seed) for seed in range(60)]
-    met = Met(SPACE)
+    met = SeenCandidates(SPACE)
     met.add(trained)
     mutate, parents, seeds = SPACE.mutate, [], count(1000)
 
@@ -127,9 +129,9 @@ def test_a_share_of_the_candidates_are_changes_of_the_best_blocks_and_new(
 def test_where_all_changes_are_known_more_are_made_at_a_time() -> None:
     target = draw(3)
     near = {SPACE.mutate(target, Random(seed)) for seed in range(5000)}
-    met = Met(SPACE)
+    met = SeenCandidates(SPACE)
     met.add({target, *near})
-    chosen = Filter(PredictorSettings(warmup=2, mutated=1.0, candidates=1), SPACE, 1)
+    chosen = PredictorFilter(PredictorSettings(warmup=2, mutated=1.0, candidates=1), SPACE, 1)
     for _ in range(2):
         chosen.add(target)
     (found,) = chosen.choose(0, [1.0, 1.0], [Random(1)], met, lambda _: target)
@@ -191,7 +193,7 @@ def test_the_random_share_is_a_whole_number_of_blocks(size: int, counts: set[int
 
 
 def test_it_has_no_say_before_the_warm_up() -> None:
-    cold = Filter(PredictorSettings(warmup=2), SPACE, 1)
+    cold = PredictorFilter(PredictorSettings(warmup=2), SPACE, 1)
     assert not cold.is_warm
     cold.add(draw(1))
     assert not cold.is_warm

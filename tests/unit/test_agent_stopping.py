@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.settings.search import EarlyTermination
-from blockqnn.surrogate.early_termination import Curves, stopping_epochs
+from blockqnn.surrogate.early_termination import LearningCurves, stopping_epochs
 
 
-def curves_of(seed: int, count: int, **changes: float) -> tuple[Curves, numpy.ndarray]:
+def curves_of(seed: int, count: int, **changes: float) -> tuple[LearningCurves, numpy.ndarray]:
     """Curves of four epochs: each brings an accuracy closer to its end."""
     random = Random(seed)
     asked = EarlyTermination.model_validate({"warmup": 10, "epochs": (1, 3, 9), **changes})
-    curves, rows = Curves(asked), []
+    curves, rows = LearningCurves(asked), []
     for _ in range(count):
         last = random.uniform(0.1, 0.9)
         row = [last * part + random.gauss(0, 0.02) for part in (0.3, 0.6, 0.9)] + [last]
@@ -79,7 +79,7 @@ def test_the_surer_one_wants_to_be_the_later_a_training_stops() -> None:
 
 
 def test_where_the_start_says_nothing_of_the_end_nothing_stops() -> None:
-    curves = Curves(EarlyTermination(warmup=10, epochs=(1, 2)))
+    curves = LearningCurves(EarlyTermination(warmup=10, epochs=(1, 2)))
     for number in range(20):
         curves.add([0.5, 1 - number / 20, number / 20], 5.0 * number)
     assert curves.rules(0.0) == ()

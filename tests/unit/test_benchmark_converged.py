@@ -11,7 +11,6 @@ from random import Random
 import numpy
 import pytest
 import torch
-from benchmarks.search.trained import make_space
 from benchmarks.table import converge as program
 from benchmarks.table.converged import Converged, append, choose, read
 from benchmarks.table.convergence import converge
@@ -29,6 +28,7 @@ from benchmarks.table.recipe import (
 )
 from benchmarks.table.rows import Row
 from benchmarks.table.rows import append as append_row
+from benchmarks.table.space import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

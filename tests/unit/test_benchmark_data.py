@@ -2,10 +2,11 @@
 
 from collections import Counter
 
-from benchmarks.search.trained import make_space, space_settings
+from benchmarks.reproduction import liked
 from benchmarks.table import converged, searches
 from benchmarks.table.recipe import CLASSES, EPOCHS, FINAL_EPOCHS, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import SEPARATE, Row, read
+from benchmarks.table.space import make_space, space_settings
 
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
@@ -81,3 +82,19 @@ def test_every_trial_of_the_published_searches_is_in_the_table() -> None:
         assert [one.number for one in trials] == list(range(1, searches.TRIALS + 1))
         assert len(searches.rewards(trials, ROWS)) == searches.TRIALS
         assert max(Counter(one.hash for one in trials).values()) == 1
+
+
+def test_what_was_trained_because_a_search_liked_it_is_listed() -> None:
+    rows = liked.read()
+    assert {row.kind for row in rows} <= set(liked.KINDS)
+    assert len({(row.kind, row.contestant, row.search, row.hash, row.seed) for row in rows}) == len(
+        rows
+    )
+    listed = {(row.hash, row.seed) for row in rows}
+    chosen = [row for row in ROWS if row.origin.split()[0] in liked.KINDS]
+    assert {(row.hash, row.seed) for row in chosen} <= listed
+
+
+def test_blocks_drawn_with_flat_are_published() -> None:
+    """As many as the model needs there: it extrapolated for long and uniformly drawn blocks."""
+    assert len({row.hash for row in ROWS if row.origin == "flat"}) >= 300

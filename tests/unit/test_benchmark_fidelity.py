@@ -9,7 +9,7 @@ from benchmarks.trainer.fidelity import compare
 from benchmarks.trainer.plain import read_split
 
 from blockqnn.block.nsc import Block
-from blockqnn_trainer.data import load
+from blockqnn_trainer.datasets.split import load
 
 
 @pytest.mark.parametrize("block", stratified_blocks(4, REDUCED)[:2], ids=str)

@@ -9,9 +9,9 @@ from benchmarks.reproduction.course import Course, Setup, run
 from benchmarks.reproduction.liked import KINDS, Liked, outcomes, without
 from benchmarks.reproduction.searches import PRESETS
 from benchmarks.reproduction.training_sections import liked_blocks
-from benchmarks.search.trained import TrainedBlocks
 from benchmarks.table.errors import group_of
 from benchmarks.table.rows import Row, append, read
+from benchmarks.table.trained_blocks import TrainedBlocks
 from test_benchmark_table import make_rows
 
 from blockqnn.block.nsc import Block
@@ -26,7 +26,7 @@ def make_row(digest: str, accuracy: float, origin: str = "random", seed: int = 0
 
 
 def make_liked(search: int, digest: str, expected: float, kind: str = "favourite") -> Liked:
-    return Liked(kind, "evolution", search, digest, 20, expected)
+    return Liked(kind, "evolution", search, digest, BLOCK, 20, expected)
 
 
 def short(preset: str) -> Setup:
@@ -107,15 +107,15 @@ def test_choices_stay_when_what_was_chosen_has_been_trained(tmp_path: Path) -> N
     for kind in KINDS:
         choice = program.choose(kind, table, 2)
         assert choice
-        assert {row.kind for row, _ in choice} == {kind}
+        assert {row.kind for row in choice} == {kind}
         if kind == "late":
-            digests = [row.hash for row, _ in choice]
+            digests = [row.hash for row in choice]
             assert len(set(digests)) == len(digests)
             assert not known & set(digests)
-        for row, block in choice[: len(choice) // 2]:
+        for row in choice[: len(choice) // 2]:
             curve = (row.expected / 100,) * 12
             append(
-                table, Row(row.hash, str(block), row.origin, row.seed, "Succeeded", 1, 1, 1, curve)
+                table, Row(row.hash, row.block, row.origin, row.seed, "Succeeded", 1, 1, 1, curve)
             )
         assert program.choose(kind, table, 2) == choice
     assert len(read(table)) > len(ROWS)

@@ -5,7 +5,7 @@ from random import Random
 from statistics import fmean
 
 import pytest
-from benchmarks.reproduction import reward_fit, search_sections, training_sections
+from benchmarks.reproduction import defaults, reward_fit, search_sections, training_sections
 from benchmarks.reproduction.course import Course, Setup, Trial, best_by, run
 from benchmarks.reproduction.figures import (
     Figure,
@@ -18,11 +18,10 @@ from benchmarks.reproduction.figures import (
 from benchmarks.reproduction.page import write_page
 from benchmarks.reproduction.searches import PARAMETERS, PRESETS, SHORTER, papers_searches
 from benchmarks.reproduction.section import holds
-from benchmarks.search import defaults
-from benchmarks.search.trained import TrainedBlocks
 from benchmarks.table.converged import Converged, choose
 from benchmarks.table.recipe import CLASSES, INPUT_SHAPE, NETWORK
 from benchmarks.table.rows import Row
+from benchmarks.table.trained_blocks import TrainedBlocks
 from hypothesis import given
 from hypothesis import strategies as st
 from test_benchmark_table import make_rows

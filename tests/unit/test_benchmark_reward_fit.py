@@ -22,10 +22,10 @@ from benchmarks.reproduction.reward_fit import (
     fit_weights,
     judge,
 )
-from benchmarks.search.trained import make_space
 from benchmarks.table.converged import Converged
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.recipe import NETWORK
+from benchmarks.table.space import make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,12 +7,13 @@ from random import Random
 import numpy
 import pytest
 from benchmarks.search import __main__ as contests
-from benchmarks.search.landscapes import additive
-from benchmarks.search.trained import TrainedBlocks, make_space, noise_between_seeds
+from benchmarks.search.synthetic_rewards import additive
 from benchmarks.table import searches
 from benchmarks.table.recipe import NETWORK
 from benchmarks.table.rows import Row, append, read
+from benchmarks.table.space import make_space
 from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choose_kernel, describe
+from benchmarks.table.trained_blocks import TrainedBlocks, noise_between_seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from benchmarks.search.trained import make_space
 from benchmarks.table import separate
 from benchmarks.table.pool import Trainings
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.rows import Row, append, read
+from benchmarks.table.space import make_space
 
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block, LayerType

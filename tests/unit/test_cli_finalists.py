@@ -12,13 +12,13 @@ from operator_builders import make_search, make_shard
 from rich.console import Console
 
 from blockqnn.contract.message import Outcome
-from blockqnn_cli import pictures
+from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import FinalistRecord
+from blockqnn_cli import terminal_views
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import CommandError, ExitStatus
 from blockqnn_cli.importing import plan_finalists
-from blockqnn_operator.core import history
-from blockqnn_operator.core.finalists.records import FinalistRecord
-from blockqnn_operator.errors import HistoryUnreadable
 
 PLAIN = simulated()
 BEST = sorted(
@@ -174,7 +174,7 @@ def test_best_shows_what_the_complete_training_reached_and_where_the_model_is(
 
 def test_status_counts_the_finalists() -> None:
     console = Console(width=200, file=io.StringIO())
-    console.print(pictures.whole(SEARCH, (), NOW))
+    console.print(terminal_views.whole(SEARCH, (), NOW))
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert "finalists 12/13   running 1   best converged accuracy 94.00% ± 0.40%" in said
 

@@ -14,17 +14,17 @@ from operator_builders import UID, make_header, make_spec
 from rich.console import Console
 
 from blockqnn.contract.message import Outcome
-from blockqnn_cli import pictures
+from blockqnn_api.history.replay import new_agent
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.resolve import resolve
+from blockqnn_cli import terminal_views
 from blockqnn_cli.learning import RANDOM_SEARCH, in_words, learning
-from blockqnn_cli.report import facts
+from blockqnn_cli.report import statistics as facts
 from blockqnn_cli.report.charts import random_band
-from blockqnn_cli.report.facts import Stage
 from blockqnn_cli.report.page import report
 from blockqnn_cli.report.stages import MOST, median_trial, periods, stages_section
+from blockqnn_cli.report.statistics import Stage
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.core.records import TrialRecord
-from blockqnn_operator.core.state import new_agent
 
 EMPTY, FULL = "(1,4,0,0,0)(2,7,0,0,0)", "(1,1,3,0,0)(2,1,5,1,0)(3,5,0,1,2)(4,7,0,0,0)"
 
@@ -172,7 +172,7 @@ def test_extrapolated_accuracies_are_counted() -> None:
 def drawn(search: SearchView) -> str:
     console = Console(width=400)
     with console.capture() as capture:
-        console.print(pictures.whole(search, (), NOW))
+        console.print(terminal_views.whole(search, (), NOW))
     return capture.get()
 
 
@@ -191,6 +191,16 @@ def test_epsilon_is_that_of_the_agent(algorithm: str) -> None:
     agent = new_agent(resolve(search.spec), 0)
     assert [search.epsilon(n) for n in range(30)] == [agent.epsilon(n) for n in range(30)]
     assert empty().epsilon(0) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["QLearning", "RandomSearch", "Evolution"])
+def test_the_latest_iterations_have_the_epsilon_of_the_agent(algorithm: str) -> None:
+    search = made(noise, algorithm=algorithm)
+    shown = terminal_views.iterations(search)
+    numbers, epsilons = (list(shown.columns[column].cells) for column in (0, 1))
+    assert numbers[-1] == "21"
+    assert epsilons == [f"{search.epsilon(int(str(number))):g}" for number in numbers]
+    assert (set(epsilons) == {"1"}) == (algorithm == "RandomSearch")
 
 
 def test_the_band_holds_most_iterations_drawn_at_random() -> None:

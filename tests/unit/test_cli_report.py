@@ -18,9 +18,9 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
-from blockqnn_cli.report import charts, facts
+from blockqnn_cli.report import charts, statistics
 from blockqnn_cli.report.blocks import drawing, in_words
-from blockqnn_cli.report.layering import edges, lay_out
+from blockqnn_cli.report.graph_layout import edges, lay_out
 from blockqnn_cli.report.page import report
 from blockqnn_cli.report.scales import Scale
 from blockqnn_cli.report.svg import Markup, element, number
@@ -37,7 +37,7 @@ def pictures(page: str) -> list[ElementTree.Element]:
 
 
 def test_iterations_follow_the_best_and_the_five_best() -> None:
-    found = facts.iterations(RUNNING)
+    found = statistics.iterations(RUNNING)
     assert [one.number for one in found] == list(range(7))
     trained = [r for r in RUNNING.records if r.outcome is Outcome.SUCCEEDED]
     rewards = sorted((r.reward for r in trained), reverse=True)
@@ -46,12 +46,12 @@ def test_iterations_follow_the_best_and_the_five_best() -> None:
     assert found[-1].top_5 == pytest.approx(sum(rewards[:5]) / 5)
     first = [r.reward for r in RUNNING.records[:8] if r.reward is not None]
     assert found[0].mean_reward == pytest.approx(sum(first) / len(first))
-    assert facts.stages(found)[0].epsilon == 1
+    assert statistics.stages(found)[0].epsilon == 1
 
 
 def test_nothing_beats_the_pareto_front_and_it_beats_all_else() -> None:
-    known = facts.measured(simulated().records)
-    front = facts.pareto_front(known)
+    known = statistics.measured(simulated().records)
+    front = statistics.pareto_front(known)
 
     def beats(a: Any, b: Any) -> bool:
         no_worse = a.parameters <= b.parameters and a.accuracy >= b.accuracy
@@ -65,14 +65,14 @@ def test_nothing_beats_the_pareto_front_and_it_beats_all_else() -> None:
 
 
 def test_the_shares_of_layers_add_up_and_are_few() -> None:
-    shares = facts.layer_shares(simulated(), most=5)
+    shares = statistics.layer_shares(simulated(), most=5)
     assert [number for number, _ in shares] == [0, 3, 6, 9]
     assert all(sum(share.values()) == pytest.approx(1) for _, share in shares)
 
 
 def test_cost_counts_what_duplicates_saved() -> None:
     search = simulated()
-    cost = facts.cost(search.records)
+    cost = statistics.cost(search.records)
     shared = [search.records[r.shared_with] for r in search.records if r.shared_with is not None]
     assert cost.saved_seconds == sum(r.seconds.total for r in shared if r.seconds) > 0
     assert cost.gpu_seconds == pytest.approx(search.status["gpuSeconds"], abs=0.1)
@@ -173,7 +173,7 @@ def test_the_page_is_balanced_and_its_pictures_are_told_in_words() -> None:
     parser.close()
     assert not parser.open
     drawn = pictures(PAGE)
-    medians = len(facts.stages(facts.iterations(RUNNING)))
+    medians = len(statistics.stages(statistics.iterations(RUNNING)))
     assert len(drawn) == 4 + 6 + medians
     assert all(one.find("title").text and one.find("desc").text for one in drawn)
     identities = re.findall(r' id="([^"]+)"', PAGE)
@@ -186,7 +186,7 @@ def test_every_chart_has_a_table() -> None:
     rows = [text.count("<tr>") for text in re.findall(r"<table>.*?</table>", PAGE)]
     learning, stages, front, layers, outcomes, reasons = rows
     assert (learning, stages, layers, outcomes) == (8, 3, 8, 5)
-    assert front == 1 + len(facts.pareto_front(RUNNING.records))
+    assert front == 1 + len(statistics.pareto_front(RUNNING.records))
     assert reasons >= 2
 
 
@@ -217,7 +217,7 @@ def test_a_search_without_measurements_has_a_report() -> None:
 
 
 def test_many_trials_make_no_large_page() -> None:
-    known = facts.measured(RUNNING.records) * 300
+    known = statistics.measured(RUNNING.records) * 300
     assert len(charts.accuracy_by_parameters(known, 0, "x", (480, 340))) < 20_000
 
 

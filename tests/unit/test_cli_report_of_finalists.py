@@ -10,10 +10,10 @@ from test_cli_finalists import BEST, PLAIN, RECORDS, SEARCH, record
 from test_cli_report import Balanced, pictures
 
 from blockqnn.contract.message import Outcome
+from blockqnn_api.history.finalist_record import FinalistRecord
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report.page import report
-from blockqnn_operator.core.finalists.records import FinalistRecord
 
 MESSAGE = "12 finalists are trained; the best is that of trial 7."
 TOLD = replace(

@@ -17,16 +17,16 @@ from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn.network.cost import network_parameters
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.trial_record import TrialRecord, read_lines
 from blockqnn_cli import trials
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.commands.best import written
 from blockqnn_cli.commands.logs import why_no_log
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.importing import divide, plan_import
-from blockqnn_cli.modules import python
 from blockqnn_cli.parquet import as_parquet
-from blockqnn_operator.core import history
-from blockqnn_operator.core.records import TrialRecord, read_lines
+from blockqnn_cli.python_export import python
 
 SEARCH = simulated()
 BEST = Block.parse(SEARCH.status["best"]["block"])
@@ -219,7 +219,7 @@ def test_an_exported_history_can_be_imported(cluster, tmp_path, capsys) -> None:
 
 
 def test_a_long_history_is_cut_and_its_first_shard_is_written_last(monkeypatch) -> None:
-    monkeypatch.setattr("blockqnn_operator.core.history.append.__defaults__", (9_000,))
+    monkeypatch.setattr("blockqnn_api.history.shards.append.__defaults__", (9_000,))
     begun = make_shard(0, TEXT.split("\n")[0] + "\n", "17")
     writes = plan_import(make_search(SEARCH.spec), [begun], LINES)
     assert [write.number for write in writes] == list(range(len(writes)))[::-1]

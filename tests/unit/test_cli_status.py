@@ -12,7 +12,7 @@ import yaml
 from cli_searches import EVENTS, NOW, empty, simulated
 from rich.console import Console, RenderableType
 
-from blockqnn_cli import pictures
+from blockqnn_cli import terminal_views
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.commands import all_commands
 from blockqnn_cli.commands.status import facts
@@ -29,7 +29,7 @@ def drawn(picture: RenderableType, width: int = 80) -> str:
 
 def test_a_running_search_shows_its_progress_counts_time_and_iterations() -> None:
     search = simulated(done=56)
-    text = drawn(pictures.whole(search, EVENTS, NOW), width=100)
+    text = drawn(terminal_views.whole(search, EVENTS, NOW), width=100)
     counts = search.status["trials"]
     assert f"lab/digits  Running  {'━' * 18}" in text
     assert "56/96 trials" in text
@@ -41,13 +41,13 @@ def test_a_running_search_shows_its_progress_counts_time_and_iterations() -> Non
 
 
 def test_events_are_shown_with_their_age_and_their_brackets() -> None:
-    text = drawn(pictures.whole(simulated(done=56), EVENTS, NOW))
+    text = drawn(terminal_views.whole(simulated(done=56), EVENTS, NOW))
     assert "1 h ago      NewBest      Trial 9 reached 71.00% [accuracy]." in text
     assert "1 min ago    TrialFailed  Trial 50: no space left." in text
 
 
 def test_a_search_that_was_not_looked_at_says_so() -> None:
-    text = drawn(pictures.whole(empty(), (), NOW))
+    text = drawn(terminal_views.whole(empty(), (), NOW))
     assert "Pending" in text
     assert "The operator has not looked at this search yet." in text
 
@@ -58,10 +58,10 @@ def test_only_true_conditions_that_matter_need_attention() -> None:
         {"type": "Suspended", "status": "False", "reason": "NotSuspended", "message": "No."},
         {"type": "Progressing", "status": "True", "reason": "TrialsRunning", "message": "Yes."},
     ]
-    text = pictures.attention(empty(conditions=conditions))
+    text = terminal_views.attention(empty(conditions=conditions))
     assert text is not None
     assert text.plain == "Degraded (JobRefused): No [quota]."
-    assert pictures.attention(empty()) is None
+    assert terminal_views.attention(empty()) is None
 
 
 def test_what_two_conditions_say_in_the_same_words_is_shown_once() -> None:
@@ -70,7 +70,7 @@ def test_what_two_conditions_say_in_the_same_words_is_shown_once() -> None:
         {**told, "type": "Failed", "message": "The budget is spent. No room is left."},
         {**told, "type": "Degraded", "message": "No room is left."},
     ]
-    text = pictures.attention(empty(conditions=conditions))
+    text = terminal_views.attention(empty(conditions=conditions))
     assert text is not None
     assert text.plain == "Failed (FinalistsNotReady): The budget is spent. No room is left."
 
@@ -79,20 +79,20 @@ def test_a_search_without_gpus_costs_the_time_of_its_trainers() -> None:
     search = simulated(done=56)
     status = {**search.status, "gpuSeconds": 0}
     trained = sum(r.seconds.total for r in search.records if r.seconds)
-    text = drawn(pictures.whole(replace(search, status=status), (), NOW))
+    text = drawn(terminal_views.whole(replace(search, status=status), (), NOW))
     assert f"time of all trainers {duration(trained)}" in text
     assert "GPU time" not in text
 
 
 def test_a_search_that_hardly_learns_says_so_while_it_runs_and_when_it_is_over() -> None:
     for search in (simulated(16, done=8), simulated(16)):
-        text = " ".join(drawn(pictures.whole(search, (), NOW)).split())
+        text = " ".join(drawn(terminal_views.whole(search, (), NOW)).split())
         assert text.count("the preset explores at random: 1 of 2 iterations learn") == 1
-    assert "iterations learn" not in drawn(pictures.whole(simulated(200), (), NOW))
+    assert "iterations learn" not in drawn(terminal_views.whole(simulated(200), (), NOW))
 
 
 def test_a_finished_search_says_how_long_it_took() -> None:
-    text = drawn(pictures.whole(simulated(), (), NOW))
+    text = drawn(terminal_views.whole(simulated(), (), NOW))
     assert "Complete" in text
     assert "took 4 h" in text
     assert "All 96 trials of the budget are done." in text
@@ -130,7 +130,7 @@ def test_a_spec_that_contradicts_itself_has_no_settings_but_a_status() -> None:
     told = facts(replace(empty(message="It is wrong."), spec=wrong), ())
     assert "settings" not in told
     assert told["status"] == {"message": "It is wrong."}
-    assert "preset Best" in drawn(pictures.whole(replace(empty(), spec=wrong), (), NOW))
+    assert "preset Best" in drawn(terminal_views.whole(replace(empty(), spec=wrong), (), NOW))
 
 
 def test_of_a_history_that_cannot_be_read_no_settings_are_made_up() -> None:

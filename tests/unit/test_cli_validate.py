@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.validation.checks import check, is_duration
-from blockqnn_operator.api.rules import RULES
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,8 +16,8 @@ import yaml
 from monitoring.dashboards import files
 from prometheus_client import CollectorRegistry
 
-from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.search_metrics import SearchFamilies
+from blockqnn_operator.shell.metrics.operator import Metrics
+from blockqnn_operator.shell.metrics.search import SearchFamilies
 
 FOLDER = Path(__file__).resolve().parents[2] / "helm" / "blockqnn" / "dashboards"
 NAMES = ("operator.json", "search.json")

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from blockqnn.contract.finalist import FinalistSpec
+from blockqnn_api.finalist_targets import goals_of
+from blockqnn_api.resolve import resolve
+from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_cli.validation.checks import check
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.api.spec import BlockSearchSpec
-from blockqnn_operator.api.targets import goals_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEARCHES = sorted(EXAMPLES.rglob("*.yaml"))

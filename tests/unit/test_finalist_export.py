@@ -28,9 +28,9 @@ from blockqnn_trainer.finalists.export import (
 )
 from blockqnn_trainer.finalists.finish import RESULT
 from blockqnn_trainer.finalists.load import load_model
-from blockqnn_trainer.finalists.run import FinalistProcess
+from blockqnn_trainer.finalists.process import FinalistProcess
 from blockqnn_trainer.finalists.verify import verify
-from blockqnn_trainer.network import build_network
+from blockqnn_trainer.network.network import build_network
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]

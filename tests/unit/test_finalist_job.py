@@ -7,10 +7,10 @@ import pytest
 from operator_finalists import CLAIM, FIRST, asking, manifest
 
 from blockqnn.contract.finalist import FinalistSpec
-from blockqnn_operator.api import names
-from blockqnn_operator.core.finalists.job import finalist_job_name, finalist_seed
-from blockqnn_operator.core.finalists.observation import FinalistJob
-from blockqnn_operator.core.finalists.records import Finalist
+from blockqnn_api import names
+from blockqnn_api.history.finalist_record import Finalist
+from blockqnn_operator.core.jobs.finalist import finalist_job_name, finalist_seed
+from blockqnn_operator.core.observed.finalist_job import FinalistJob
 
 TARGET = {"name": "wide", "network": {"filters": [80, 160, 320], "repeats": 2}}
 IMAGENET = {

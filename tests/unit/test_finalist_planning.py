@@ -17,21 +17,21 @@ from operator_finalists import (
 
 from blockqnn.contract.finalist import FinalistSeconds
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.api import names
-from blockqnn_operator.api.status import Reason
-from blockqnn_operator.api.targets import goals_of
-from blockqnn_operator.core.finalists.observation import FinalistJob
-from blockqnn_operator.core.finalists.planning import (
+from blockqnn_api import names
+from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.finalist_targets import goals_of
+from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.status import Reason
+from blockqnn_operator.core.observed.finalist_job import FinalistJob
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.planning.finalists import (
     NO_FINALISTS,
     FinalistPlan,
     FinalistState,
     plan_finalists,
 )
-from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
-from blockqnn_operator.core.finalists.reporting import FinalistReport, report_finalists
-from blockqnn_operator.core.observation import TrialPod
-from blockqnn_operator.core.state import SearchState
-from blockqnn_operator.errors import HistoryUnreadable
+from blockqnn_operator.core.reporting.finalists import FinalistReport, report_finalists
 
 REWARDS = (10.0, 80.0, 30.0, 80.0, 60.0)
 """Of the trials 0 to 4: 1 and 3 are the best, 1 the earlier of them."""

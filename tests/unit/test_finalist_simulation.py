@@ -34,9 +34,9 @@ from operator_world import (
 )
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase, Reason
-from blockqnn_operator.core.finalists.planning import FinalistState
-from blockqnn_operator.core.finalists.records import Finalist, FinalistRecord
+from blockqnn_api.history.finalist_record import Finalist, FinalistRecord
+from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase, Reason
+from blockqnn_operator.core.planning.finalists import FinalistState
 
 BUDGET = 12
 FINALISTS: dict[str, Any] = {

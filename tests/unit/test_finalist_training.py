@@ -17,7 +17,7 @@ from blockqnn.contract.finalist import FinalistSpec, FinalistTraining
 from blockqnn_trainer.errors import FolderTaken, NotFinite, VolumeMissing, VolumeUnusable
 from blockqnn_trainer.finalists import volume
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
-from blockqnn_trainer.finalists.feed import open_feed
+from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.group import Group
 from blockqnn_trainer.finalists.network import build_finalist
 from blockqnn_trainer.finalists.training import Momentum, Stopped, Training, learning_rate

@@ -8,11 +8,12 @@ from operator_builders import NOW, B, at
 from operator_finalists import FIRST, failure, make_job, make_pod, make_result
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.core.finalists.job import finalist_seed
-from blockqnn_operator.core.finalists.observation import FinalistJob
-from blockqnn_operator.core.finalists.verdicts import RUNNING, Judgement, judge
-from blockqnn_operator.core.observation import OUT_OF_TIME, TrialPod
-from blockqnn_operator.core.verdicts import REPORTING_DEADLINE
+from blockqnn_operator.core.jobs.finalist import finalist_seed
+from blockqnn_operator.core.judging.finalist import RUNNING, Judgement, judge
+from blockqnn_operator.core.judging.result import REPORTING_DEADLINE
+from blockqnn_operator.core.observed.finalist_job import FinalistJob
+from blockqnn_operator.core.observed.job import OUT_OF_TIME
+from blockqnn_operator.core.observed.pod import TrialPod
 
 GOOD = make_result()
 FULL = failure("VolumeUnusable")

@@ -22,14 +22,15 @@ from test_finalist_simulation import FINALISTS as ASKED
 from test_finalist_simulation import SEEDS, TARGETS, plain, serial, serial_trials, spec_of
 from test_operator_under_faults import UP_TO_DATE, Disturbed, Pass, Step, schedules
 
-from blockqnn_operator.core.finalists.observation import FinalistJob
-from blockqnn_operator.core.finalists.records import Finalist, FinalistArchive, FinalistRecord
-from blockqnn_operator.core.history import FINALISTS, Shard, ShardWrite, config_map
-from blockqnn_operator.core.observation import TrialJob, TrialPod
-from blockqnn_operator.shell.cluster import ApiError
-from blockqnn_operator.shell.controller import Controller
-from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.slots import Slots
+from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
+from blockqnn_api.history.shards import FINALISTS, Shard, ShardWrite, config_map
+from blockqnn_operator.core.observed.finalist_job import FinalistJob
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.shell.kubernetes.client import ApiError
+from blockqnn_operator.shell.metrics.operator import Metrics
+from blockqnn_operator.shell.reconcile.controller import Controller
+from blockqnn_operator.shell.reconcile.slots import Slots
 
 _small_and_quick = trials._small_and_quick
 PARALLELISM = ASKED["parallelism"]

@@ -10,11 +10,11 @@ from operator_builders import make_observed, make_search, make_state
 
 from blockqnn.settings.epsilon_schedule import epsilon_at
 from blockqnn.settings.presets import PRESETS
-from blockqnn_operator.api.advice import FEWEST_ITERATIONS, Advice, advise, learning_of
-from blockqnn_operator.api.resolve import pin, resolve
-from blockqnn_operator.core.events import beginning
-from blockqnn_operator.core.ledger import survey
-from blockqnn_operator.core.reporting import report
+from blockqnn_api.advice import FEWEST_ITERATIONS, Advice, advise, learning_of
+from blockqnn_api.resolve import pin, resolve
+from blockqnn_operator.core.planning.events import beginning
+from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.reporting.status import report
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -124,7 +124,7 @@ def test_the_status_and_one_event_say_so() -> None:
     state = make_state(budget={"trials": 64}, agent={"batchSize": 64})
     search = make_search(SMALL)
     observed = make_observed(search=search)
-    status = report(observed, state, survey(observed, state))
+    status = report(observed, state, list_open_trials(observed, state))
     (event,) = beginning(search, state)
     assert event.message.startswith("With this budget the preset explores at random: 0 of 1 it")
     assert status.message == f"0 trials are running. {event.message}"
@@ -143,4 +143,7 @@ def test_a_search_that_learns_is_told_nothing() -> None:
     search = make_search({**SMALL, "preset": "Efficient", "agent": {"batchSize": 4}})
     observed = make_observed(search=search)
     assert not beginning(search, state)
-    assert report(observed, state, survey(observed, state)).message == "0 trials are running."
+    assert (
+        report(observed, state, list_open_trials(observed, state)).message
+        == "0 trials are running."
+    )

@@ -7,10 +7,11 @@ from operator_builders import NOW, A, B, C, D, at, make_job, make_pod, make_resu
 from operator_plans import FIRST_FOUR, created, planned
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.core.events import deleted_jobs
-from blockqnn_operator.core.ledger import Stage
-from blockqnn_operator.core.observation import TrialJob, TrialPod
-from blockqnn_operator.core.planning import Plan
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.events import deleted_jobs
+from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.trials import Plan
 
 
 class TestFurtherAttempts:
@@ -46,21 +47,21 @@ class TestFurtherAttempts:
     def test_the_second_attempt_runs_in_place_of_the_first(self) -> None:
         decided = self.again(self.SILENT, self.second())
         assert created(decided) == []
-        assert decided.ledger.trials[0].stage is Stage.RUNNING
+        assert decided.open_trials.trials[0].stage is Stage.RUNNING
 
     def test_a_late_result_of_an_older_attempt_is_ignored(self) -> None:
         late = make_job(0, A, condition="Complete", result=make_result(0, A, accuracy=0.9))
         decided = self.again(late, self.second())
-        assert decided.ledger.trials[0].outcome is None
+        assert decided.open_trials.trials[0].outcome is None
         result = make_result(0, A, accuracy=0.4, attempt=1)
-        trial = self.again(late, self.second(result=result)).ledger.trials[0]
+        trial = self.again(late, self.second(result=result)).open_trials.trials[0]
         assert trial.verdict is not None
         assert trial.verdict.result == result
 
     def test_a_result_of_an_older_attempt_is_none_of_the_newer(self) -> None:
         decided = self.again(self.SILENT, self.second(result=make_result(0, A)))
-        assert "is of trial 0, attempt 0" in decided.ledger.trials[0].judgement.invalid
-        assert decided.ledger.trials[0].outcome is None
+        assert "is of trial 0, attempt 0" in decided.open_trials.trials[0].judgement.invalid
+        assert decided.open_trials.trials[0].outcome is None
 
     def test_a_result_that_comes_after_the_trial_is_in_the_history_changes_nothing(self) -> None:
         records = planned(*FIRST_FOUR).archive
@@ -73,7 +74,7 @@ class TestFurtherAttempts:
         pods = [make_pod(0, exit_code=0, job="digits-t00000-a1")]
         jobs = [self.SILENT, self.second(condition="Complete")]
         decided = self.again(*jobs, pods=pods, failurePolicy={"retries": 1})
-        trial = decided.ledger.trials[0]
+        trial = decided.open_trials.trials[0]
         assert (trial.outcome, trial.attempt, created(decided)) == (Outcome.FAILED, 1, [1])
         assert created(self.again(self.SILENT, failurePolicy={"retries": 0})) == [1]
 

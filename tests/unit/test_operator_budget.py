@@ -24,14 +24,16 @@ from operator_builders import (
 from operator_plans import FIRST_FOUR, GOOD, archived, created, history_of
 
 from blockqnn.contract.trial import Seconds
-from blockqnn_operator.api.resolve import pin
-from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase, Reason
-from blockqnn_operator.core.ledger import survey
-from blockqnn_operator.core.observation import Observed, TrialJob, write_time
-from blockqnn_operator.core.planning import Plan, plan
-from blockqnn_operator.core.records import TrialRecord
-from blockqnn_operator.core.reporting import report
-from blockqnn_operator.core.state import SearchState
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.objects import write_time
+from blockqnn_api.resolve import pin
+from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase, Reason
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.reporting.status import report
 
 GOAL: dict[str, Any] = {"budget": {"targetAccuracy": 0.8}}
 STOP: dict[str, Any] = {"suspendPolicy": "Stop"}
@@ -56,7 +58,7 @@ def planned(*jobs: TrialJob, **rest: Any) -> Plan:
 
 def reported(*jobs: TrialJob, **rest: Any) -> BlockSearchStatus:
     observed, state = seen(*jobs, **rest)
-    return report(observed, state, survey(observed, state))
+    return report(observed, state, list_open_trials(observed, state))
 
 
 def reason_of(status: BlockSearchStatus, kind: ConditionType) -> tuple[str, str]:

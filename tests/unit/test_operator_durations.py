@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidSettings
-from blockqnn_operator.api.durations import seconds
+from blockqnn_api.durations import seconds
 
 
 @pytest.mark.parametrize(

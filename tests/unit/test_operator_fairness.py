@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockqnn_operator.core.fairness import Demand, share
+from blockqnn_operator.core.planning.fair_share import Demand, share
+from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.main import main
-from blockqnn_operator.shell.slots import Key, Slots
+from blockqnn_operator.shell.reconcile.slots import Slots
 
 demands = st.dictionaries(
     st.sampled_from("abcdef"),

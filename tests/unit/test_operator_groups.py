@@ -25,14 +25,15 @@ from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult
 from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, write_results
 from blockqnn_cli.searches import _trained_by
-from blockqnn_operator.core.events import Event, events_of
-from blockqnn_operator.core.group_job import job_of
-from blockqnn_operator.core.ledger import Ledger, OpenTrial, Stage
-from blockqnn_operator.core.manifests import trial_job
-from blockqnn_operator.core.observation import TrialJob, TrialPod
-from blockqnn_operator.core.tally import count_open
-from blockqnn_operator.core.verdicts import Judgement
-from blockqnn_operator.shell.observe import GonePods
+from blockqnn_operator.core.jobs.trial import trial_job
+from blockqnn_operator.core.jobs.trial_group import job_of
+from blockqnn_operator.core.judging.trial import Judgement
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.events import Event, events_of
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, Stage
+from blockqnn_operator.core.reporting.search_totals import count_open
+from blockqnn_operator.shell.kubernetes.write_through import GonePods
 
 BLOCKS = (A, B, C)
 SETTINGS = make_settings(failurePolicy={"trialTimeout": "10m"}, trial={"blocksPerJob": 4})
@@ -249,7 +250,7 @@ class TestVerdicts:
 
 
 def events(*trials: OpenTrial) -> tuple[Event, ...]:
-    return events_of(Ledger(trials, ()), make_state(), ())
+    return events_of(OpenTrials(trials, ()), make_state(), ())
 
 
 def test_trials_of_one_job_have_events_of_their_own() -> None:
@@ -314,7 +315,7 @@ def test_the_annotation_of_a_pod_says_which_blocks_it_trains() -> None:
 def test_of_the_trials_of_a_job_one_runs_on_its_accelerators() -> None:
     trials = [OpenTrial(make_proposal(n), Stage.RUNNING, part) for n, part in enumerate(RUNNING)]
     another = OpenTrial(make_proposal(4), Stage.RUNNING, make_job(4))
-    counted = count_open(Ledger((*trials, another), ()), 0)
+    counted = count_open(OpenTrials((*trials, another), ()), 0)
     assert (counted.running, counted.gpus) == (2, 2)
 
 

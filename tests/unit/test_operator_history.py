@@ -21,8 +21,9 @@ from operator_builders import (
 )
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.core.history import (
+from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.shards import (
     SHARD_LIMIT,
     Shard,
     ShardWrite,
@@ -32,9 +33,8 @@ from blockqnn_operator.core.history import (
     read_shard,
     start,
 )
-from blockqnn_operator.core.records import Header, TrialRecord, read_header, read_lines
-from blockqnn_operator.core.state import SearchState
-from blockqnn_operator.errors import HistoryUnreadable
+from blockqnn_api.history.trial_record import Header, TrialRecord, read_header, read_lines
+from blockqnn_api.resolve import resolve
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -15,9 +15,9 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from blockqnn_operator.shell import informer as informers
-from blockqnn_operator.shell.cluster import Cluster
-from blockqnn_operator.shell.informer import Informer
+from blockqnn_operator.shell.kubernetes import informer as informers
+from blockqnn_operator.shell.kubernetes.client import Cluster
+from blockqnn_operator.shell.kubernetes.informer import Informer
 
 Json = dict[str, Any]
 Reply = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -11,8 +11,9 @@ from operator_builders import A, B, C, make_proposal, make_search, make_settings
 
 from blockqnn.contract.trial import TRIAL_VARIABLE, TrialSpec
 from blockqnn.network.cost import network_parameters
-from blockqnn_operator.core.manifests import job_name, merge, trial_job
-from blockqnn_operator.core.observation import TrialJob
+from blockqnn_operator.core.jobs.base import merge
+from blockqnn_operator.core.jobs.trial import job_name, trial_job
+from blockqnn_operator.core.observed.trial_job import TrialJob
 
 GOLDEN = Path(__file__).parent / "fixtures" / "trial-job.json"
 

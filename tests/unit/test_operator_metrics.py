@@ -25,13 +25,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.api.status import BestFinalist, FinalistsStatus
-from blockqnn_operator.core.ledger import survey
-from blockqnn_operator.core.reporting import report
-from blockqnn_operator.core.state import SearchState
-from blockqnn_operator.core.tally import Distribution, accuracy_statistics
-from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.search_metrics import Measured, SearchMetrics
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.status import BestFinalist, FinalistsStatus
+from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.reporting.search_totals import Distribution, accuracy_statistics
+from blockqnn_operator.core.reporting.status import report
+from blockqnn_operator.shell.metrics.operator import Metrics
+from blockqnn_operator.shell.metrics.search import Measured, SearchMetrics
 
 LOST = {"outcome": Outcome.FAILED, "reason": "BackoffLimitExceeded"}
 TOO_BIG = {"outcome": Outcome.INFEASIBLE, "reason": "OutOfMemory"}
@@ -40,8 +40,8 @@ TOO_BIG = {"outcome": Outcome.INFEASIBLE, "reason": "OutOfMemory"}
 def known(state: SearchState, *jobs: Any, uid: str = UID) -> Measured:
     """A search as the operator knows it after a pass over these Jobs."""
     observed = make_observed(*jobs)
-    ledger = survey(observed, state)
-    return Measured("lab", "digits", uid, state, ledger, report(observed, state, ledger))
+    open_trials = list_open_trials(observed, state)
+    return Measured("lab", "digits", uid, state, open_trials, report(observed, state, open_trials))
 
 
 def scrape(metrics: SearchMetrics) -> dict[str, dict[tuple[str, ...], float]]:
@@ -156,7 +156,7 @@ def test_while_the_history_is_read_anew_the_counters_stay() -> None:
     measured = [before]
     metrics = SearchMetrics(lambda: measured)
     told = scrape(metrics)["blockqnn_trials_total"]
-    measured[:] = [replace(before, state=None, ledger=None)]
+    measured[:] = [replace(before, state=None, open_trials=None)]
     assert scrape(metrics)["blockqnn_trials_total"] == told
     unread = SearchMetrics(lambda: measured)
     assert "blockqnn_trials_total" not in scrape(unread), "what is not known is not told as zero"

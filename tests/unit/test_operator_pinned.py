@@ -9,10 +9,10 @@ import pytest
 from operator_builders import make_search
 
 from blockqnn.settings.presets import PRESETS
+from blockqnn_api.history.trial_record import Header, write_header
+from blockqnn_api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_cli.errors import CommandError
 from blockqnn_cli.importing import plan_import
-from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
-from blockqnn_operator.core.records import Header, write_header
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BEGUN: list[dict[str, Any]] = [

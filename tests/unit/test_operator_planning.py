@@ -42,10 +42,11 @@ from operator_plans import (
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.core.ledger import Stage
-from blockqnn_operator.core.observation import TrialJob
-from blockqnn_operator.core.planning import Plan, plan, too_many_failures
-from blockqnn_operator.core.retention import NOTHING_TO_CLEAN
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.assessment import too_many_failures
+from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN
+from blockqnn_operator.core.planning.trials import Plan, plan
 
 
 class TestCreating:
@@ -123,7 +124,7 @@ class TestFailures:
     def test_raising_the_limit_goes_on(self) -> None:
         state = make_state(parallelism=1, **self.POLICY)
         observed = make_observed(failed(0, A), failed(1, B))
-        assert too_many_failures(plan(observed, state).ledger, state)
+        assert too_many_failures(plan(observed, state).open_trials, state)
         raised = make_state(parallelism=1, failurePolicy={"maxFailedTrials": 2})
         assert created(plan(observed, raised)) == [2]
 
@@ -229,7 +230,7 @@ class TestAdoption:
     def test_a_job_whose_block_cannot_be_of_this_search_has_failed(self, code: str) -> None:
         """No block, none at all, one beyond maxLayers, one of another space: nothing to learn."""
         job = make_job(0, code=code, block_hash="0123456789abcdef", result=make_result(0, A))
-        trial = planned(job, script=[B, C]).ledger.trials[0]
+        trial = planned(job, script=[B, C]).open_trials.trials[0]
         assert trial.verdict is not None
         assert (trial.outcome, trial.verdict.reason) == (Outcome.FAILED, "BlockInvalid")
         assert trial.verdict.message == (
@@ -251,7 +252,7 @@ class TestAdoption:
         result = make_result(0, A, attempt=1)
         second = make_job(0, A, attempt=1, name="digits-t00000-a1", result=result)
         for jobs in [(failed(0, A), second), (second, failed(0, A))]:
-            trial = planned(*jobs).ledger.trials[0]
+            trial = planned(*jobs).open_trials.trials[0]
             assert trial.outcome is Outcome.SUCCEEDED
 
     def test_a_job_beyond_the_window_is_still_looked_at(self) -> None:
@@ -444,8 +445,8 @@ class TestEvents:
 def test_the_plan_of_a_finished_search_is_empty() -> None:
     records = history_of(*[GOOD] * 8)
     decided = planned(records=records)
-    assert decided == Plan(ledger=decided.ledger, preparation=decided.preparation)
-    assert decided.ledger.trials == ()
+    assert decided == Plan(open_trials=decided.open_trials, preparation=decided.preparation)
+    assert decided.open_trials.trials == ()
 
 
 def test_planning_is_a_function_of_what_is_observed() -> None:

@@ -20,7 +20,7 @@ from test_operator_under_faults import (
 )
 
 from blockqnn.surrogate.ridge import Ridge
-from blockqnn_operator.core.records import TrialRecord
+from blockqnn_api.history.trial_record import TrialRecord
 
 BUDGET = 30
 """Seven iterations and a half: one is random, the predictor has a say in all others."""

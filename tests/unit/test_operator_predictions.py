@@ -3,8 +3,8 @@
 import pytest
 from operator_builders import make_record, make_settings
 
-from blockqnn_operator.core.predictions import Predictions
-from blockqnn_operator.core.records import TrialRecord
+from blockqnn_api.history.predictions import Predictions
+from blockqnn_api.history.trial_record import TrialRecord
 
 
 def record(trial: int, reward: float | None, predicted: float | None = None) -> TrialRecord:

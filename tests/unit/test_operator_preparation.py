@@ -18,12 +18,14 @@ from operator_builders import (
 )
 
 from blockqnn.contract.preparation import PreparationResult
-from blockqnn_operator.api.status import BlockSearchStatus, Condition, ConditionType, Phase
-from blockqnn_operator.core.events import transitions
-from blockqnn_operator.core.observation import Observed, PreparationJob, TrialPod
-from blockqnn_operator.core.planning import Plan, plan
-from blockqnn_operator.core.preparation_job import preparation_job
-from blockqnn_operator.core.reporting import report
+from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Phase
+from blockqnn_operator.core.jobs.preparation import preparation_job
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.preparation_job import PreparationJob
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.planning.events import transitions
+from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.reporting.status import report
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "datasets"}}
 ON_A_VOLUME: dict[str, Any] = {
@@ -73,7 +75,7 @@ def planned(*preparations: PreparationJob, **changes: Any) -> Plan:
 def reported(*preparations: PreparationJob, **changes: Any) -> BlockSearchStatus:
     observed, settings = seen(*preparations, **changes)
     state = make_state(**{**ON_A_VOLUME, **settings})
-    return report(observed, state, plan(observed, state).ledger)
+    return report(observed, state, plan(observed, state).open_trials)
 
 
 def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
@@ -180,7 +182,7 @@ class TestWhen:
         decided = plan(observed, state)
         assert decided.preparation.create is None
         assert len(decided.create) == 2
-        status = report(observed, state, decided.ledger)
+        status = report(observed, state, decided.open_trials)
         assert ready(status)[:2] == ("True", "NotNeeded")
         assert why in ready(status)[2]
         assert transitions((), status) == (), "nobody is told of what was not to be done"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from blockqnn_operator.shell.queue import WorkQueue
+from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
 Handle = Callable[[str], Awaitable[float | None]]
 

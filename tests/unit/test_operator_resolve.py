@@ -13,9 +13,9 @@ from blockqnn.block.layer_types import PAPERS
 from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import PredictorSettings
 from blockqnn.surrogate.early_termination import stopping_epochs
-from blockqnn_operator.api.resolve import PINNED_SECTIONS, pin, resolve
-from blockqnn_operator.api.spec import BlockSearchSpec
-from blockqnn_operator.errors import InvalidSearch
+from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.resolve import PINNED_SECTIONS, pin, resolve
+from blockqnn_api.spec import BlockSearchSpec
 
 SMALLEST = {"dataset": {"name": "cifar100"}}
 PAPERS_SEARCH = {**SMALLEST, "preset": "CVPR2018"}

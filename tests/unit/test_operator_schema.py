@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from blockqnn.settings.presets import PRESETS
-from blockqnn_operator.api.crd import custom_resource_definition, render
-from blockqnn_operator.api.rules import RULES
-from blockqnn_operator.api.schema import PRESET_SECTIONS
-from blockqnn_operator.api.status import BlockSearchStatus, ConditionType, Phase, Reason
+from blockqnn_api.definition.cel_rules import RULES
+from blockqnn_api.definition.crd import custom_resource_definition, render
+from blockqnn_api.definition.schema import PRESET_SECTIONS
+from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase, Reason
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "blockqnn.dev_blocksearches.yaml"

@@ -31,11 +31,11 @@ from operator_world import (
 )
 
 from blockqnn.contract.message import Outcome
-from blockqnn_operator.api.status import Phase
-from blockqnn_operator.core.ledger import survey
-from blockqnn_operator.core.records import TrialRecord
-from blockqnn_operator.core.reporting import report
-from blockqnn_operator.core.state import SearchState
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.status import Phase
+from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.reporting.status import report
 
 AGENT = {
     "batchSize": 4,
@@ -118,7 +118,7 @@ class Run:
 
     def check_status(self, state: SearchState) -> None:
         seen = observed(self.operator, self.world, self.world, self.world)
-        status = report(seen, state, survey(seen, state))
+        status = report(seen, state, list_open_trials(seen, state))
         counts, budget = status.trials, state.settings.budget.trials
         assert counts is not None
         assert status.history is not None
@@ -299,7 +299,7 @@ def test_a_broken_dataset_starts_no_trial_and_the_search_goes_on_when_it_is_mend
     assert len(run.world.created) == 1
     state = run.operator.state or recovered(run.operator.spec, run.world)
     seen = observed(run.operator, run.world, run.world, run.world)
-    status = report(seen, state, survey(seen, state))
+    status = report(seen, state, list_open_trials(seen, state))
     assert status.phase is Phase.FAILED
     run.mend()
     for step in after:

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from operator_builders import make_search
 
-from blockqnn_operator.core.observation import TrialJob
-from blockqnn_operator.core.retention import NOTHING_TO_CLEAN, Cleanup
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup
 from blockqnn_operator.errors import ClusterUnavailable
-from blockqnn_operator.shell.cluster import Cluster
-from blockqnn_operator.shell.observe import UNSEEN_SECONDS, Freshest
-from blockqnn_operator.shell.tidying import Tidying
+from blockqnn_operator.shell.kubernetes.client import Cluster
+from blockqnn_operator.shell.kubernetes.write_through import UNSEEN_SECONDS, WriteThroughCache
+from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 
 SEARCH = make_search({})
 KEY = SEARCH.namespace, SEARCH.name
@@ -35,8 +35,8 @@ class Desk:
 
     def __init__(self) -> None:
         self.cluster, self.now, self.told = Recording(), 0.0, 0
-        self.tidying = Tidying(self.cluster, self._tell, clock=lambda: self.now)
-        self._freshest: Freshest[TrialJob] = Freshest(TrialJob.read)
+        self.tidying = JobCleanup(self.cluster, self._tell, clock=lambda: self.now)
+        self._freshest: WriteThroughCache[TrialJob] = WriteThroughCache(TrialJob.read)
 
     def _tell(self, key: Any) -> None:
         assert key == KEY

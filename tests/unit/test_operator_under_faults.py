@@ -17,21 +17,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_builders import at, make_search
-from operator_server import Crash, Fault, Lag, Server, Watches
+from operator_server import Crash, Fault, Informers, Lag, Server
 from operator_world import SHARD_LIMIT, TICK, World, advance
 from prometheus_client import CollectorRegistry
 from test_operator_simulation import BUDGET, SEEDS, serial, spec_of
 
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.api.spec import BlockSearchSpec
-from blockqnn_operator.core import history
-from blockqnn_operator.core.observation import SearchObject, TrialJob, TrialPod
+from blockqnn_api.history import shards as history
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.resolve import resolve
+from blockqnn_api.spec import BlockSearchSpec
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.errors import ClusterUnavailable
-from blockqnn_operator.shell import controller
-from blockqnn_operator.shell.controller import Controller
-from blockqnn_operator.shell.metrics import Metrics
-from blockqnn_operator.shell.slots import Slots
-from blockqnn_operator.shell.tidying import Tidying
+from blockqnn_operator.shell.metrics.operator import Metrics
+from blockqnn_operator.shell.reconcile import controller
+from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
+from blockqnn_operator.shell.reconcile.controller import Controller
+from blockqnn_operator.shell.reconcile.slots import Slots
 
 KEY = ("lab", "digits")
 UP_TO_DATE = Lag(0, 0, 0)
@@ -76,8 +78,10 @@ class Process:
     """An operator's process."""
 
     def __init__(self, server: Server) -> None:
-        self.server, self.watches = server, Watches(server)
-        self.tidying = Tidying(server, lambda _key: None, clock=lambda: float(server.world.steps))
+        self.server, self.watches = server, Informers(server)
+        self.tidying = JobCleanup(
+            server, lambda _key: None, clock=lambda: float(server.world.steps)
+        )
         metrics = Metrics(lambda: (), lambda: 0, CollectorRegistry())
         self._controller = Controller(
             server,

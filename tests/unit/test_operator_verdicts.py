@@ -8,9 +8,10 @@ from operator_verdicts import failure_of, judged
 
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult
-from blockqnn_operator.core.observation import TrialJob, TrialPod
-from blockqnn_operator.core.starting import CANNOT_START
-from blockqnn_operator.core.verdicts import Judgement
+from blockqnn_operator.core.judging.pod_start import CANNOT_START
+from blockqnn_operator.core.judging.trial import Judgement
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
 
 GOOD = make_result(accuracy=0.75)
 INFEASIBLE = make_result(outcome=Outcome.INFEASIBLE, reason="OutOfMemory", message="Too big.")

@@ -5,15 +5,17 @@ from typing import Any
 import pytest
 from operator_builders import make_search
 
-from blockqnn_operator.api import names
-from blockqnn_operator.shell.slots import Key
-from blockqnn_operator.shell.watched import Seen, Watched
+from blockqnn_api import names
+from blockqnn_operator.shell.kubernetes.cache import CachedObject, ObjectCache
+from blockqnn_operator.shell.kubernetes.informer import Key
 
 TEAM: Key = ("team", "search")
 OTHER: Key = ("team", "other")
 
 
-def job(version: int, key: Key = TEAM, component: str = names.TRIAL_COMPONENT, **more: Any) -> Seen:
+def job(
+    version: int, key: Key = TEAM, component: str = names.TRIAL_COMPONENT, **more: Any
+) -> CachedObject:
     """A Job of a search as a watch tells of it."""
     labels = {
         names.SEARCH_LABEL: key[1],
@@ -31,12 +33,12 @@ def job(version: int, key: Key = TEAM, component: str = names.TRIAL_COMPONENT, *
         "annotations": {names.ATTEMPT_ANNOTATION: "0"},
         "ownerReferences": [{"controller": True, "uid": "1"}],
     }
-    seen = Seen.job({"metadata": metadata, "spec": {}, "status": {}, **more})
+    seen = CachedObject.job({"metadata": metadata, "spec": {}, "status": {}, **more})
     assert seen is not None
     return seen
 
 
-def pod(version: int, phase: str, key: Key = TEAM) -> Seen:
+def pod(version: int, phase: str, key: Key = TEAM) -> CachedObject:
     labels = {
         names.SEARCH_LABEL: key[1],
         names.COMPONENT_LABEL: names.TRIAL_COMPONENT,
@@ -49,7 +51,7 @@ def pod(version: int, phase: str, key: Key = TEAM) -> Seen:
         "labels": labels,
         "creationTimestamp": "2024-05-01T12:00:00Z",
     }
-    seen = Seen.pod({"metadata": metadata, "status": {"reason": phase}})
+    seen = CachedObject.pod({"metadata": metadata, "status": {"reason": phase}})
     assert seen is not None
     return seen
 
@@ -60,11 +62,11 @@ def heard() -> list[Key]:
 
 
 @pytest.fixture
-def watched(heard: list[Key]) -> Watched:
-    return Watched(heard.append)
+def watched(heard: list[Key]) -> ObjectCache:
+    return ObjectCache(heard.append)
 
 
-def test_jobs_are_found_by_search_and_kind(watched: Watched) -> None:
+def test_jobs_are_found_by_search_and_kind(watched: ObjectCache) -> None:
     trial, finalist = job(1), job(2, component=names.FINALIST_COMPONENT)
     preparation = job(3, component=names.PREPARATION_COMPONENT)
     for seen in (trial, finalist, preparation, job(4, OTHER), pod(5, "Started")):
@@ -78,7 +80,7 @@ def test_jobs_are_found_by_search_and_kind(watched: Watched) -> None:
 
 
 def test_a_search_is_looked_at_when_something_changed_that_a_decision_may_rest_on(
-    watched: Watched, heard: list[Key]
+    watched: ObjectCache, heard: list[Key]
 ) -> None:
     watched.changed(None, pod(1, "Started"))
     watched.changed(pod(1, "Started"), pod(2, "Evicted"))
@@ -87,7 +89,7 @@ def test_a_search_is_looked_at_when_something_changed_that_a_decision_may_rest_o
 
 
 def test_a_job_of_which_only_the_version_changed_is_remembered_and_wakes_nobody(
-    watched: Watched, heard: list[Key]
+    watched: ObjectCache, heard: list[Key]
 ) -> None:
     watched.changed(None, job(1))
     watched.changed(job(1), job(2))
@@ -96,7 +98,7 @@ def test_a_job_of_which_only_the_version_changed_is_remembered_and_wakes_nobody(
 
 
 def test_a_job_that_was_given_to_another_search_is_the_others_from_then_on(
-    watched: Watched, heard: list[Key]
+    watched: ObjectCache, heard: list[Key]
 ) -> None:
     watched.changed(None, job(1))
     watched.changed(job(1), job(2, OTHER))
@@ -105,13 +107,13 @@ def test_a_job_that_was_given_to_another_search_is_the_others_from_then_on(
     assert set(heard) == {TEAM, OTHER}
 
 
-def test_nothing_is_left_of_deleted_jobs(watched: Watched) -> None:
+def test_nothing_is_left_of_deleted_jobs(watched: ObjectCache) -> None:
     watched.changed(None, job(1))
     watched.changed(job(1), None)
     assert not watched.jobs(TEAM)
 
 
-def test_searches_are_known_until_they_are_gone(watched: Watched, heard: list[Key]) -> None:
+def test_searches_are_known_until_they_are_gone(watched: ObjectCache, heard: list[Key]) -> None:
     search = make_search({})
     watched.remember(TEAM, search)
     assert watched.search(TEAM) is search

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blockqnn.contract.dataset import DatasetSpec, Validation
-from blockqnn_trainer.data import Split, channel_statistics, load
+from blockqnn_trainer.datasets.sources import read_images
+from blockqnn_trainer.datasets.split import Split, channel_statistics, load
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
-from blockqnn_trainer.sources import read_images
 
 CPU = torch.device("cpu")
 CIFAR100 = Path(__file__).parents[3] / "shared" / "data" / "cifar100"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from blockqnn_trainer.errors import InvalidTrial
-from blockqnn_trainer.machine import memory_limit, process_age, thread_count
+from blockqnn_trainer.process.machine import memory_limit, process_age, thread_count
 
 PROCESSORS = len(os.sched_getaffinity(0))
 

@@ -15,11 +15,11 @@ from blockqnn.block.nsc import Block
 from blockqnn.errors import InvalidBlock
 from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn.network.spec import NetworkSpec
-from blockqnn_trainer.block import BlockModule, Convolution, Values
-from blockqnn_trainer.concatenation import concatenate
-from blockqnn_trainer.describe import describe
 from blockqnn_trainer.errors import NetworkInvalid
-from blockqnn_trainer.network import (
+from blockqnn_trainer.network.block import BlockModule, Convolution, Values
+from blockqnn_trainer.network.concatenation import concatenate
+from blockqnn_trainer.network.describe import describe
+from blockqnn_trainer.network.network import (
     build_network,
     check_batch_size,
     count_macs,

@@ -20,15 +20,16 @@ from PIL import Image
 from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn.contract.preparation import PreparationResult
 from blockqnn_trainer import __main__ as command
-from blockqnn_trainer import prepare_run, prepared
-from blockqnn_trainer.data import load
+from blockqnn_trainer.datasets import prepared
+from blockqnn_trainer.datasets.prepare import prepare
+from blockqnn_trainer.datasets.prepared import read_prepared
+from blockqnn_trainer.datasets.sources import read_images
+from blockqnn_trainer.datasets.split import load
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable
-from blockqnn_trainer.prepare import prepare
-from blockqnn_trainer.prepared import read_prepared
-from blockqnn_trainer.sources import read_images
+from blockqnn_trainer.run import prepare_process
 
 CPU = torch.device("cpu")
-OFFICIAL_FILES = Path(__file__).with_name("trainer_official_files.py")
+OFFICIAL_FILES = Path(__file__).parents[1] / "support" / "trainer_official_files.py"
 
 
 def folder_of(path: Path, image_size: int | None = None, source: str = "train") -> DatasetSpec:
@@ -357,7 +358,7 @@ def test_the_command_reports_what_it_prepared_and_what_it_could_not(
     status, result = run("imagefolder", "/nowhere")
     assert (status, result.prepared, result.reason) == (2, False, "DatasetMissing")
     assert capsys.readouterr().err == result.message + "\n"
-    monkeypatch.setattr(prepare_run, "prepare", lambda _dataset: 1 / 0)
+    monkeypatch.setattr(prepare_process, "prepare", lambda _dataset: 1 / 0)
     status, result = run("digits", "/")
     assert (status, result.reason) == (1, "Error")
     assert result.message == "ZeroDivisionError: division by zero"
@@ -367,7 +368,7 @@ def test_the_command_reports_what_it_prepared_and_what_it_could_not(
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("SIGTERM came late")
 
-    monkeypatch.setattr(prepare_run, "prepare", end)
+    monkeypatch.setattr(prepare_process, "prepare", end)
     status, result = run("digits", "/")
     assert (status, result.reason) == (143, "Terminated")
 

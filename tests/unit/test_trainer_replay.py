@@ -11,13 +11,13 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.training import Optimizer
 from blockqnn.network.spec import NetworkSpec
-from blockqnn_trainer.adam import Adam
-from blockqnn_trainer.data import Split, load
-from blockqnn_trainer.network import Network, build_network
-from blockqnn_trainer.precision import choose_dtype
-from blockqnn_trainer.replay import WARM_UP, ReplayedStep, repeated
-from blockqnn_trainer.steps import EvaluationStep, TrainingStep
-from blockqnn_trainer.train import batch_bounds
+from blockqnn_trainer.datasets.split import Split, load
+from blockqnn_trainer.network.network import Network, build_network
+from blockqnn_trainer.training.adam import Adam
+from blockqnn_trainer.training.cuda_graphs import WARM_UP, ReplayedStep, repeated
+from blockqnn_trainer.training.early_stop import batch_bounds
+from blockqnn_trainer.training.precision import choose_dtype
+from blockqnn_trainer.training.steps import EvaluationStep, TrainingStep
 
 CPU = torch.device("cpu")
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from blockqnn.contract.message import CURVE_LIMIT, RESULT_LIMIT, Outcome
 from blockqnn.contract.trial import TrialResult
-from blockqnn_trainer import result
-from blockqnn_trainer.result import Progress, Reporter, encode, thin
+from blockqnn_trainer.process import termination_message as result
+from blockqnn_trainer.process.termination_message import Progress, Reporter, encode, thin
 
 HASH = "0123456789abcdef"
 accuracies = st.floats(0, 1)

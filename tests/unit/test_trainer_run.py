@@ -20,10 +20,10 @@ from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult
 from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn_trainer import __main__ as command
-from blockqnn_trainer import trial
-from blockqnn_trainer.network import build_network
-from blockqnn_trainer.result import Reporter
-from blockqnn_trainer.run import TrialProcess
+from blockqnn_trainer.network.network import build_network
+from blockqnn_trainer.process.termination_message import Reporter
+from blockqnn_trainer.run import trial
+from blockqnn_trainer.run.trial_process import TrialProcess
 
 torch.set_num_threads(1)
 
@@ -340,9 +340,9 @@ def test_each_epoch_is_noted(message: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 FRESH = """
 import json, os, sys
-from blockqnn_trainer import machine
-from blockqnn_trainer.result import Reporter
-from blockqnn_trainer.run import TrialProcess
+from blockqnn_trainer.process import machine
+from blockqnn_trainer.process.termination_message import Reporter
+from blockqnn_trainer.run.trial_process import TrialProcess
 
 assert "torch" not in sys.modules, "torch is imported before the input is read"
 process = TrialProcess(os.environ)

@@ -13,10 +13,10 @@ from trainer_trials import COMMAND, environment, specification
 from blockqnn.contract.message import RESULT_LIMIT, Outcome
 from blockqnn.contract.trial import TrialResult
 from blockqnn.contract.trial_group import TRIALS_VARIABLE, result_texts, write_results
-from blockqnn_trainer import trial
 from blockqnn_trainer.errors import OutOfMemory
-from blockqnn_trainer.result import Reporter, encode_all
-from blockqnn_trainer.run import FINISHED_VARIABLE, TrialProcess
+from blockqnn_trainer.process.termination_message import Reporter, encode_all
+from blockqnn_trainer.run import trial
+from blockqnn_trainer.run.trial_process import FINISHED_VARIABLE, TrialProcess
 
 CODES = ("(1,1,3,0,0)(2,7,0,0,0)", "(1,1,1,0,0)(2,7,0,0,0)", "(1,1,5,0,0)(2,3,3,1,0)(3,7,0,0,0)")
 
@@ -184,7 +184,8 @@ def test_a_process_that_is_ended_keeps_what_is_finished(
 
 FULL = """
 import os, sys
-from blockqnn_trainer import run, trial
+from blockqnn_trainer.run import trial
+from blockqnn_trainer.run import trial_process as run
 from blockqnn_trainer.errors import OutOfMemory
 
 run_trial = trial.run_trial
@@ -222,7 +223,7 @@ def test_a_later_trial_without_memory_gets_a_program_of_its_own(message: Path) -
 def test_the_next_program_begins_with_the_standard_streams_alone(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
-        "from blockqnn_trainer.run import _leave_files_behind\n"
+        "from blockqnn_trainer.run.trial_process import _leave_files_behind\n"
         "os.set_inheritable(os.open('/dev/null', os.O_RDONLY), True)\n"
         "_leave_files_behind()\n"
         "listing = 'import os; print(len(os.listdir(\"/proc/self/fd\")) - 1)'\n"

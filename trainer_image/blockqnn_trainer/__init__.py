@@ -2,16 +2,16 @@
 
 :func:`build_network` builds the network; the command ``blockqnn-train``
 (:mod:`blockqnn_trainer.__main__`) runs a trial. The names below are the public interface. Importing
-this package imports no torch: that happens when the first of them is used.
+this package does not import torch; the first use of one of them does.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blockqnn_trainer.block import Convolution
     from blockqnn_trainer.finalists.load import load_model
-    from blockqnn_trainer.network import (
+    from blockqnn_trainer.network.block import Convolution
+    from blockqnn_trainer.network.network import (
         Stage,
         build_network,
         count_macs,
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Convolution": "blockqnn_trainer.block",
+    "Convolution": "blockqnn_trainer.network.block",
     "load_model": "blockqnn_trainer.finalists.load",
 }
 
@@ -43,4 +43,4 @@ def __getattr__(name: str) -> Any:
     """
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES.get(name, "blockqnn_trainer.network")), name)
+    return getattr(import_module(_MODULES.get(name, "blockqnn_trainer.network.network")), name)

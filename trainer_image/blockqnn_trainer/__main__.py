@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn.contract.message import describe as describe_error
 from blockqnn.errors import BlockQNNError
-from blockqnn_trainer.machine import thread_count
-from blockqnn_trainer.run import EXIT_INPUT, EXIT_VERDICT, TrialProcess
+from blockqnn_trainer.process.exit_status import EXIT_INPUT, EXIT_VERDICT
+from blockqnn_trainer.process.machine import thread_count
+from blockqnn_trainer.run.trial_process import TrialProcess
 
 _DESCRIPTION = "Trains the network of a block and reports its validation accuracy."
 _EPILOG = """\
@@ -94,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _finalist(options: argparse.Namespace) -> int:
     # Imported here because `run`, of which there are thousands, does without.
-    from blockqnn_trainer.finalists.run import FinalistProcess
+    from blockqnn_trainer.finalists.process import FinalistProcess
 
     process = FinalistProcess(os.environ, options.spec)
     process.take_over()
@@ -134,7 +135,7 @@ def prepare_command(options: argparse.Namespace) -> int:
         print(f"The dataset {describe_error(error)}.", file=sys.stderr)
         return EXIT_INPUT
     # Imported here because it imports what decodes images, which `run` does without.
-    from blockqnn_trainer.prepare_run import run_prepare
+    from blockqnn_trainer.run.prepare_process import run_prepare
 
     return run_prepare(dataset, os.environ)
 
@@ -142,7 +143,7 @@ def prepare_command(options: argparse.Namespace) -> int:
 def describe_command(options: argparse.Namespace) -> int:
     """Print the network of a block; return the exit status."""
     # Imported here because it imports torch, which `run` does after reading its input.
-    from blockqnn_trainer.describe import describe
+    from blockqnn_trainer.network.describe import describe
 
     height, width, channels = options.image
     try:

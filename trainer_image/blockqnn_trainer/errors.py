@@ -20,14 +20,14 @@
             ├── NotFinite         its loss became infinite or not a number
             └── NeverLearned      no better than chance after every restart
 
-The name of a leaf is the ``reason`` of the result, its text the ``message``: a whole sentence.
+The name of a leaf is the ``reason`` of the result, its text the ``message``: a full sentence.
 """
 
 from blockqnn.errors import BlockQNNError
 
 
 class TrainerError(BlockQNNError):
-    """Anything that ends a trial and that the trainer can name."""
+    """Any error that ends a trial and that the trainer can name."""
 
     @property
     def reason(self) -> str:
@@ -64,7 +64,7 @@ class VolumeMissing(InvalidInput):
 
 
 class FolderTaken(InvalidInput):
-    """A directory in which another finalist, or the same one otherwise, was trained."""
+    """A directory in which another finalist, or the same one with other settings, was trained."""
 
 
 class ModelInvalid(InvalidInput):

@@ -30,7 +30,7 @@ Sources = Sequence[tuple[int, ...]]
 
 
 def canonical_form(labels: Sequence[int], sources: Sources) -> Form:
-    """Write a graph down in the way that all graphs isomorphic to it share.
+    """Return the form that a graph shares with all graphs isomorphic to it.
 
     Args:
         labels: the label of each node, from 0 to 2**32 - 1.
@@ -66,10 +66,10 @@ def _refine(colours: list[int], sources: Sources) -> list[int]:
             swept[node] = colour = colour ^ colour >> 29
             for source in sources[node]:
                 below[source] += colour
-        found = len(set(swept))
-        if found in (count, distinct):
+        distinct_now = len(set(swept))
+        if distinct_now in (count, distinct):
             return swept
-        colours, distinct = swept, found
+        colours, distinct = swept, distinct_now
 
 
 def _search(labels: list[int], colours: list[int], sources: Sources, level: int) -> Form:
@@ -121,7 +121,7 @@ _NO_EDGES, _FOREST, _CYCLES = range(3)
 
 
 def _shape(alike: frozenset[int], sources: Sources) -> int:
-    """Say what the edges among the nodes that look alike form.
+    """Return the shape of the edges among the nodes that look alike.
 
     Without such an edge, like-coloured nodes have the very same neighbours, and any order of them
     gives the same form. In a forest, refinement has separated all nodes that no automorphism
@@ -168,9 +168,9 @@ def _single_out(
 
 def _write(labels: list[int], colours: list[int], sources: Sources) -> Form:
     order = sorted(range(len(colours)), key=colours.__getitem__)
-    place = [0] * len(order)
+    position_of = [0] * len(order)
     for position, node in enumerate(order):
-        place[node] = position
+        position_of[node] = position
     return tuple(
-        (labels[node], *sorted([place[source] for source in sources[node]])) for node in order
+        (labels[node], *sorted([position_of[source] for source in sources[node]])) for node in order
     )

@@ -32,7 +32,7 @@ class FoldedGraph(NamedTuple):
 
 
 def is_folded(layer: Layer) -> bool:
-    """Whether a layer passes its input on unchanged: an identity, or pooling of kernel 1.
+    """Return whether a layer passes its input on unchanged: an identity, or pooling of kernel 1.
 
     Every layer of a block has stride 1, so pooling over a single position does nothing.
     """

@@ -1,4 +1,4 @@
-"""Which types of layers the blocks of a space are made of, by the names that a user gives them."""
+"""Types of layers in the blocks of a space, by their names in the settings."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,10 +18,10 @@ LayerName = Literal[
     "Bottleneck",
     "PreviousInput",
 ]
-"""What `space.layers` may name: the papers' types in the order of their codes, then the others."""
+"""Allowed values of `space.layers`: the papers' types in the order of their codes, then others."""
 
 Convolution = Literal["PCC", "Separate"]
-"""How a space has convolutions: as pre-activation cells, or as three separate layers."""
+"""Form of the convolutions of a space: pre-activation cells, or three separate layers."""
 
 _TYPES: Mapping[LayerName, LayerType] = {
     "Convolution": LayerType.CONVOLUTION,
@@ -41,17 +41,17 @@ PAPERS: tuple[LayerName, ...] = tuple(
 """The types of CVPR 2018, table 1, but the terminal, which ends every block."""
 
 _SEPARATE = (LayerType.BARE_CONVOLUTION, LayerType.RELU, LayerType.BATCH_NORM)
-"""What `Convolution` is in a space of separate layers."""
+"""Types that `Convolution` stands for in a space of separate layers."""
 
 _FULL_WIDTH: tuple[LayerName, ...] = ("Convolution", "SeparableConvolution")
 """The convolutions to the width of the stage."""
 
 _CELLS: tuple[LayerName, ...] = ("SeparableConvolution", "Bottleneck")
-"""What is a cell of ReLU, convolution and batch norm in any space."""
+"""Types that are a cell of ReLU, convolution and batch norm in any space."""
 
 
 def in_order(layers: tuple[LayerName, ...]) -> tuple[LayerName, ...]:
-    """Return names in the order of their types' codes: what a user writes first means nothing."""
+    """Return names in the order of their types' codes, whatever the order in the settings."""
     return tuple(sorted(layers, key=list(_TYPES).index))
 
 
@@ -73,7 +73,7 @@ def types_of(layers: Collection[LayerName], convolution: Convolution) -> tuple[L
 def check_layers(
     layers: Collection[LayerName], convolution: Convolution, start_with_identity: bool
 ) -> None:
-    """Refuse types of layers that make no space together, or contradict the rest of it.
+    """Reject types of layers that form no space, or that contradict other settings of the space.
 
     Raises:
         InvalidSettings: naming what is wrong, and what to change.

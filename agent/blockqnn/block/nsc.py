@@ -1,4 +1,4 @@
-"""Network Structure Code: how the papers write a block of layers down.
+"""Network Structure Code: the papers' notation for a block of layers.
 
 A block is a sequence of layers, each a 5-tuple ``(index, type, kernel, pred1, pred2)``
 (CVPR 2018, section 3.1 and Table 1)::
@@ -23,8 +23,8 @@ follow the terminal's, so that a code means the same in either space::
 A ReLU, a convolution and a batch norm in a row are the cell of type 1, to the last weight.
 
 Three further types occur only where `space.layers` asks for them. The journal version (TPAMI 2020)
-refers to networks that are made of them; what it prints of codes is not known here, so these follow
-the others::
+refers to networks that are made of them; its codes are not known here, so these follow the
+others::
 
     separable convolution  11  3, 5   1   (ReLU, depthwise convolution, 1x1 convolution, batch norm)
     bottleneck             12  1      1   (ReLU, 1x1 convolution to a quarter width, batch norm)
@@ -61,7 +61,7 @@ from blockqnn.errors import InvalidBlock
 
 
 class LayerType(IntEnum):
-    """The operation of a layer; the values are the type codes, up to 7 the papers'."""
+    """Operation of a layer. The values are the type codes; those up to 7 are the papers'."""
 
     CONVOLUTION = 1
     MAX_POOLING = 2
@@ -110,7 +110,7 @@ PREDECESSORS: dict[LayerType, int] = {
     LayerType.BOTTLENECK: 1,
     LayerType.PREVIOUS_INPUT: 0,
 }
-"""How many predecessors each type of layer has."""
+"""Number of predecessors of each type of layer."""
 
 CONVOLUTIONS = frozenset(
     {
@@ -233,7 +233,7 @@ def _read_layer(index: int, type_code: int, kernel: int, pred1: int, pred2: int)
     except ValueError:
         raise InvalidBlock(
             f"Layer {index} has the unknown type {type_code}; the types are "
-            f"{', '.join(f'{known.value} ({_name(known)})' for known in LayerType)}."
+            f"{', '.join(f'{member.value} ({_name(member)})' for member in LayerType)}."
         ) from None
     return Layer(index, layer_type, kernel, pred1, pred2)
 

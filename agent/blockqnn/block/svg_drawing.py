@@ -1,8 +1,8 @@
 """Pictures of a block for documents: in the language of Graphviz, and as SVG.
 
-Both show the block's input at the top, with that of the previous block where a layer is it, every
-layer below all of its sources, and the output, with the concatenation of loose ends, at the bottom;
-the terminal, which computes nothing, is left out.
+Both show the block's input at the top, next to the previous block's input if a layer is that input;
+every layer below all of its sources; and the output, with the concatenation of loose ends, at the
+bottom. The terminal computes nothing and is left out.
 """
 
 from collections import defaultdict

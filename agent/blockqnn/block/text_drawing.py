@@ -1,4 +1,4 @@
-"""Pictures of a block: its layers and where their inputs come from."""
+"""Pictures of a block in text: its layers and the sources of their inputs."""
 
 from collections.abc import Iterable
 
@@ -21,10 +21,10 @@ _NAMES = {
 }
 
 _WIDEST_NAME = len("max pool 3x3")
-"""How wide the column of names is, unless a block has a wider one."""
+"""Width of the column of names, unless a block has a wider name."""
 
 _MOST_LISTED = 3
-"""As many loose ends are listed in the output's line; of more, their rails must tell."""
+"""Most loose ends that the output's line lists; if there are more, only the rails show them."""
 
 
 def type_name(layer_type: LayerType) -> str:
@@ -60,18 +60,18 @@ def text_drawing(block: Block) -> str:
     rows = [("○", "", "input", "")]
     for layer in block.body:
         sources = layer.predecessors
-        told = f"of {_listed(sources)}" if sources and layer.index > 1 else ""
-        rows.append((rails.join(layer.index, sources), str(layer.index), layer_name(layer), told))
+        note = f"of {_listed(sources)}" if sources and layer.index > 1 else ""
+        rows.append((rails.join(layer.index, sources), str(layer.index), layer_name(layer), note))
     ends = block.loose_ends
-    told = f"concat of {_listed(ends)}" if len(ends) > 1 else ""
+    note = f"concat of {_listed(ends)}" if len(ends) > 1 else ""
     if len(ends) > _MOST_LISTED:
-        told = f"concat of {len(ends)} layers"
-    rows.append((rails.join(len(block), ends, "○"), "", "output", told))
+        note = f"concat of {len(ends)} layers"
+    rows.append((rails.join(len(block), ends, "○"), "", "output", note))
     width = max(len(row[0]) for row in rows)
     widest = max([_WIDEST_NAME, *(len(row[2]) for row in rows)])
     return "\n".join(
-        f"{picture:<{width}}  {index:>2}  {name:<{widest}}  {told}".rstrip()
-        for picture, index, name, told in rows
+        f"{picture:<{width}}  {index:>2}  {name:<{widest}}  {note}".rstrip()
+        for picture, index, name, note in rows
     )
 
 
@@ -98,19 +98,19 @@ class _Rails:
             self._uses[source] -= 1
         joined = {self._columns.index(source): source for source in sources}
         ending = {column for column, source in joined.items() if not self._uses[source]}
-        place = min(ending) if ending else self._free_column()
-        reach = range(min([place, *joined]), max([place, *joined]) + 1)
+        own_column = min(ending) if ending else self._free_column()
+        reach = range(min([own_column, *joined]), max([own_column, *joined]) + 1)
         cells = [
-            self._cell(column, place, reach, column in joined, column in ending)
+            self._cell(column, reach, column in joined, column in ending)
             for column in range(len(self._columns))
         ]
-        cells[place] = symbol
+        cells[own_column] = symbol
         between = [
             "─" if column in reach and column + 1 in reach else " " for column in range(len(cells))
         ]
         for column in ending:
             self._columns[column] = None
-        self._columns[place] = index
+        self._columns[own_column] = index
         return "".join(part for pair in zip(cells, between, strict=True) for part in pair).rstrip()
 
     def _free_column(self) -> int:
@@ -118,7 +118,7 @@ class _Rails:
             self._columns.append(None)
         return self._columns.index(None)
 
-    def _cell(self, column: int, place: int, reach: range, joins: bool, ends: bool) -> str:
+    def _cell(self, column: int, reach: range, joins: bool, ends: bool) -> str:
         """Draw the part of a line that lies in a column other than the layer's own."""
         if not joins:
             used = self._columns[column] is not None

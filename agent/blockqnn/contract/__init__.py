@@ -1,1 +1,1 @@
-"""Messages between operator and trainer: what a Job is told, and what it reports."""
+"""Messages between operator and trainer: the specification of a Job and its report."""

@@ -5,35 +5,36 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from blockqnn.model import Model
-from blockqnn.network.spec import KNOWN_IMAGES, ImageShape
+from blockqnn.network.datasets import DatasetName, images_of
+from blockqnn.network.spec import ImageShape
 
 
 class Validation(Model):
-    """Which images the reward is measured on."""
+    """Images that the reward is measured on."""
 
     source: Literal["train", "test"]
-    """Where they come from: `train` holds some of the training images out; `test` takes the test
-    images and trains on all others, which is the literal reading of the papers, but leaves no image
-    that the search has not seen."""
+    """Source of the images: `train` holds out a share of the training images; `test` takes the test
+    images and trains on all others. `test` is the literal reading of the papers, but it leaves no
+    image that the search has not seen."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
-    """The share of the training images that is held out with `source: train`, by a seed that all
-    trials share.
+    """Share of the training images that `source: train` holds out, drawn by a seed that all trials
+    share.
 
     The papers print 5:1 for training to test set and call the reward validation accuracy;
-    0.1 of CIFAR's 50,000 is what MetaQNN holds out.
+    MetaQNN holds out 0.1 of CIFAR's 50,000.
     """
 
 
 class DatasetSpec(Model):
     """The images that a trial trains on."""
 
-    name: Literal["digits", "npz", "cifar10", "cifar100", "svhn", "fashion_mnist", "imagefolder"]
-    """`digits` (8x8 grey, ships with scikit-learn), `npz` (arrays of one's own), `imagefolder`
-    (image files, a folder for each class), or the official files of the others."""
+    name: DatasetName
+    """`digits` (8x8 grey, ships with scikit-learn), `npz` (your own arrays), `imagefolder` (image
+    files, a folder for each class), or the official files of the others."""
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=512)]
-    """Where the files are inside the trial's container; `digits` needs none.
+    """Directory or file of the images inside the trial's container; `digits` needs none.
 
     For `npz`: one file, or a directory whose `*.npz` files other than `test.npz` are read in the
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
@@ -43,23 +44,25 @@ class DatasetSpec(Model):
     """
 
     image_size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """The side of the square that images of `imagefolder` are brought to, in pixels: the shorter
-    side is resized to it, the middle is kept. Left out, all images must have one size."""
+    """Side of the square that images of `imagefolder` are scaled and cropped to, in pixels: the
+    shorter side is resized to it, the middle is kept. If omitted, all images must have the same
+    size."""
 
     shape: ImageShape | None = None
-    """What the images of `npz` or `imagefolder` are. Needed for `space.constraints`, which must
-    know what a network costs before an image is read; the trainer refuses images that differ."""
+    """Shape and classes of the images of `npz` or `imagefolder`. Needed for `space.constraints`,
+    because the cost of a network must be known before an image is read. The trainer rejects images
+    that differ."""
 
     validation: Validation
 
     @property
     def images(self) -> ImageShape | None:
-        """What the images are, where that is known before they are read."""
-        return self.shape or KNOWN_IMAGES.get(self.name)
+        """Shape and classes of the images; None if unknown before the images are read."""
+        return self.shape or images_of(self.name)
 
     def model_post_init(self, _context: object, /) -> None:
-        """Refuse a size or a shape where it would be ignored."""
-        if self.shape is not None and self.name in KNOWN_IMAGES:
+        """Reject a size or a shape that would be ignored."""
+        if self.shape is not None and images_of(self.name) is not None:
             raise ValueError("shape is for npz and imagefolder; other datasets have theirs")
         if self.image_size is not None and self.name != "imagefolder":
             raise ValueError("imageSize is for imagefolder; images of other datasets keep theirs")

@@ -1,9 +1,10 @@
-"""What a finalist is told and what it answers: the contract of the operator and the trainer.
+"""A finalist as the operator hands it to a trainer, and the result that comes back.
 
-A finalist is one block that is trained to convergence, on one dataset, from one seed. It is told by
-a :class:`FinalistSpec` as JSON in the environment variable ``BLOCKQNN_FINALIST``, and answers by a
-:class:`FinalistResult` as JSON of at most :data:`~blockqnn.contract.message.RESULT_LIMIT` bytes in
-its termination message. Its checkpoints and its model are on a volume.
+A finalist is one block that is trained to convergence, on one dataset, from one seed. The operator
+hands it over as a :class:`FinalistSpec`, as JSON in the environment variable ``BLOCKQNN_FINALIST``.
+The trainer answers with a :class:`FinalistResult` as JSON of at most
+:data:`~blockqnn.contract.message.RESULT_LIMIT` bytes in its termination message. Checkpoints and
+model are on a volume.
 """
 
 from collections.abc import Mapping
@@ -26,50 +27,50 @@ from blockqnn.model import Model
 from blockqnn.network.spec import NetworkSpec
 
 FINALIST_VERSION: Literal[1] = 1
-"""The version of both messages; a reader refuses any other."""
+"""The version of both messages; a reader rejects any other."""
 
 FINALIST_VARIABLE = "BLOCKQNN_FINALIST"
 """The environment variable that carries the :class:`FinalistSpec`."""
 
 
 class FinalistNetwork(NetworkSpec):
-    """How a block is stacked to the network of a finalist."""
+    """Network of a finalist: a block, stacked."""
 
     stem: Literal["Plain", "ImageNet"]
-    """What comes before the blocks. `Plain`: a 3x3 convolution that keeps the size of the image,
-    as in searches. `ImageNet`: a 7x7 convolution and 3x3 maxima, both with stride 2, which leave a
+    """Layers before the blocks. `Plain`: a 3x3 convolution that keeps the size of the image, as in
+    searches. `ImageNet`: a 7x7 convolution and 3x3 maxima, both with stride 2, which leave a
     quarter of each side (He et al. 2016, table 1)."""
 
 
 class MomentumOptimizer(Model):
-    """Stochastic gradient descent with momentum, which the papers' complete trainings use."""
+    """Stochastic gradient descent with momentum, as in the papers' complete trainings."""
 
     name: Literal["SGD"]
-    """Which optimizer; `SGD` is the only one yet."""
+    """Name of the optimizer; only `SGD` is supported."""
 
     learning_rate: Annotated[float, Field(gt=0, le=10)]
-    """The step size at the start. The papers: 0.1."""
+    """Learning rate at the start. The papers: 0.1."""
 
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    """How slowly past gradients are forgotten. The papers: 0.9."""
+    """Decay rate of past gradients; the higher, the longer they count. The papers: 0.9."""
 
     weight_decay: Annotated[float, Field(ge=0, le=1)]
-    """What of each parameter is added to its gradient, those of batch norm included. The papers:
-    0.0005 on CIFAR, 0.0001 on ImageNet."""
+    """Share of each parameter that is added to its gradient, parameters of batch norm included. The
+    papers: 0.0005 on CIFAR, 0.0001 on ImageNet."""
 
 
 class MilestoneSchedule(Model):
     """The learning rate is multiplied by `factor` at each milestone."""
 
     milestones: Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(max_length=16)]
-    """After how many epochs, in ascending order. The papers: 150 and 225 on CIFAR, 30 and 60 on
-    ImageNet."""
+    """Numbers of epochs after which the rate drops, in ascending order. The papers: 150 and 225 on
+    CIFAR, 30 and 60 on ImageNet."""
 
     factor: Annotated[float, Field(gt=0, le=1)]
-    """What the learning rate is multiplied by. The papers: 0.1."""
+    """Factor of the learning rate. The papers: 0.1."""
 
     def model_post_init(self, _context: object, /) -> None:
-        """Refuse milestones in another order than they are reached."""
+        """Reject milestones that are not in ascending order."""
         if any(a >= b for a, b in zip(self.milestones, self.milestones[1:], strict=False)):
             raise ValueError("milestones must be in ascending order, each only once")
 
@@ -81,18 +82,18 @@ class Scale(Model):
     """Training on squares of random scale, as the papers do on ImageNet."""
 
     short_side: tuple[Side, Side]
-    """The shortest and the longest to which the shorter side of an image is brought, in pixels;
-    every whole number between them is as likely. The papers: 256 and 480."""
+    """Shortest and longest length that the shorter side of an image is resized to, in pixels; all
+    whole numbers between them are equally likely. The papers: 256 and 480."""
 
     crop: Side
-    """The side of the square that is cut from it, anywhere, in pixels. The papers: 224."""
+    """Side of the square that is cut from it at a random position, in pixels. The papers: 224."""
 
     test_short_side: Side
-    """What the shorter side of a test image is brought to, of which the middle is cut, in pixels.
-    The papers: 256."""
+    """Length that the shorter side of a test image is resized to before the middle is cut out, in
+    pixels. The papers: 256."""
 
     def model_post_init(self, _context: object, /) -> None:
-        """Hold the sides to one another."""
+        """Reject sides that contradict one another."""
         if not self.crop <= self.short_side[0] <= self.short_side[1]:
             raise ValueError("crop must be at most shortSide's first, and that at most its second")
         if self.crop > self.test_short_side:
@@ -100,20 +101,20 @@ class Scale(Model):
 
 
 class Augmentation(Model):
-    """How training images are varied, anew in each epoch."""
+    """Random changes to the training images, drawn again in each epoch."""
 
     padding: Annotated[int, Field(ge=0, le=64)] = 0
-    """How many pixels an image may be shifted in each direction; what it leaves has the colour of
-    the mean. The papers on CIFAR: 4."""
+    """Maximum shift of an image in each direction, in pixels; the area that becomes free gets the
+    mean colour. The papers on CIFAR: 4."""
 
     scale: Scale | None = None
     """Random scale and crop; test images are cut from the middle. The papers on ImageNet."""
 
     flip: bool
-    """Whether every other image is mirrored, left to right. The papers: so. Not for digits."""
+    """True if every other image is mirrored, left to right. The papers: true. Not for digits."""
 
     def model_post_init(self, _context: object, /) -> None:
-        """Refuse two ways to crop."""
+        """Reject two ways to crop."""
         if self.padding and self.scale is not None:
             raise ValueError("padding and scale are two ways to crop; give one of them")
 
@@ -122,16 +123,15 @@ class FinalistTraining(Model):
     """A complete training."""
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
-    """How many times the training images are gone through. The papers: 300 on CIFAR, 90 on
-    ImageNet."""
+    """Number of passes over the training images. The papers: 300 on CIFAR, 90 on ImageNet."""
 
     batch_size: Annotated[int, Field(ge=2, le=65_536)]
-    """How many images each step learns from, over all processes together. The papers: 128 on
-    CIFAR, 256 on ImageNet."""
+    """Number of images of each training step, summed over all processes. The papers: 128 on CIFAR,
+    256 on ImageNet."""
 
     precision: Literal["auto", "float32", "bfloat16"]
-    """What the network is trained with, as in a search; the accuracy after the last epoch is
-    always measured in float32."""
+    """Number format of the training, as in a search; the accuracy after the last epoch is always
+    measured in float32."""
 
     optimizer: MomentumOptimizer
     schedule: MilestoneSchedule
@@ -139,13 +139,13 @@ class FinalistTraining(Model):
 
 
 class Checkpoints(Model):
-    """What is kept so that a training can go on after its Pod was taken away."""
+    """Checkpoints from which a training continues after the loss of its Pod."""
 
     every: Annotated[int, Field(ge=1, le=10_000)] = 1
-    """After how many epochs one is written; the last epoch and SIGTERM write one in any case."""
+    """Number of epochs between two checkpoints; the last epoch and SIGTERM always write one."""
 
     keep: Annotated[int, Field(ge=1, le=100)] = 2
-    """How many of the newest stay; with two, a damaged one has another behind it."""
+    """Number of the newest checkpoints to keep; with two, one remains if the other is damaged."""
 
 
 RelativePath = Annotated[
@@ -159,9 +159,9 @@ RelativePath = Annotated[
 
 
 class FinalistSpec(Model):
-    """One finalist: the block, the network around it, the data, how to train, where to keep it.
+    """One finalist: the block, the network around it, the data, the training and the volume.
 
-    `network` and `training` may be given in part; the recipe fills the rest in.
+    `network` and `training` may be given in part; the recipe fills in the rest.
     """
 
     version: Literal[1] = FINALIST_VERSION
@@ -170,9 +170,9 @@ class FinalistSpec(Model):
     trial: Annotated[int, Field(ge=0)]
     """The trial of the search that found the block."""
     attempt: Annotated[int, Field(ge=0)] = 0
-    """Counts Jobs, from 0; for messages only: what was trained is told by the checkpoints."""
+    """Number of the Job, from 0; for messages only, as the checkpoints hold the progress."""
     target: Annotated[str, StringConstraints(max_length=63)] = ""
-    """Names what the block is transferred to; empty where it stays on the search's dataset."""
+    """Name of the target that the block is transferred to; empty for the search's own dataset."""
     block: str
     """The Network Structure Code, as :meth:`blockqnn.block.nsc.Block.parse` reads it."""
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -180,20 +180,20 @@ class FinalistSpec(Model):
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Fixes which images are held out, where `dataset.validation.source` is `train`."""
     recipe: Literal["cifar", "imagenet"]
-    """What fills in the fields of `network` and `training` that are not given."""
+    """Recipe that fills in the fields of `network` and `training` that are not given."""
     network: FinalistNetwork
     dataset: DatasetSpec
-    """With `validation.source: test`, all training images are trained on, and the accuracy is that
-    on the test images. With `train`, a share is held out and measured on: for datasets without test
-    images."""
+    """Images of the training. With `validation.source: test`, the network trains on all training
+    images, and the accuracy is measured on the test images. With `train`, it is measured on a share
+    of the training images that is held out: for datasets without test images."""
     training: FinalistTraining
     volume: Annotated[str, StringConstraints(min_length=1, max_length=512)]
-    """Where the volume of the finalists is mounted; this directory must exist."""
+    """Directory where the volume of the finalists is mounted; it must exist."""
     folder: RelativePath
-    """The finalist's own directory on the volume; made where it does not exist."""
+    """The finalist's own directory on the volume; created if it does not exist."""
     checkpoints: Checkpoints = Checkpoints()
     processes: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many processes train together; left out, one for each GPU, or one without any."""
+    """Number of processes that train together. Default: one for each GPU, or one without a GPU."""
 
     @model_validator(mode="before")
     @classmethod
@@ -217,7 +217,7 @@ class FinalistSpec(Model):
 
 
 class FinalistSeconds(Model):
-    """Where the time of this process went, in seconds of wall clock."""
+    """Wall-clock time of the parts of this process, in seconds."""
 
     start: Annotated[float, Field(ge=0)] = 0.0
     """From the start of the process to the end of its imports."""
@@ -234,14 +234,14 @@ class FinalistSeconds(Model):
     export: Annotated[float, Field(ge=0)] = 0.0
     """Writing the model in all its forms, and comparing them."""
     total: Annotated[float, Field(ge=0)] = 0.0
-    """The whole life of the process."""
+    """The whole run time of the process."""
     earlier: Annotated[float, Field(ge=0)] = 0.0
-    """The lives of the processes before it, each until the last checkpoint that it wrote; not part
-    of the total."""
+    """The run times of earlier processes, each until the last checkpoint that it wrote; not part of
+    the total."""
 
 
 class FinalistResult(Model):
-    """What a trainer reports of one attempt at one finalist."""
+    """Result of one attempt at one finalist, as a trainer reports it."""
 
     version: Literal[1] = FINALIST_VERSION
     trial: Annotated[int, Field(ge=0)]
@@ -261,16 +261,16 @@ class FinalistResult(Model):
     """The share of images whose class is among the five likeliest; only with six classes or more.
     """
     epoch: Annotated[int, Field(ge=0)] = 0
-    """How many epochs were trained, those before a checkpoint included."""
+    """Number of epochs trained, including those before a checkpoint."""
     epochs: Annotated[int, Field(ge=1)] = 1
-    """How many epochs the training has."""
+    """Number of epochs of the whole training."""
     curve: Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)] = ()
-    """The accuracy after each epoch; thinned where it is longer."""
+    """The accuracy after each epoch; thinned if there are more epochs than points."""
     resumed: Annotated[int, Field(ge=0)] = 0
-    """How often this training went on from a checkpoint."""
+    """Number of times that this training continued from a checkpoint."""
     damaged_checkpoints: Annotated[int, Field(ge=0)] = 0
-    """How many checkpoints could not be read and were left out; the training went on from another,
-    or began anew."""
+    """Number of checkpoints that could not be read and were skipped; the training continued from
+    another one, or started again."""
     measured_on: Literal["test", "train"] = "test"
     """`test`: the dataset's test images; `train`: training images that were held out."""
     parameters: Annotated[int, Field(ge=0)] | None = None
@@ -278,17 +278,17 @@ class FinalistResult(Model):
     macs: Annotated[int, Field(ge=0)] | None = None
     """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
     processes: Annotated[int, Field(ge=1, le=64)] = 1
-    """How many processes trained together at the end."""
+    """Number of processes that trained together at the end."""
     device: Annotated[str, StringConstraints(max_length=64)] = ""
-    """What it ran on: `cpu`, or the accelerator's name."""
+    """Device of the training: `cpu`, or the accelerator's name."""
     folder: Annotated[str, StringConstraints(max_length=512)] = ""
-    """The finalist's directory on the volume, with the model where it succeeded."""
+    """The finalist's directory on the volume; it holds the model if the finalist succeeded."""
     weights: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The SHA-256 of the file `weights.safetensors`."""
     seconds: FinalistSeconds = FinalistSeconds()
 
     def model_post_init(self, _context: object, /) -> None:
-        """Hold the accuracy to the outcome."""
+        """Reject an accuracy that contradicts the outcome."""
         if (self.accuracy is not None) != (self.outcome is Outcome.SUCCEEDED):
             raise ValueError("accuracy must be given exactly when the outcome is Succeeded")
 

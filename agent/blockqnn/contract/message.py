@@ -1,4 +1,4 @@
-"""Parts that all messages of the trainer share: limits, outcomes, and how they are read."""
+"""Parts that all messages of the trainer share: limits, outcomes and reading."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
@@ -9,36 +9,36 @@ from blockqnn.errors import InvalidMessage
 from blockqnn.model import Model
 
 SCHEMA_VERSION: Literal[1] = 1
-"""The version of every message; a reader refuses any other."""
+"""The version of every message; a reader rejects any other."""
 
 RESULT_LIMIT = 3584
 """The size of a result in bytes: Kubernetes keeps 4,096 of a termination message."""
 
 MESSAGE_LIMIT = 400
-"""The longest text of a result's ``message``, in characters."""
+"""The maximum length of a result's ``message``, in characters."""
 
 CURVE_LIMIT = 128
 """The most points of a result's curve; a longer training thins its curve to this many."""
 
 
 class Outcome(StrEnum):
-    """How a trial ended."""
+    """Outcome of a trial."""
 
     SUCCEEDED = "Succeeded"
-    """It was trained; its accuracy is the reward's ground."""
+    """The trial was trained; its reward is computed from its accuracy."""
     INFEASIBLE = "Infeasible"
-    """The block's own fault (out of memory, NaN, never learned): the floor reward, no retry."""
+    """The block is the cause (out of memory, NaN, never learned): the floor reward, no retry."""
     FAILED = "Failed"
-    """Infrastructure or input: excluded from learning, counted against `maxFailedTrials`."""
+    """Infrastructure or input is the cause: not learned from, counted by `maxFailedTrials`."""
     CACHED = "Cached"
-    """It shares the result of an earlier trial whose block means the same network."""
+    """The trial shares the result of an earlier trial whose block means the same network."""
 
 
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
-"""A short cause in CamelCase, for programs; the sentence for people stands beside it."""
+"""A short cause in CamelCase, for programs; `message` is the sentence for people."""
 
 Accuracy = Annotated[float, Field(ge=0, le=1)]
-"""The share of the validation images that are classified rightly, from 0 to 1."""
+"""The share of the validation images that are classified correctly, from 0 to 1."""
 
 Message = TypeVar("Message", bound=Model)
 
@@ -56,7 +56,7 @@ def read_message(model: type[Message], text: str, name: str) -> Message:
 
 
 def bounded(text: str, name: str) -> str:
-    """Return a message that fits; `name`, with its verb, begins the sentence where it does not.
+    """Return a message if it fits; `name`, with its verb, begins the sentence of the error.
 
     Raises:
         InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
@@ -68,12 +68,12 @@ def bounded(text: str, name: str) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """Say in one clause what the first error of a validation is, and where.
+    """Describe the first error of a validation, and its field, in one clause.
 
     The clause completes a sentence: ``is wrong at training.epochs: Input should be ...``.
     """
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    where = f" at {place}" if place else ""
+    path = ".".join(str(part) for part in first["loc"])
+    where = f" at {path}" if path else ""
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     return f"is wrong{where}: {first['msg']}{more}"

@@ -9,16 +9,16 @@ from blockqnn.model import Model
 
 
 class PreparationResult(Model):
-    """What `blockqnn-train prepare` reports in its termination message."""
+    """Result of `blockqnn-train prepare`, in its termination message."""
 
     version: Literal[1] = SCHEMA_VERSION
     prepared: bool
-    """Whether trials can read the images now."""
+    """True if trials can read the images now."""
     reason: Reason
     """`Prepared`, or why not: `DatasetMissing`, `DatasetInvalid`, `VolumeUnusable`,
     `DownloadFailed`, `Terminated`, `Error`."""
     message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)]
-    """One sentence for people: what there is, or what is wrong and what to do."""
+    """One sentence for people: the images that are ready, or the problem and its remedy."""
 
     @classmethod
     def read(cls, text: str) -> Self:

@@ -1,7 +1,7 @@
-"""Recipes of complete trainings, by name: what fills in where a finalist's specification is silent.
+"""Recipes of complete trainings, by name: the defaults of a finalist's specification.
 
 A recipe is plain data in the names of :class:`~blockqnn.contract.finalist.FinalistSpec`. Each value
-says where it comes from; "CVPR" is Practical Block-wise Neural Network Architecture Generation
+names its source; "CVPR" is Practical Block-wise Neural Network Architecture Generation
 (2018), "AAAI" is Practical Network Blocks Design with Q-Learning (2017), "He 2016" is Deep Residual
 Learning for Image Recognition.
 """
@@ -81,12 +81,12 @@ quarter of each side; the augmentation is AAAI 2017's, which CVPR 2018 abridges.
 
 
 def fill_in(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay what a user gives over a recipe, field by field; what is given wins.
+    """Merge a user's values into a recipe, field by field; the user's values win.
 
     Args:
         recipe: the name of a recipe.
         given: values for `network` and `training`, nested as in the recipe. A padding and a scale
-            exclude one another, so one that is given takes the recipe's other away.
+            exclude one another, so the one that is given removes the other from the recipe.
 
     Raises:
         InvalidSettings: when there is no such recipe.
@@ -97,8 +97,8 @@ def fill_in(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
         )
     filled = _overlay(RECIPES[recipe], given)
     named = given.get("training", {}).get("augmentation", {})
-    for one, other in (("padding", "scale"), ("scale", "padding")):
-        if named.get(one) and other not in named:
+    for chosen, other in (("padding", "scale"), ("scale", "padding")):
+        if named.get(chosen) and other not in named:
             filled["training"]["augmentation"].pop(other, None)
     return filled
 

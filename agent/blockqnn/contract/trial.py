@@ -32,11 +32,11 @@ TRIAL_VARIABLE = "BLOCKQNN_TRIAL"
 """The environment variable that carries the :class:`TrialSpec`."""
 
 THREADS_VARIABLE = "BLOCKQNN_THREADS"
-"""The environment variable that fixes how many threads a training on processors uses, from 1."""
+"""The environment variable with the number of threads of a training on a CPU, from 1."""
 
 
 class TrialSpec(Model):
-    """One trial: the block, the network around it, the data, and how to train."""
+    """One trial: the block, the network around it, the data and the training."""
 
     version: Literal[1] = SCHEMA_VERSION
     search: str
@@ -48,14 +48,14 @@ class TrialSpec(Model):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Fixes the weights, the order of the images and the restarts of this trial."""
     split_seed: Annotated[int, Field(ge=0, lt=2**63)]
-    """Fixes which images are held out: the same for all trials of a search."""
+    """Fixes the images that are held out: the same for all trials of a search."""
     network: NetworkSpec
     constraints: Constraints | None = None
-    """What the network may cost; one that costs more is infeasible. None: there is no limit."""
+    """Limits on the cost of the network; above them the block is infeasible. None: no limit."""
     dataset: DatasetSpec
     training: TrainingSpec
     stopping: tuple[StoppingRule, ...] | None = None
-    """When the training may stop itself. None: never. A trainer may train on in any case."""
+    """Rules by which the training may stop early. None: never. A trainer may ignore them."""
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -68,7 +68,7 @@ class TrialSpec(Model):
 
 
 class Seconds(Model):
-    """Where the time of a trial went, in seconds of wall clock."""
+    """Wall-clock time of the parts of a trial, in seconds."""
 
     start: Annotated[float, Field(ge=0)] = 0.0
     """From the start of the process to the end of its imports."""
@@ -81,11 +81,11 @@ class Seconds(Model):
     evaluate: Annotated[float, Field(ge=0)] = 0.0
     """Measuring the validation accuracy after each epoch."""
     total: Annotated[float, Field(ge=0)] = 0.0
-    """The whole life of the process."""
+    """The whole run time of the process."""
 
 
 class TrialResult(Model):
-    """What a trainer reports of one attempt at one trial."""
+    """Result of one attempt at one trial, as a trainer reports it."""
 
     version: Literal[1] = SCHEMA_VERSION
     trial: Annotated[int, Field(ge=0)]
@@ -100,8 +100,8 @@ class TrialResult(Model):
     accuracy: Accuracy | None = None
     """After the last epoch, on the held-out images; present exactly when the trial succeeded."""
     stopped_after: Annotated[int, Field(ge=1)] | None = None
-    """The epoch after which the training stopped itself, by a rule of its specification; the
-    accuracy is extrapolated then."""
+    """The epoch after which the training stopped early, by a rule of its specification; then the
+    accuracy is extrapolated."""
     curve: Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)] = ()
     """The validation accuracy after each epoch of the last restart."""
     parameters: Annotated[int, Field(ge=0)] | None = None
@@ -109,13 +109,13 @@ class TrialResult(Model):
     macs: Annotated[int, Field(ge=0)] | None = None
     """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
     restarts: Annotated[int, Field(ge=0, le=10)] = 0
-    """How often the training started again at a lower rate."""
+    """Number of restarts at a lower learning rate."""
     device: Annotated[str, StringConstraints(max_length=64)] = ""
-    """What it ran on: `cpu`, or the accelerator's name."""
+    """Device of the training: `cpu`, or the accelerator's name."""
     seconds: Seconds = Seconds()
 
     def model_post_init(self, _context: object, /) -> None:
-        """Hold the accuracy to the outcome."""
+        """Reject an accuracy that contradicts the outcome."""
         if (self.accuracy is not None) != (self.outcome is Outcome.SUCCEEDED):
             raise ValueError("accuracy must be given exactly when the outcome is Succeeded")
 

@@ -1,11 +1,11 @@
-"""Several trials in one process: what it is told, and what it answers.
+"""Several trials in one process: their specifications and their results.
 
 With `trial.blocksPerJob` above 1, the operator hands the
 :class:`~blockqnn.contract.trial.TrialSpec` of each trial to one container, as a JSON list in the
-environment variable ``BLOCKQNN_TRIALS``. The trainer trains them in order. Whenever one is over it
-rewrites its termination message, which holds the results so far: Kubernetes keeps the message
-however the process ends, so that a process that is killed in its third block leaves the results of
-the first two.
+environment variable ``BLOCKQNN_TRIALS``. The trainer trains them in order. After each of them it
+rewrites its termination message, which holds the results so far. Kubernetes keeps the message
+however the process ends, so a process that is killed in its third block leaves the results of the
+first two.
 """
 
 import json
@@ -48,7 +48,7 @@ def read_trials(text: str) -> tuple[TrialSpec, ...]:
 
 
 def write_results(results: Sequence[TrialResult]) -> str:
-    """Write the results of several trials as compact JSON that :func:`result_texts` takes apart.
+    """Write the results of several trials as compact JSON that :func:`result_texts` splits.
 
     Raises:
         InvalidMessage: when it is longer than :data:`~blockqnn.contract.message.RESULT_LIMIT`
@@ -60,21 +60,21 @@ def write_results(results: Sequence[TrialResult]) -> str:
 
 
 def result_texts(message: str) -> Mapping[int, str]:
-    """Take the results of several trials apart: the JSON of each, by the number of its trial.
+    """Split the results of several trials: the JSON of each, by the number of its trial.
 
-    Each is left to be read, and perhaps refused, by itself.
+    The caller reads each result, and may reject it, separately.
 
     Raises:
-        InvalidMessage: when the message is no list of results.
+        InvalidMessage: when the message is not a list of results.
     """
     try:
-        whole = json.loads(message)
+        document = json.loads(message)
     except (ValueError, RecursionError):
-        whole = None
-    results = whole.get("results") if isinstance(whole, dict) else None
+        document = None
+    results = document.get("results") if isinstance(document, dict) else None
     if not isinstance(results, list):
         raise InvalidMessage("The trial results are no JSON object with a list of results.")
-    if whole.get("version") != SCHEMA_VERSION:
+    if document.get("version") != SCHEMA_VERSION:
         raise InvalidMessage(f"The trial results are not of version {SCHEMA_VERSION}.")
     # As compact as it was: each must fit the limit of a result again.
     return {

@@ -1,12 +1,12 @@
 """Values that similar decisions share: Q-learning that generalises by backing off.
 
 With the papers' state, the layer chosen last with its index and its predecessors, hardly any
-decision is met twice within a thousand trials. Here each value is kept under two names, a coarse
-one and a fine one, and the estimate moves to the fine one as far as that has been met::
+decision occurs twice within a thousand trials. Here each value is stored under two names, a coarse
+one and a fine one. The more often the fine name has occurred, the more its value counts::
 
     estimate = (1 - w) Q[coarse] + w Q[fine],    w = N / (N + 3)
 
-where N counts the trained candidates that met the fine name. On NAS-Bench-201 backing off from
+where N is the number of trained candidates with the fine name. On NAS-Bench-201 backing off from
 (position, last operation) to the position alone closed 1 to 3 points more of the gap between random
 search and the optimum than either alone (docs/benchmarks.md).
 """
@@ -18,30 +18,30 @@ from random import Random
 from blockqnn.space.protocol import Candidate, Key, Prefix, SearchSpace, pick
 
 _CONFIDENCE = 3
-"""How many meetings make a fine value count as much as the coarse one."""
+"""Number of occurrences from which a fine value counts as much as the coarse one."""
 
 Names = tuple[int, int]
-"""The places of one option's values: the coarse and the fine."""
+"""The indices of one option's values: the coarse and the fine."""
 
 
 @dataclass(slots=True)
 class Offer:
-    """All options of a situation, arranged so that the highest estimate is found quickly."""
+    """All options of a situation, arranged to find the highest estimate quickly."""
 
     options: tuple[Names, ...]
     """Every option, in the order of the space; at least one."""
     met: list[Names] = field(default_factory=list)
     """The options that candidates have taken, here or in another situation of their fine name."""
     others: list[Names] = field(default_factory=list)
-    """Of those that none has taken, whose estimate is the coarse value, one for each such value."""
+    """One option for each coarse value among those not taken; that value is their estimate."""
     likely: Names = (0, 0)
-    """The option whose estimate was the highest when that was last asked for."""
+    """The option whose estimate was the highest at the last request."""
 
     def __post_init__(self) -> None:
         self.likely = self.options[0]
 
     def arrange(self, counts: Sequence[int]) -> None:
-        """Tell the options that were met from the others, given how often each value was met."""
+        """Separate the options that occurred from the others, given the count of each value."""
         self.met = [names for names in self.options if counts[names[1]]]
         self.others = list(
             {names[0]: names for names in self.options if not counts[names[1]]}.values()
@@ -63,9 +63,9 @@ class BackOffTable:
 
     Args:
         space: says which decisions are alike.
-        learning_rate: alpha, how far an update moves a value.
+        learning_rate: alpha, the share of the distance that an update moves a value.
         discount: gamma, the weight of what comes after the next reward.
-        initial_value: the value of what was never met.
+        initial_value: the value of an option that has never occurred.
     """
 
     def __init__(
@@ -82,24 +82,24 @@ class BackOffTable:
         self._weights: list[float] = []
         self._offers: dict[Key, Offer] = {}
         self._offering: dict[int, list[Offer]] = {}
-        """By fine value: where it is among the options."""
+        """By fine value: the offers that have it among their options."""
         self._traces: list[Trace] = []
 
     @property
     def values(self) -> dict[Key, float]:
         """The values that are not the initial one, by name."""
         return {
-            key: self._values[place]
-            for key, place in self._places.items()
-            if self._values[place] != self._initial
+            key: self._values[index]
+            for key, index in self._places.items()
+            if self._values[index] != self._initial
         }
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate that was trained; its number counts from 0."""
+        """Add the next trained candidate; candidates are numbered from 0."""
         taken: list[Names] = []
         offered: list[Offer] = []
-        for place, number in enumerate(candidate):
-            prefix = candidate[:place]
+        for position, number in enumerate(candidate):
+            prefix = candidate[:position]
             situation = self._space.situation(prefix)
             offered.append(self._offer(situation))
             names = self._locate(situation, self._space.option(prefix, number))
@@ -123,15 +123,15 @@ class BackOffTable:
         taken, offered = trace.taken, trace.offered
         values, rate = self._values, self._rate
         target = rewards[-1]
-        for place in range(len(rewards) - 1, -1, -1):
-            coarse, fine = taken[place]
+        for position in range(len(rewards) - 1, -1, -1):
+            coarse, fine = taken[position]
             values[coarse] += rate * (target - values[coarse])
             values[fine] += rate * (target - values[fine])
-            if place:
-                target = rewards[place - 1] + self._discount * self._highest(offered[place])
+            if position:
+                target = rewards[position - 1] + self._discount * self._highest(offered[position])
 
     def best(self, prefix: Prefix, random: Random) -> int:
-        """Choose the next part: one of the option of the highest estimate, ties at random."""
+        """Choose a part of the option with the highest estimate; ties are broken at random."""
         situation = self._space.situation(prefix)
         options = self._space.options(situation)
         if len(options) == 1:
@@ -146,30 +146,30 @@ class BackOffTable:
         return self._space.draw(prefix, pick(equals, random), random)
 
     def _offer(self, situation: Key) -> Offer:
-        known = self._offers.get(situation)
-        if known is None:
+        offer = self._offers.get(situation)
+        if offer is None:
             options = self._space.options(situation)
-            known = Offer(tuple([self._locate(situation, option) for option in options]))
-            known.arrange(self._counts)
-            self._offers[situation] = known
-            for _, fine in known.options:
-                self._offering.setdefault(fine, []).append(known)
-        return known
+            offer = Offer(tuple([self._locate(situation, option) for option in options]))
+            offer.arrange(self._counts)
+            self._offers[situation] = offer
+            for _, fine in offer.options:
+                self._offering.setdefault(fine, []).append(offer)
+        return offer
 
     def _locate(self, situation: Key, option: Key) -> Names:
-        known = self._names.get((situation, option))
-        if known is None:
+        names = self._names.get((situation, option))
+        if names is None:
             coarse, fine = self._space.names(situation, option)
-            known = self._names[situation, option] = self._place(coarse), self._place(fine)
-        return known
+            names = self._names[situation, option] = self._place(coarse), self._place(fine)
+        return names
 
     def _place(self, key: Key) -> int:
-        place = self._places.setdefault(key, len(self._places))
-        if place == len(self._values):
+        index = self._places.setdefault(key, len(self._places))
+        if index == len(self._values):
             self._values.append(self._initial)
             self._counts.append(0)
             self._weights.append(0.0)
-        return place
+        return index
 
     def _estimates(self, options: Sequence[Names]) -> list[float]:
         values, weights = self._values, self._weights
@@ -181,8 +181,8 @@ class BackOffTable:
     def _highest(self, offer: Offer) -> float:
         """Return the highest estimate of an offer.
 
-        An estimate lies between the coarse and the fine value, rounding included: an option of
-        which neither is above the highest estimate so far is passed over.
+        An estimate lies between the coarse and the fine value, rounding included. So an option is
+        skipped if neither of its values is above the highest estimate so far.
         """
         values, weights = self._values, self._weights
         coarse, fine = offer.likely

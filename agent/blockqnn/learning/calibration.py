@@ -1,11 +1,11 @@
 """Calibrating the reward: does it order blocks as training to convergence does?
 
 CVPR 2018, section 3.3 and Fig. 6, redefines the reward as the accuracy of the early-stop training,
-less mu ln(FLOPs) and rho ln(density), because there the final accuracy falls with both. Whether it
-does on another dataset, with another recipe, finalists can tell: each has the accuracy of its
+less mu ln(FLOPs) and rho ln(density), because there the final accuracy falls with both. Finalists
+show whether this holds on another dataset, with another recipe: each has the accuracy of its
 early-stop training and that of its training to convergence.
 
-What finalists cannot tell: they are the best blocks by the very reward that is judged, so their
+A limit of the method: finalists are the best blocks by the very reward that is judged, so their
 early accuracies are alike, and every correlation among them is weaker than among all blocks.
 """
 
@@ -23,17 +23,17 @@ from blockqnn.network.spec import NetworkSpec
 from blockqnn.settings.search import RewardSettings
 
 LEAST = 8
-"""Fewer finalists say nothing: the fit has four coefficients."""
+"""Minimum number of finalists: the fit has four coefficients."""
 
 RESAMPLES = 500
-"""How often finalists are drawn anew for the ranges; 2.5 % of them are 12 at each end."""
+"""Number of resamples of the finalists for the ranges; 2.5 % of them are 12 at each end."""
 
 _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Finalist:
-    """A block that was trained twice."""
+    """A block with two trainings: one stopped early, one to convergence."""
 
     block: Block
     early: float
@@ -44,23 +44,23 @@ class Finalist:
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight of the reward that was fitted, with what chance could have made of it."""
+    """A fitted weight of the reward, with its confidence interval."""
 
     value: float
-    """In the units of `reward.macsWeight` and `densityWeight`: the reward subtracts it."""
+    """In the units of `reward.macsWeight` and `densityWeight`; the reward subtracts it."""
     low: float
     high: float
-    """95 % of the fits to finalists drawn anew are between them."""
+    """95 % of the fits to resampled finalists lie between `low` and `high`."""
 
     @property
     def sign(self) -> int:
-        """1 when the reward should subtract the term, -1 when add it, 0 when that is open."""
+        """1 if the reward should subtract the term, -1 if it should add it, 0 if that is open."""
         return (self.low > 0) - (self.high < 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What finalists say of a reward."""
+    """Judgement of a reward by finalists."""
 
     finalists: int
     early_correlation: float
@@ -68,14 +68,14 @@ class Calibration:
     reward_correlation: float
     """The same of the redefined reward, with the weights of the search."""
     fitted_correlation: float | None
-    """The same with the fitted weights, on the finalists that they were fitted to, which flatters
-    them."""
+    """The same with the fitted weights; optimistic, since the weights were fitted to the same
+    finalists."""
     macs: Weight | None
-    """The fitted `reward.macsWeight`; None where it cannot be told."""
+    """The fitted `reward.macsWeight`; None if it cannot be fitted."""
     density: Weight | None
-    """The fitted `reward.densityWeight`; None where it cannot be told."""
+    """The fitted `reward.densityWeight`; None if it cannot be fitted."""
     note: str
-    """Why there is no fit, in a sentence; empty where there is one."""
+    """The reason why there is no fit, in a sentence; empty if there is one."""
 
 
 def calibrate(
@@ -125,7 +125,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Spearman's rank correlation: Pearson's of the ranks; equal values share their mean rank.
 
     Returns:
-        From -1 to 1; 0 where one side has a single value, which orders nothing.
+        From -1 to 1; 0 if all values of one side are equal.
 
     Raises:
         ValueError: when the lengths differ.
@@ -147,8 +147,8 @@ def _ranks(values: Sequence[float]) -> list[float]:
         end = start
         while end < len(order) and values[order[end]] == values[order[start]]:
             end += 1
-        for place in order[start:end]:
-            ranks[place] = (start + 1 + end) / 2
+        for index in order[start:end]:
+            ranks[index] = (start + 1 + end) / 2
         start = end
     return ranks
 
@@ -216,7 +216,7 @@ def _row(finalist: Finalist, network: NetworkSpec) -> Row:
 
 
 _SMALLEST = 1e-9
-"""A share of a column's own length that counts as nothing but rounding."""
+"""Share of a column's own length up to which a length counts as a rounding error."""
 
 
 def _regress(rows: Sequence[Row]) -> tuple[float, float, float] | None:
@@ -248,5 +248,5 @@ def _dot(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _subtract(column: list[float], other: Sequence[float], factor: float) -> None:
-    for place, value in enumerate(other):
-        column[place] -= factor * value
+    for row, value in enumerate(other):
+        column[row] -= factor * value

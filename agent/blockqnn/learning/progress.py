@@ -1,4 +1,4 @@
-"""Whether a search learns: its latest proposals against those that were drawn at random.
+"""Learning of a search: a comparison of its latest proposals with random ones.
 
 CVPR 2018, section 5.1, shows that a search learns by the mean of an iteration's proposals: 56 %
 while epsilon is 1, 65 % when it is 0.1. Two things can raise or lower that mean without any
@@ -7,9 +7,9 @@ learning: chance, and a few networks that are proposed again and again.
 * The mean of all proposals decides whether an agent prefers networks with low rewards. Its standard
   error counts proposals: these rewards are what the agent has seen, so they can be held against it
   whatever training noise is in them.
-* A rise of that mean proves nothing alone. An agent that repeats the luckiest networks of the
-  random phase raises it even where all networks are equal. So a search learns only when, besides,
-  the networks that it tries for the first time, each counted once, have higher rewards than those
+* A rise of that mean alone proves nothing. An agent that repeats the luckiest networks of the
+  random phase raises it even if all networks are equal. So a search learns only if, besides, the
+  networks that it tries for the first time, each counted once, have higher rewards than those
   that random draws tried for the first time. Their rewards were measured after they were chosen.
 """
 
@@ -21,21 +21,21 @@ from itertools import groupby
 from math import fsum, sqrt
 
 FEWEST = 10
-"""Of fewer rewards on one side nothing is said."""
+"""Minimum number of rewards on each side for a verdict."""
 
 WANTED = 30
-"""The latest iterations are taken together until they have as many rewards."""
+"""Number of rewards up to which the latest iterations are combined."""
 
 ERRORS = 3.0
-"""A difference counts from as many standard errors on: whoever watches a search looks often."""
+"""Standard errors that a difference must exceed; strict, as users check a search often."""
 
 _SMALLEST = 1e-9
-"""A share of the rewards themselves that counts as nothing but rounding."""
+"""Share of the rewards up to which a difference counts as a rounding error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The reward of a proposal; one that shares the result of an earlier trial has one too."""
+    """Reward of a proposal, including proposals that share the result of an earlier trial."""
 
     iteration: int
     network: str
@@ -45,35 +45,35 @@ class Result:
 
 
 class Verdict(StrEnum):
-    """What a history says of learning."""
+    """Verdict on the learning of a search."""
 
     LEARNS = "Learns"
     """Proposals are better than random ones, and so are the networks that are new among them."""
     UNLEARNS = "Unlearns"
     """Proposals are worse than random ones."""
     REPEATS = "Repeats"
-    """Proposals are better than random ones, but their new networks are not known to be."""
+    """Proposals are better than random ones, but this is not certain of their new networks."""
     OPEN = "Open"
-    """Proposals are not to be told apart from random ones."""
+    """Proposals do not differ significantly from random ones."""
     EQUAL = "Equal"
-    """All rewards are equal, so that there is nothing to learn."""
+    """All rewards are equal, so there is nothing to learn."""
     TOO_FEW = "TooFew"
     """There are too few rewards on one side."""
     STILL_RANDOM = "StillRandom"
     """All proposals so far are random ones."""
     NO_CONTROL = "NoControl"
-    """No proposal is a random one, so that there is nothing to compare with."""
+    """No proposal is random, so there is nothing to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some rewards, and what is known of the mean that they were drawn from."""
+    """Statistics of some rewards, and of the mean that they were drawn from."""
 
     size: int
     networks: int
-    """How many different networks they are of."""
+    """Number of different networks among them."""
     most: int
-    """How many of them are of the one network that is most frequent."""
+    """Number of rewards of the most frequent network."""
     mean: float
     deviation: float
     """The standard deviation of a single reward; 0 of a single one."""
@@ -83,14 +83,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """What a history says of learning, and by which figures."""
+    """Verdict on the learning of a search, with the figures behind it."""
 
     verdict: Verdict
     control: Sample | None = None
-    """All proposals of the iterations with epsilon 1; None where none has a reward."""
+    """All proposals of the iterations with epsilon 1; None if none has a reward."""
     late: Sample | None = None
-    """The proposals that are compared: those of the last stage, with those of earlier iterations
-    where it has few; None where no proposal with a reward was chosen with what was learned."""
+    """The proposals that are compared: those of the last stage, plus those of earlier iterations if
+    the stage has few; None if no proposal with a reward depends on learned values."""
     first: int = 0
     """The first of their iterations."""
     last: int = 0
@@ -102,17 +102,17 @@ class Learning:
 
     @property
     def difference(self) -> float:
-        """How far the latest proposals are above the random ones, in points; 0 without both."""
+        """Mean of the latest proposals less that of the random ones, in points; 0 without both."""
         return self.late.mean - self.control.mean if self.late and self.control else 0.0
 
 
 def judge(results: Sequence[Result], epsilon: Callable[[int], float]) -> Learning:
-    """Judge by its history whether a search learns.
+    """Judge from its history whether a search learns.
 
     The order of results within an iteration changes nothing.
 
     Args:
-        results: what is known of each proposal with a reward, in the order of the iterations.
+        results: each proposal with a reward, in the order of the iterations.
         epsilon: the probability with which an iteration draws a layer at random; at 1 its
             proposals are the control.
     """
@@ -159,39 +159,39 @@ def _decide(figures: Learning) -> Verdict:
 
 
 def is_above(higher: Sample, lower: Sample) -> bool:
-    """Whether one mean is above another by more than chance would make it."""
+    """Return whether one mean is above another by more than chance explains."""
     rounding = _SMALLEST * max(abs(higher.mean), abs(lower.mean))
     return higher.mean - lower.mean > limit_of(higher, lower) + rounding
 
 
 def limit_of(first: Sample, second: Sample) -> float:
-    """Return how far two means may differ by chance, in points.
+    """Return the largest difference of two means that chance explains, in points.
 
-    Three standard errors of many rewards, and more of few, about as Student's distribution has it.
+    Three standard errors for many rewards, more for few, roughly as in Student's distribution.
     """
     freedom = max(min(first.size, second.size) - 1, 1)
     return (ERRORS + 10 / freedom) * sqrt(first.error**2 + second.error**2)
 
 
 def first_tried(results: Sequence[Result]) -> list[Result]:
-    """Return each network once: in the iteration that tried it first, with its mean reward there.
+    """Return each network once, in the iteration that first tried it, with its mean reward there.
 
     Args:
         results: in the order of the iterations.
     """
     rewards: dict[str, tuple[int, list[float]]] = {}
     for result in results:
-        iteration, known = rewards.setdefault(result.network, (result.iteration, []))
+        iteration, measured = rewards.setdefault(result.network, (result.iteration, []))
         if iteration == result.iteration:
-            known.append(result.reward)
+            measured.append(result.reward)
     return [
-        Result(iteration, network, fsum(known) / len(known))
-        for network, (iteration, known) in rewards.items()
+        Result(iteration, network, fsum(measured) / len(measured))
+        for network, (iteration, measured) in rewards.items()
     ]
 
 
 def _latest(results: Sequence[Result], wanted: Callable[[int], bool]) -> list[Result]:
-    """Return the results of the latest iterations: those wanted, and more where they are few."""
+    """Return the results of the latest iterations: those wanted, and more if they are few."""
     batches = [list(batch) for _, batch in groupby(results, lambda result: result.iteration)]
     latest: list[Result] = []
     while batches and (wanted(batches[-1][0].iteration) or len(latest) < WANTED):
@@ -200,11 +200,11 @@ def _latest(results: Sequence[Result], wanted: Callable[[int], bool]) -> list[Re
 
 
 def sample(results: Sequence[Result]) -> Sample | None:
-    """Return what some rewards say of the mean that they were drawn from; None of no reward.
+    """Return the statistics of some rewards; None if there is no reward.
 
     The proposals of an iteration are independent draws from one policy, which moves from one
     iteration to the next. So the standard error is that over proposals or, from three iterations
-    on, that over iterations where it is larger.
+    on, that over iterations if it is larger.
     """
     if not results:
         return None

@@ -6,9 +6,9 @@ block of T layers, terminal included, with the reward r, the update goes backwar
     Q(s[T-1], a[T]) = (1 - alpha) Q(s[T-1], a[T]) + alpha r[T]
     Q(s[t], a)      = (1 - alpha) Q(s[t], a) + alpha (r[t] + gamma max Q(s[t+1], a'))
 
-Backwards, because each maximum then already sees this block's result; the paper does not say, and
-MetaQNN, which it follows, does so. The paper starts at t = 1 and is silent on how the first layer
-is chosen; here it is an action like the others, from a start state at t = 0.
+Backwards, because each maximum then already includes this block's result; the paper does not say,
+but MetaQNN, which it follows, does so. The paper starts at t = 1 and does not say how the first
+layer is chosen; here it is an action like the others, from a start state at t = 0.
 
 A worked example. A chain of one convolution: T = 2, layers a1 = (1,1,3,0,0) and a2 = (2,7,0,0,0),
 reward r = 60, alpha = 0.01, gamma = 1, all values 0, the CVPR shaping (r/T = 30, then r = 60)::
@@ -21,10 +21,10 @@ Once more::
     Q(a1, a2)    = 0.99 x 0.6   + 0.01 x 60           = 1.194
     Q(start, a1) = 0.99 x 0.306 + 0.01 x (30 + 1.194) = 0.61488
 
-So after n visits a value that begins at 0 has 1 - 0.99^n of what it approaches: it says how often
-an action was drawn rather than what it is worth. The papers do not say where values begin. With
-values that begin at their first target both are at 60 and 90 after the first visit, and stay there
-(docs/papers.md has what each reading gave).
+So after n visits a value that begins at 0 has 1 - 0.99^n of its limit: it shows how often an action
+was drawn rather than its worth. The papers do not give the initial values. If values begin at their
+first target, they are 60 and 90 after the first visit, and stay there (docs/papers.md has the
+results of each reading).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,16 +46,17 @@ from blockqnn.space.protocol import (
 class QTable:
     """The value of each next layer after each last layer, in percent.
 
-    Only values that were ever updated are stored; of the two million in the papers' space, a whole
-    search touches some tens of thousands.
+    Only updated values are stored; of the two million in the papers' space, a whole search updates
+    some tens of thousands.
 
     Args:
-        space: what may follow what.
-        learning_rate: alpha, how far an update moves a value, above 0 and at most 1.
+        space: the layers that may follow each prefix.
+        learning_rate: alpha, the share of the distance that an update moves a value, above 0 and
+            at most 1.
         discount: gamma, the weight of what comes after the next reward, from 0 to 1.
-        initial_value: the value of what was never tried; None lets a value begin at the first
-            target that reaches it, and chooses among layers that were tried, if any was.
-        step: how one of several layers of equal value is drawn.
+        initial_value: the value of a layer that was never tried; None sets a value to its first
+            target, and chooses among layers that were tried, if there are any.
+        step: the way in which one of several layers of equal value is drawn.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class QTable:
         self._step = step
         self._candidates: list[Candidate] = []
         self._offers: list[tuple[Choices, ...]] = []
-        """For each candidate the choices at each of its layers."""
+        """The choices at each layer of each candidate."""
         self._rows: dict[int, dict[int, float]] = {}
         self._bests: dict[int, float] = {}
         """The highest stored value of each row."""
@@ -84,10 +85,12 @@ class QTable:
         return self._rows
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next block; its number counts from 0."""
+        """Add the next block; blocks are numbered from 0."""
         self._candidates.append(candidate)
         choices = self._space.choices
-        self._offers.append(tuple([choices(candidate[:place]) for place in range(len(candidate))]))
+        self._offers.append(
+            tuple([choices(candidate[:position]) for position in range(len(candidate))])
+        )
 
     def update(self, number: int, rewards: Sequence[float]) -> None:
         """Learn from one block, from its terminal back to its first layer.
@@ -100,13 +103,13 @@ class QTable:
         rate, keep, initial = self._rate, 1 - self._rate, self._initial
         rows, bests = self._rows, self._bests
         target = rewards[-1]
-        for place in range(len(layers) - 1, -1, -1):
-            state = layers[place - 1] if place else START
+        for position in range(len(layers) - 1, -1, -1):
+            state = layers[position - 1] if position else START
             row = rows.get(state)
             if row is None:
                 row = rows[state] = {}
                 bests[state] = -inf
-            action = layers[place]
+            action = layers[position]
             before = row.get(action, initial)
             value = row[action] = target if before == -inf else keep * before + rate * target
             best = bests[state]
@@ -114,9 +117,9 @@ class QTable:
                 best = bests[state] = value
             elif before == best:
                 best = bests[state] = max(row.values())
-            if not place:
+            if not position:
                 break
-            choices = offers[place]
+            choices = offers[position]
             if choices.masked is None:
                 tried = len(row)
             else:
@@ -124,7 +127,7 @@ class QTable:
                 tried, best = len(legal), max(legal, default=-inf)
             if best < initial and tried < len(choices):
                 best = initial
-            target = rewards[place - 1] + self._discount * best
+            target = rewards[position - 1] + self._discount * best
 
     def best(self, prefix: Prefix, random: Random) -> int:
         """Choose the next layer with the highest value.
@@ -138,16 +141,16 @@ class QTable:
         if not row:
             return draw_part(choices, random, self._step)
         if choices.masked is not None:
-            row = {one: value for one, value in row.items() if one in choices.masked}
+            row = {layer: value for layer, value in row.items() if layer in choices.masked}
             if not row:
                 return draw_part(choices, random, self._step)
         best = max(row.values())
         untried = len(row) < len(choices)
         if untried and self._initial >= best:
             initial = self._initial
-            equals = [one for one in choices.numbers if row.get(one, initial) == initial]
+            equals = [layer for layer in choices.numbers if row.get(layer, initial) == initial]
         else:
-            equals = sorted([one for one, value in row.items() if value == best])
+            equals = sorted([layer for layer, value in row.items() if value == best])
         return _draw_among(equals, choices, random, self._step)
 
 
@@ -156,5 +159,5 @@ def _draw_among(equals: list[int], choices: Choices, random: Random, step: Rando
         return equals[0]
     if step == "Flat":
         return pick(equals, random)
-    by_type = [[one for one in equals if one in numbers] for numbers in choices.by_type]
+    by_type = [[layer for layer in equals if layer in numbers] for numbers in choices.by_type]
     return pick(pick([numbers for numbers in by_type if numbers], random), random)

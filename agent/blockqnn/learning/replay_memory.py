@@ -1,4 +1,4 @@
-"""The replay memory: past trials, to be learned from again (CVPR 2018, section 4.2)."""
+"""The replay memory: past trials for repeated learning (CVPR 2018, section 4.2)."""
 
 from bisect import bisect
 from collections.abc import Sequence
@@ -11,27 +11,27 @@ from blockqnn.space.protocol import pick
 Weighting = Literal["Uniform", "Rank"]
 
 _TOP_SHARE = 0.05
-"""The share of the memory, from the best down, after which the weight has fallen to one half."""
+"""Share of the memory, from the best down, after which the weight has fallen to one half."""
 
 
 class ReplayMemory:
     """The rewards of all trained blocks of a search, in trial order.
 
-    A block that was proposed twice is remembered twice, as the papers' batches hold it.
+    A block that was proposed twice is stored twice, as in the papers' batches.
     """
 
     def __init__(self, weighting: Weighting) -> None:
         self._weighting = weighting
         self._rewards: list[float] = []
         self._best_first: list[int] = []
-        """Their numbers as of the last draw by rank, the best first."""
+        """The numbers of the blocks as of the last draw by rank, the best first."""
 
     def __len__(self) -> int:
         return len(self._rewards)
 
     @property
     def rewards(self) -> Sequence[float]:
-        """The rewards; their places are the numbers that :meth:`draw` returns."""
+        """The rewards; their indices are the numbers that :meth:`draw` returns."""
         return self._rewards
 
     def append(self, reward: float) -> None:
@@ -39,7 +39,7 @@ class ReplayMemory:
         self._rewards.append(reward)
 
     def draw(self, size: int, random: Random) -> list[int]:
-        """Draw numbers of blocks with replacement; none from no memory.
+        """Draw numbers of blocks with replacement; none if the memory is empty.
 
         With the weighting `Uniform` all are equally likely. With `Rank` the probability of the
         block with k better ones, of m, is proportional to 1 / (k + 0.05 m + 1).

@@ -1,7 +1,7 @@
 """The redefined reward: accuracy after few epochs, corrected by cost and density.
 
 CVPR 2018, section 3.3: the FLOPs and the density of a block correlate negatively with its accuracy
-after full training, beyond what its accuracy after 12 epochs tells. So the paper subtracts
+after full training, beyond what its accuracy after 12 epochs shows. So the paper subtracts
 mu ln(FLOPs) + rho ln(density), with mu 1 and rho 8; these weights make sense for accuracies in
 percent only. Both are signed here: on the whole of NAS-Bench-201, a negative mu predicts the final
 accuracy better.
@@ -32,9 +32,9 @@ def redefined_reward(
 
     Args:
         block: the block.
-        accuracy: the share of validation images classified rightly, from 0 to 1.
+        accuracy: the share of validation images classified correctly, from 0 to 1.
         settings: the weights of cost and density.
-        network: how the block was stacked; its first width and its output projection matter.
+        network: the stacking of the block; only its first width and its output projection matter.
 
     Returns:
         The reward in percent; with weights of zero, 100 times the accuracy.
@@ -45,7 +45,7 @@ def redefined_reward(
 
 @lru_cache(maxsize=4096)
 def _logarithms(block: Block, width: int, projection: bool) -> tuple[float, float]:
-    """Return ln(MACs) and ln(density); kept, for a block in flight is valued again and again."""
+    """Return ln(MACs) and ln(density); cached, as a block in flight is valued many times."""
     unit = width * width
     macs = max(block_macs(block, width, projection), unit)
     return log(macs / unit), log(density(block))

@@ -1,9 +1,9 @@
-"""How the reward of a whole candidate is split over the decisions that made it.
+"""Split of a candidate's reward over the decisions that made it.
 
 The papers give each decision a fixed share; the Bellman update then carries values backwards
-(:mod:`blockqnn.learning.q_table`). With few trials it pays to *learn* which decisions earned the
-reward: return decomposition by a ridge regression of the rewards on what the decisions have in
-common.
+(:mod:`blockqnn.learning.q_table`). With few trials it is better to *learn* which decisions earned
+the reward: return decomposition by a ridge regression of the rewards on features that the decisions
+share.
 """
 
 from collections import Counter
@@ -24,9 +24,9 @@ _PENALTY = 1.0
 def shaped(reward: float, length: int, shaping: Shaping, longest: int) -> list[float]:
     """Split the reward of a block over its layers by a fixed rule.
 
-    Over a block of T layers, of at most M, the sums are, with a discount of 1: MetaQNN and Uniform
+    The sums over a block of T layers, of at most M, with a discount of 1, are: MetaQNN and Uniform
     r, CVPR2018 r + r (T - 1) / T, CVPR2018MaxIndex r + r (T - 1) / M, AAAI2017 T r. So the papers'
-    own favour long blocks.
+    own rules favour long blocks.
 
     Args:
         reward: the reward r of the block.
@@ -59,7 +59,7 @@ class FixedShaping:
         self._lengths: list[int] = []
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate; its number counts from 0."""
+        """Add the next candidate; candidates are numbered from 0."""
         self._lengths.append(len(candidate))
 
     def fit(self, rewards: Sequence[float]) -> None:
@@ -73,8 +73,8 @@ class FixedShaping:
 class CountProducts:
     """The products of features that are counts, summed over candidates.
 
-    Sums of whole numbers are exact in any order, so those of a feature with all others are kept as
-    the digits of one large number, 64 bits each, to which a multiplication adds all at once.
+    Sums of whole numbers are exact in any order. So the sums of a feature with all others are
+    stored as the digits of one large number, 64 bits each, and one multiplication updates all.
     """
 
     def __init__(self) -> None:
@@ -98,13 +98,12 @@ class CountProducts:
 
 
 class LearnedShaping:
-    """Splits rewards by what the decisions have in common.
+    """Splits rewards by features that the decisions share.
 
-    The rewards of all trained candidates, less their mean, are fitted by a weight for each feature
-    of their decisions: ridge regression with a penalty of 1. A decision then earns the weights of
-    its features; the last one also the mean; and what the fit leaves over is shared by all alike.
-    So the shares of a candidate add up to its reward exactly, whatever its length: no candidate
-    gains by being long.
+    A ridge regression with a penalty of 1 fits the rewards of all trained candidates, less their
+    mean, by a weight for each feature of their decisions. A decision earns the weights of its
+    features, the last one also the mean, and all share the residual equally. So the shares of a
+    candidate add up to its reward exactly, whatever its length: long candidates have no advantage.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -112,50 +111,50 @@ class LearnedShaping:
         self._places: dict[Key, int] = {}
         self._rows: list[tuple[tuple[int, ...], ...]] = []
         self._owners: list[list[int]] = []
-        """The candidates that have a feature, in order, each as often as it has it."""
+        """The candidates that have each feature, in order, once for each occurrence."""
         self._products = CountProducts()
         self._weights: list[float] = []
         self._mean = 0.0
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate; its number counts from 0."""
+        """Add the next candidate; candidates are numbered from 0."""
         row = tuple(
-            tuple([self._place(key) for key in self._space.features(candidate[:place], number)])
-            for place, number in enumerate(candidate)
+            tuple([self._place(key) for key in self._space.features(candidate[:position], number)])
+            for position, number in enumerate(candidate)
         )
         number = len(self._rows)
         self._rows.append(row)
-        whole = [feature for features in row for feature in features]
-        for feature in whole:
+        all_features = [feature for features in row for feature in features]
+        for feature in all_features:
             self._owners[feature].append(number)
-        self._products.add(Counter(whole))
+        self._products.add(Counter(all_features))
 
     def _place(self, key: Key) -> int:
-        place = self._places.setdefault(key, len(self._places))
-        if place == len(self._owners):
+        index = self._places.setdefault(key, len(self._places))
+        if index == len(self._owners):
             self._owners.append([])
-        return place
+        return index
 
     def fit(self, rewards: Sequence[float]) -> None:
         """Learn the weights from the rewards of all candidates, in the order of their numbers."""
         self._mean = mean = fsum(rewards) / len(rewards)
-        left = [reward - mean for reward in rewards]
-        sums = [_add_up(left, owners) for owners in self._owners]
+        residuals = [reward - mean for reward in rewards]
+        sums = [_add_up(residuals, owners) for owners in self._owners]
         self._weights = solve(decompose(self._products.triangle(), _PENALTY), sums)
 
     def split(self, number: int, reward: float) -> list[float]:
         """Return the reward of each decision of a candidate that was added before the last fit."""
         row, weight = self._rows[number], self._weights.__getitem__
         earned = [fsum(map(weight, features)) for features in row]
-        left = (reward - self._mean - fsum(earned)) / len(row)
-        shares = [one + left for one in earned]
+        residual = (reward - self._mean - fsum(earned)) / len(row)
+        shares = [value + residual for value in earned]
         shares[-1] += self._mean
         return shares
 
 
-def _add_up(values: Sequence[float], places: Sequence[int]) -> float:
-    """Add the values at some places, one after the other: `sum` depends on Python's version."""
+def _add_up(values: Sequence[float], positions: Sequence[int]) -> float:
+    """Add the values at some positions, one by one: `sum` depends on Python's version."""
     total = 0.0
-    for place in places:
-        total += values[place]
+    for position in positions:
+        total += values[position]
     return total

@@ -7,7 +7,7 @@ Fig. 3), without building it:
   three as separate layers, ReLU and batch norm keep the width of what they take;
 * a separable convolution is ReLU, a depthwise convolution, a 1x1 convolution to the width of the
   stage, batch norm; a bottleneck is ReLU, 1x1 convolution, batch norm at a quarter of that width;
-* the input of the previous block has the width that it had there, in the first block its own;
+* the input of the previous block keeps its width; in the first block it is the block's own input;
 * an add of unequal widths brings the narrower up to the larger by ReLU, 1x1 convolution, batch
   norm; a concat, and the output of several loose ends, has the sum of the widths;
 * with ``output_projection``, ReLU, 1x1 convolution, batch norm bring an output of another width
@@ -31,27 +31,27 @@ _SEPARABLE_CONVOLUTION, _BOTTLENECK = LayerType.SEPARABLE_CONVOLUTION, LayerType
 _BATCH_NORM, _PREVIOUS_INPUT = LayerType.BATCH_NORM, LayerType.PREVIOUS_INPUT
 _ADD, _CONCAT = LayerType.ADD, LayerType.CONCAT
 _NARROWER = 4
-"""How many times narrower than its stage a bottleneck is (He et al. 2016, table 1)."""
+"""Ratio of the width of a stage to that of its bottlenecks (He et al. 2016, table 1)."""
 
 
 class LayersCost(NamedTuple):
-    """What the layers of a block cost, without what becomes of its output."""
+    """Cost of the layers of a block, without the projection of its output."""
 
     widths: tuple[int, ...]
     """Channels of the input and of each layer."""
     weights: int
-    """Weights of all convolutions: as many multiply-accumulates for each position."""
+    """Weights of all convolutions; also the multiply-accumulates for each position."""
     normalised: int
     """Channels that go through batch norm."""
 
 
 class BlockCost(NamedTuple):
-    """What one block in the network costs."""
+    """Cost of one block in the network."""
 
     width: int
     """Channels of the output."""
     weights: int
-    """Weights of all convolutions: as many multiply-accumulates for each position."""
+    """Weights of all convolutions; also the multiply-accumulates for each position."""
     normalised: int
     """Channels that go through batch norm."""
 
@@ -62,12 +62,12 @@ def bottleneck_width(stage: int) -> int:
 
 
 def reads_previous(body: Sequence[Layer]) -> bool:
-    """Whether any of a block's layers is the input of the previous block."""
+    """Return whether any of a block's layers is the input of the previous block."""
     return any(layer.type is _PREVIOUS_INPUT for layer in body)
 
 
 def _cell_cost(layer: Layer, entering: int, stage: int) -> BlockCost:
-    """Cost of a cell that is not the papers'."""
+    """Return the cost of a cell that is not in the papers."""
     if layer.type is _BOTTLENECK:
         narrow = bottleneck_width(stage)
         return BlockCost(narrow, entering * narrow, narrow)
@@ -88,8 +88,8 @@ def layers_cost(
         entering: channels of the block's input.
         previous: channels of the previous block's input.
         stage: channels of each convolution but bottlenecks.
-        adds: which adds are counted as bringing one input to the width of the other: those of
-            unequal widths, as they do, or for bounds of the cost all or none.
+        adds: the adds that are counted as widening one input to the other: those of unequal widths,
+            as in the network, or all or none, for bounds of the cost.
     """
     widths = [entering]
     weights = normalised = 0
@@ -130,7 +130,7 @@ def _block_cost(
     stage: int,
     projection: bool,
 ) -> BlockCost:
-    """Cost of one block at the width `stage`, given the widths of its input and the previous."""
+    """Return the cost of a block of width `stage`, given the widths of both inputs."""
     widths, weights, normalised = layers_cost(body, entering, previous, stage)
     leaving = sum([widths[index] for index in ends])
     if projection and leaving != stage:
@@ -146,15 +146,15 @@ def block_macs(block: Block, width: int, output_projection: bool = False) -> int
     Args:
         block: the block.
         width: channels of its input, of the previous block's, and of its stage; at least 1.
-        output_projection: whether to count the 1x1 convolution that brings its output back to
-            `width`, where it has another.
+        output_projection: whether to count the 1x1 convolution that brings an output of another
+            width back to `width`.
     """
     ends = block.loose_ends
     return _block_cost(block.body, ends, width, width, width, output_projection).weights
 
 
 class NetworkCost(NamedTuple):
-    """What a network costs."""
+    """Cost of a network."""
 
     parameters: int
     """Its trainable parameters."""
@@ -168,11 +168,11 @@ def body_cost(
     input_shape: tuple[int, int, int],
     classes: int,
 ) -> NetworkCost:
-    """Count what the network of a block's layers, without the terminal, costs.
+    """Count the cost of the network of a block's layers, without the terminal.
 
     Args:
-        body: the layers of the block; they may be those of a block that is not finished.
-        network: how it is stacked.
+        body: the layers of the block, which may be unfinished.
+        network: the stacking of the block.
         input_shape: channels, height and breadth of an image, in pixels.
         classes: the number of classes.
     """
@@ -197,7 +197,7 @@ def stacked_cost(
         block_cost: the cost of one block, given the widths of its input, of the previous block's
             input, and of its stage.
         on_previous: whether that cost depends on the previous block's input.
-        network: how blocks are stacked.
+        network: the stacking of blocks.
         input_shape: channels, height and breadth of an image, in pixels.
         classes: the number of classes.
     """
@@ -230,9 +230,8 @@ def network_parameters(
 
     Args:
         block: the block.
-        network: how it is stacked.
-        input_shape: channels, height and breadth of an image; they do not matter to the count but
-            for the channels.
+        network: the stacking of the block.
+        input_shape: channels, height and breadth of an image; only the channels affect the count.
         classes: the number of classes.
     """
     return body_cost(block.body, network, input_shape, classes).parameters
@@ -245,7 +244,7 @@ def network_macs(
 
     Args:
         block: the block.
-        network: how it is stacked.
+        network: the stacking of the block.
         input_shape: channels, height and breadth of an image, in pixels; pooling between two
             stages halves both, rounding down.
         classes: the number of classes.

@@ -1,23 +1,23 @@
-"""The decomposition of Cholesky in plain Python: the same to the last bit on every machine."""
+"""Cholesky decomposition in plain Python: the same to the last bit on every machine."""
 
 from collections.abc import Mapping, Sequence
 from math import fsum, sqrt
 from operator import mul
 
 Row = Mapping[int, float]
-"""The features of one observation that are not zero, by their places."""
+"""The features of one observation that are not zero, by their indices."""
 
 Triangle = list[list[float]]
 """The lower triangle of a symmetric matrix, or a triangular matrix, row by row."""
 
 
 def add_products(products: Triangle, row: Row) -> None:
-    """Add the products of an observation's features to their sums, which grow as they must."""
-    places = sorted(row)
-    enlarge(products, 1 + max(places, default=-1))
-    for number, place in enumerate(places, start=1):
-        sums, value = products[place], row[place]
-        for other in places[:number]:
+    """Add the products of an observation's features to their sums, which grow as needed."""
+    features = sorted(row)
+    enlarge(products, 1 + max(features, default=-1))
+    for number, feature in enumerate(features, start=1):
+        sums, value = products[feature], row[feature]
+        for other in features[:number]:
             sums[other] += value * row[other]
 
 
@@ -28,7 +28,7 @@ def enlarge(products: Triangle, size: int) -> None:
 
 
 def decompose(products: Triangle, penalty: float) -> Triangle:
-    """Return the decomposition of Cholesky of products with the penalty on the diagonal."""
+    """Return the Cholesky decomposition of products with the penalty on the diagonal."""
     lower: Triangle = []
     for number, row in enumerate(products):
         solved: list[float] = []
@@ -42,19 +42,19 @@ def decompose(products: Triangle, penalty: float) -> Triangle:
 
 def forward(lower: Triangle, right: Sequence[float]) -> list[float]:
     """Solve ``lower x = right``."""
-    found: list[float] = []
-    for row, one in zip(lower, right, strict=True):
-        found.append((one - fsum(map(mul, found, row))) / row[-1])
-    return found
+    solution: list[float] = []
+    for row, value in zip(lower, right, strict=True):
+        solution.append((value - fsum(map(mul, solution, row))) / row[-1])
+    return solution
 
 
 def solve(lower: Triangle, right: Sequence[float]) -> list[float]:
     """Solve ``lower lower' x = right``."""
     halfway = forward(lower, right)
-    found = [0.0] * len(halfway)
+    solution = [0.0] * len(halfway)
     for number in range(len(halfway) - 1, -1, -1):
         row = lower[number]
-        found[number] = weight = halfway[number] / row[number]
+        solution[number] = weight = halfway[number] / row[number]
         for other in range(number):
             halfway[other] -= row[other] * weight
-    return found
+    return solution

@@ -1,4 +1,4 @@
-"""The epsilon schedule: how long the agent explores before it follows what it has learned.
+"""The epsilon schedule: the share of random choices of the agent, stage by stage.
 
 CVPR 2018, section 4.2 and Table 2: epsilon falls from 1.0 to 0.1 in ten stages, and a longer
 exploration gave better results. The numbers of iterations are printed in AAAI 2017, Table 2.
@@ -18,10 +18,10 @@ class EpsilonStage(Model):
     """A number of iterations during which epsilon stays the same."""
 
     epsilon: Annotated[float, Field(ge=0, le=1)]
-    """The probability with which each layer is drawn at random rather than chosen by value."""
+    """Probability with which each layer is drawn at random rather than chosen by value."""
 
     iterations: Annotated[int, Field(ge=1, le=1_000_000)]
-    """How many iterations (batches of blocks) the stage lasts."""
+    """Number of iterations (batches of blocks) of the stage."""
 
 
 PAPERS_SCHEDULE = tuple(
@@ -50,7 +50,7 @@ def scaled(stages: Sequence[EpsilonStage], iterations: int) -> tuple[EpsilonStag
     that shrink to nothing are left out, but not the first nor, from two iterations on, the last.
 
     Args:
-        stages: the schedule; a schedule of `iterations` iterations comes back unchanged.
+        stages: the schedule; a schedule of `iterations` iterations is returned unchanged.
         iterations: the wanted sum, at least 1.
 
     Raises:
@@ -79,10 +79,10 @@ def scaled(stages: Sequence[EpsilonStage], iterations: int) -> tuple[EpsilonStag
 
 
 def check_schedule(stages: Sequence[EpsilonStage], trials: int, batch_size: int) -> None:
-    """Hold a schedule to a budget.
+    """Check that a schedule has as many iterations as a budget.
 
     Raises:
-        ScheduleMismatch: when its iterations are not those that the budget makes.
+        ScheduleMismatch: when it has another number of iterations than the budget.
     """
     iterations = -(-trials // batch_size)
     planned = sum(stage.iterations for stage in stages)
@@ -97,7 +97,7 @@ def check_schedule(stages: Sequence[EpsilonStage], trials: int, batch_size: int)
 def epsilon_at(stages: Sequence[EpsilonStage], iteration: int) -> float:
     """Return epsilon in an iteration, counted from 0.
 
-    Beyond the end the last stage goes on: a search whose budget was raised keeps exploiting.
+    After the end the last stage continues: a search whose budget was raised keeps exploiting.
     """
     end = 0
     for stage in stages:
@@ -108,10 +108,10 @@ def epsilon_at(stages: Sequence[EpsilonStage], iteration: int) -> float:
 
 
 def learning_iterations(stages: Sequence[EpsilonStage], iterations: int) -> int:
-    """Return how many of so many iterations choose by what was learned: those below epsilon 1."""
-    left, learning = iterations, 0
+    """Return the number of iterations with epsilon below 1, which choose by learned values."""
+    remaining, learning = iterations, 0
     for stage in stages:
-        lasting = min(stage.iterations, left)
-        left -= lasting
+        lasting = min(stage.iterations, remaining)
+        remaining -= lasting
         learning += lasting if stage.epsilon < 1 else 0
-    return learning + (left if stages[-1].epsilon < 1 else 0)
+    return learning + (remaining if stages[-1].epsilon < 1 else 0)

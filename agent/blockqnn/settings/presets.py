@@ -1,9 +1,9 @@
-"""Complete settings of a search, by name: what the operator fills in where a user is silent.
+"""Complete settings of a search, by name: the operator's defaults for omitted fields.
 
-A preset is plain data in the names of the BlockSearch resource. Each value says where it comes
-from; "CVPR" is Practical Block-wise Neural Network Architecture Generation (2018), "AAAI" is
-Practical Network Blocks Design with Q-Learning (2017), "MetaQNN" is Designing Neural Network
-Architectures using Reinforcement Learning (Baker et al. 2016), "measured" is docs/benchmarks.md.
+A preset is plain data in the names of the BlockSearch resource. Each value names its source;
+"CVPR" is Practical Block-wise Neural Network Architecture Generation (2018), "AAAI" is Practical
+Network Blocks Design with Q-Learning (2017), "MetaQNN" is Designing Neural Network Architectures
+using Reinforcement Learning (Baker et al. 2016), "measured" is docs/benchmarks.md.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Preset = Mapping[str, Section]
 validation."""
 
 ROUNDS = 20
-"""Measured: how often Efficient learns during a search; more rounds gain little."""
+"""Number of times that Efficient learns during a search; measured: more rounds gain little."""
 
 _CVPR2018: Preset = {
     "space": {
@@ -222,25 +222,25 @@ PURPOSES: Mapping[str, str] = {
     "MetaQNN": "for comparing with how Baker et al. learn and train: 2,700 trials",
     "OneGPU": "for 20 hours on one GPU: Efficient, with trainings that stop themselves",
 }
-"""For whom each preset is, as the end of a sentence."""
+"""Purpose of each preset, as the end of a sentence."""
 
 DEFAULT_PRESET: Literal["Efficient"] = "Efficient"
 """The preset of a search that names none."""
 
 BY_BUDGET = ("Efficient", "OneGPU")
-"""The presets that are about a budget, not about a paper's experiment."""
+"""The presets for a given budget, as opposed to a paper's experiment."""
 
 
 def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
-    """Return a preset as it should be for a budget.
+    """Return a preset, adapted to a budget.
 
-    What depends on the budget: the batch size of Efficient and OneGPU is a twentieth of it, from 1
-    to 64, and the population of evolution a third of it, from 10 to 50 (both measured on
-    NAS-Bench-201). Their predictor has its say after 15 % of it (:func:`predictor_warmup`).
+    The batch size of Efficient and OneGPU is a twentieth of the budget, from 1 to 64, and the
+    population of evolution a third of it, from 10 to 50 (both measured on NAS-Bench-201). Their
+    predictor is used after 15 % of it (:func:`predictor_warmup`).
 
     Args:
         name: the name of the preset.
-        trials: the budget; None takes the preset's own.
+        trials: the budget; None uses the preset's own.
 
     Raises:
         InvalidSettings: when there is no such preset, or the budget is less than 1.
@@ -265,5 +265,5 @@ def preset_for(name: str, trials: int | None = None) -> dict[str, Any]:
 
 
 def predictor_warmup(trials: int) -> int:
-    """Return after how many trials of a budget a predictor has its say: 15 %, at most 128."""
+    """Return the number of trials of a budget before a predictor is used: 15 %, at most 128."""
     return min(128, trials * 15 // 100)

@@ -1,6 +1,6 @@
-"""What a search may be told: the space, the agent and the reward.
+"""Settings of a search: the space, the agent and the reward.
 
-No field has a default here: presets fill what a user leaves out (:mod:`blockqnn.settings.presets`).
+Presets fill in the fields that a user omits (:mod:`blockqnn.settings.presets`).
 The docstrings are the descriptions of the BlockSearch resource.
 """
 
@@ -15,17 +15,17 @@ from blockqnn.settings.epsilon_schedule import EpsilonStage
 
 
 class SpaceSettings(Model):
-    """Which blocks there are."""
+    """Blocks that a search may propose."""
 
     max_layers: Annotated[int, Field(ge=2, le=64)]
-    """The largest index of a layer, the terminal included; at this index only the terminal is left.
+    """Largest index of a layer, terminal included; only the terminal can have this index.
 
     CVPR 2018, section 4.2: 23.
     """
 
     start_with_identity: bool
-    """Whether the first layer is always an identity, so that later layers can refer to the block's
-    input. AAAI 2017 says so; CVPR 2018, Fig. 4 shows other first layers.
+    """True if the first layer is always an identity, so that later layers can refer to the block's
+    input, as in AAAI 2017; CVPR 2018, Fig. 4 shows other first layers.
     """
 
     layers: Annotated[
@@ -33,188 +33,190 @@ class SpaceSettings(Model):
         Field(min_length=1, max_length=9, json_schema_extra={"x-kubernetes-list-type": "set"}),
         AfterValidator(in_order),
     ]
-    """Which types of layers blocks are made of besides the terminal, in any order. The papers'
+    """Types of layers in the blocks besides the terminal, in any order. The papers' types
     (CVPR 2018, table 1) are `Convolution`, `MaxPooling`, `AveragePooling`, `Identity`, `Add` and
     `Concat`; without the two poolings the space is free of pooling.
 
     Types that the papers' table does not have: `SeparableConvolution`, a depthwise convolution with
     kernel 3 or 5 and a 1x1 convolution; `Bottleneck`, a 1x1 convolution to a quarter of the stage's
-    width; `PreviousInput`, what the previous block took as its input, so that what takes it skips
+    width; `PreviousInput`, the input of the previous block, so that a layer that takes it skips
     that block. One of `Convolution` and `SeparableConvolution` is needed.
     """
 
     convolution: Convolution
-    """How ReLU, convolution and batch norm are searched: `PCC`, together, as the pre-activation
-    cell of CVPR 2018, section 3.1; `Separate`, as three types of layers, which the papers compare
-    it to (CVPR 2018, Fig. 9; AAAI 2017, Fig. 3) and find worse."""
+    """Layers that a convolution is searched as. `PCC`: together, as the pre-activation cell of
+    CVPR 2018, section 3.1. `Separate`: as three types of layers, which the papers compare with
+    `PCC` (CVPR 2018, Fig. 9; AAAI 2017, Fig. 3) and find worse."""
 
     constraints: Constraints
 
     adaptive_repeats: bool
-    """Whether each block is stacked as often as the constraints allow, at most `network.repeats`
-    times, and may be proposed if it is within them when stacked once (CVPR 2018, section 5.2:
-    adaptive block numbers). Otherwise every block is stacked `network.repeats` times."""
+    """True if each block is stacked as often as the constraints allow, at most `network.repeats`
+    times, and may be proposed if it keeps them when stacked once (CVPR 2018, section 5.2: adaptive
+    block numbers). Otherwise every block is stacked `network.repeats` times."""
 
 
 class ReplaySettings(Model):
-    """How past trials are learned from again after each iteration (CVPR 2018, section 4.2)."""
+    """Replay of past trials after each iteration (CVPR 2018, section 4.2)."""
 
     sample_size: Annotated[int, Field(ge=1, le=65_536)]
-    """How many past trials are drawn, with replacement, all with the same probability."""
+    """Number of past trials that are drawn, with replacement."""
 
     updates: Annotated[int, Field(ge=0, le=1_000_000)]
-    """How many times a drawn trial updates the values, in turn: the first, the second, and so on,
-    then the first again. 64 updates of 64 trials each, as in the papers, are 4096 of both."""
+    """Number of updates of the values by the drawn trials, in turn: the first, the second, and so
+    on, then the first again. 64 updates of 64 trials each, as in the papers, are 4096 of both."""
 
     weighting: Literal["Uniform", "Rank"]
-    """How likely each trial is drawn: `Uniform`, all alike, as in the papers; `Rank`, the better
-    the likelier, in proportion to 1 / (k + 0.05 m + 1) for the trial with k better ones, of m."""
+    """Probability of each trial in the draw: `Uniform`, the same for all, as in the papers; `Rank`,
+    higher for better trials, in proportion to 1 / (k + 0.05 m + 1) for the trial with k better
+    ones, of m."""
 
 
 class PredictorSettings(Model):
-    """Training only the blocks of which a predictor expects most (TPAMI 2020, the faster version).
+    """Predictor that selects the best blocks for training (TPAMI 2020, the faster version).
 
-    The predictor learns from all trained blocks, anew for each iteration.
+    It learns from all trained blocks, again for each iteration.
     """
 
     enabled: Annotated[bool, Field(exclude=True)] = True
-    """Whether the predictor is used: `false` switches off that of a preset."""
+    """True if the predictor is used; `false` switches off that of a preset."""
 
     candidates: Annotated[int, Field(ge=1, le=100)] = 10
-    """How many blocks are drawn for each one that is trained."""
+    """Number of blocks that are drawn for each block that is trained."""
 
     mutated: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The share of these that are small changes of the best blocks so far (White et al. 2021);
-    Q-learning draws the others."""
+    """Share of the drawn blocks that are small changes of the best blocks so far (White et al.
+    2021); Q-learning draws the others."""
 
     optimism: Annotated[float, Field(ge=0, le=100)] = 3.0
-    """How far a block may be better than expected, in standard deviations, when blocks are chosen:
-    0 trusts the predictor, more tries what it is unsure of."""
+    """Bonus for uncertain blocks in the choice, in standard deviations of the prediction: 0 trusts
+    the predictor, higher values try blocks that it is unsure of."""
 
     keep_random: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """The share of each iteration that is trained whatever is expected of it."""
+    """Share of each iteration that is chosen at random, whatever the prediction."""
 
     warmup: Annotated[int, Field(ge=0, le=100_000)] = 128
-    """How many blocks are trained before the predictor has a say; while epsilon is 1 it has
-    none. A search takes 15 % of its trials, at most 128, where it is left out."""
+    """Number of blocks that are trained before the predictor is used; it is never used while
+    epsilon is 1. If omitted, a search takes 15 % of its trials, at most 128."""
 
 
 class EarlyTermination(Model):
-    """Trainings stop themselves that will not be among the best.
+    """Early end of trainings that will not be among the best.
 
-    Lines fitted to the complete trainings so far extrapolate the accuracy; where it stays
-    `deviations` below what it takes to be among the best `share` by reward, the training ends, and
-    the extrapolated accuracy counts. Only in iterations that depend on what was learned.
+    Lines fitted to the complete trainings so far extrapolate the accuracy. If it stays `deviations`
+    below the accuracy needed for the best `share` by reward, the training ends, and the
+    extrapolated accuracy counts. Only in iterations that depend on learned values.
     """
 
     enabled: Annotated[bool, Field(exclude=True)] = True
-    """Whether trainings may stop themselves: `false` switches off what a preset says."""
+    """True if trainings may stop early; `false` switches off the setting of a preset."""
 
     share: Annotated[float, Field(ge=0, le=1)] = 0.01
-    """The share of the complete trainings, by reward, that a block must have a chance to join."""
+    """Share of the best complete trainings, by reward, that a block must have a chance to join."""
 
     deviations: Annotated[float, Field(ge=0, le=100)] = 2.5
-    """How sure it must be that it will not, in standard deviations of the extrapolation."""
+    """Certainty needed to stop a training, in standard deviations of the extrapolation."""
 
     epochs: Annotated[
         tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=32)
     ] = (4, 5, 6, 7, 8)
-    """After which epochs that is looked at. A search takes 4/12 to 8/12 of `training.epochs` where
-    they are left out, rounded: of 12, the first three say little (measured)."""
+    """Epochs after which a training may stop. If omitted, a search takes 4/12 to 8/12 of
+    `training.epochs`, rounded: of 12, the first three predict little (measured)."""
 
     warmup: Annotated[int, Field(ge=10, le=100_000)] = 50
-    """How many trainings are completed before any may stop."""
+    """Number of complete trainings before any may stop."""
 
 
 Switched = TypeVar("Switched", PredictorSettings | None, EarlyTermination | None)
 
 
 class EvolutionSettings(Model):
-    """How regularized evolution breeds (Real et al. 2019); only `algorithm: Evolution` does."""
+    """Regularized evolution (Real et al. 2019); used by `algorithm: Evolution` only."""
 
     population_size: Annotated[int, Field(ge=2, le=10_000)]
-    """How many of the latest trials may have offspring; as many come at random first."""
+    """Number of the latest trials that may have offspring; as many are first drawn at random."""
 
     sample_size: Annotated[int, Field(ge=1, le=10_000)]
-    """How many of them are drawn for each offspring, of which the best is its parent."""
+    """Number of these that are drawn for each offspring; the best of them is its parent."""
 
 
 class AgentSettings(Model):
-    """How blocks are proposed and what is learned from them."""
+    """Agent that proposes blocks and learns from them."""
 
     algorithm: Literal["QLearning", "RandomSearch", "Evolution"]
     """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A);
     `Evolution` is regularized evolution, the baseline of the field (Real et al. 2019)."""
 
     batch_size: Annotated[int, Field(ge=1, le=4096)]
-    """How many blocks are proposed at a time, from the same values. The papers: 64."""
+    """Number of blocks that are proposed at a time, from the same values. The papers: 64."""
 
     pipelining: Annotated[int, Field(ge=0, le=16)]
-    """How many further iterations may run beside the one that is learned next: iteration t is
-    proposed from the values as of iteration t - 1 - pipelining. 0, as in the papers, lets an
-    iteration wait for the slowest block of the one before; 1 keeps all slots busy, at the price of
-    values that are one iteration older. What is proposed never depends on timing."""
+    """Number of further iterations that may run beside the one that is learned next: iteration t is
+    proposed from the values as of iteration t - 1 - pipelining. With 0, as in the papers, an
+    iteration waits for the slowest block of the previous one; 1 keeps all slots busy, at the price
+    of values that are one iteration older. Proposals never depend on timing."""
 
     random_step: Literal["TypeFirst", "Flat"]
-    """How a layer is drawn at random: `TypeFirst` draws its type, then among the layers of that
-    type; `Flat` draws among all layers, most of which are adds and concats. The papers do not say;
+    """Random draw of a layer: `TypeFirst` draws its type, then one of the layers of that type;
+    `Flat` draws one of all layers, most of which are adds and concats. The papers do not say;
     `TypeFirst` gives simple blocks early, as CVPR 2018, appendix B shows: with maxLayers 23 they
-    have 6 layers on average, with `Flat` 16. A choice among layers of equal value is drawn in the
+    have 6 layers on average, with `Flat` 16. Ties between layers of equal value are broken in the
     same way.
     """
 
     learning_rate: Annotated[float, Field(gt=0, le=1)]
-    """How far an update moves a value towards the newly observed one: alpha in the papers, 0.01."""
+    """Step of an update from a value towards the newly observed one: alpha in the papers, 0.01."""
 
     discount: Annotated[float, Field(ge=0, le=1)]
-    """The weight of later rewards: gamma in the papers, 1."""
+    """Weight of later rewards: gamma in the papers, 1."""
 
     duplicates: Literal["Keep", "Redraw"]
-    """What becomes of a block that means the same network as an earlier one: `Keep` proposes it,
-    as in the papers, and it shares the earlier result; `Redraw` draws again, up to 200 times."""
+    """Handling of a block that means the same network as an earlier one: `Keep` proposes it, as in
+    the papers, and it shares the earlier result; `Redraw` draws again, up to 200 times."""
 
     state: Literal["LastLayer", "BackOff"]
-    """What values are kept for. `LastLayer`: each next layer after each last layer, indices and
-    predecessors included, as in the papers. `BackOff`: kinds of next layers in kinds of situations,
-    from coarse to fine, so that a few hundred trials suffice."""
+    """Decisions that have a value of their own. `LastLayer`: each next layer after each last layer,
+    indices and predecessors included, as in the papers. `BackOff`: kinds of next layers in kinds of
+    situations, from coarse to fine, so that a few hundred trials suffice."""
 
     shaping: Literal["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform", "Learned"]
-    """The reward of each layer of a block with T layers and the reward r.
+    """Reward of each layer of a block with T layers and the reward r.
 
     `CVPR2018`: r/T, and r for the terminal; `CVPR2018MaxIndex`: r/maxLayers, and r for the
     terminal; `AAAI2017`: r; `MetaQNN`: 0, and r for the terminal;
     `Uniform`: r/T, which does not add up to more for longer blocks and yet rewards every layer;
-    `Learned`: what a regression over all trials puts down to each layer, adding up to r.
+    `Learned`: the share that a regression over all trials assigns to each layer, adding up to r.
     """
 
     reward_scale: Literal["Percent", "Rank"]
-    """What is learned from: `Percent`, the reward itself, as in the papers; `Rank`, the share of
-    trials so far with a lower reward, from 0 to 1, ranked anew after each iteration."""
+    """Scale of the reward in learning: `Percent`, the reward itself, as in the papers; `Rank`, the
+    share of trials so far with a lower reward, from 0 to 1, ranked again after each iteration."""
 
     initialization: Literal["Constant", "FirstTarget"]
-    """Where values begin. `Constant`: at `initialValue`, from which each update moves them by
-    `learningRate`. `FirstTarget`: a value is the first target that reaches it, and moves from
-    there; layers that were never tried have none, and are chosen at random alone. With a small
-    `learningRate`, `Constant` values say how often a layer was tried rather than what it is worth
-    (docs/papers.md). Only `state: LastLayer` has `FirstTarget`."""
+    """Initial values. `Constant`: all start at `initialValue`, from which each update moves them by
+    `learningRate`. `FirstTarget`: a value starts at its first target, and moves from there; layers
+    that were never tried have no value, and are chosen at random only. With a small `learningRate`,
+    `Constant` values show how often a layer was tried rather than its worth (docs/papers.md).
+    `FirstTarget` needs `state: LastLayer`."""
 
     initial_value: Annotated[float, Field(ge=-1000, le=1000)]
-    """The value of what was never tried, on the scale of the reward, with
+    """Value of a layer that was never tried, on the scale of the reward, with
     `initialization: Constant`. MetaQNN's algorithm: 0."""
 
     epsilon_schedule: Annotated[tuple[EpsilonStage, ...], Field(min_length=1, max_length=64)]
-    """How likely a layer is drawn at random, stage after stage (CVPR 2018, Table 2)."""
+    """Probability of a random layer, stage by stage (CVPR 2018, Table 2)."""
 
     replay: ReplaySettings
 
     evolution: EvolutionSettings
 
     early_termination: EarlyTermination | None
-    """Lets trainings stop themselves that will not be among the best; absent, none does."""
+    """Early end of trainings that will not be among the best; if omitted, none stops early."""
 
     predictor: PredictorSettings | None
-    """Trains only the blocks of which a predictor expects most; absent, all that are drawn. Only
-    `algorithm: QLearning` with `duplicates: Redraw` can; with others the preset's is left out."""
+    """Predictor that selects the best blocks for training; if omitted, all drawn blocks are
+    trained. It needs `algorithm: QLearning` with `duplicates: Redraw`; otherwise the predictor of a
+    preset is not used."""
 
     @field_validator("early_termination", "predictor")
     @classmethod
@@ -238,7 +240,7 @@ class RewardSettings(Model):
 
 
 class SearchSettings(Model):
-    """Everything that decides what a search proposes and how it values a result."""
+    """All settings that determine the proposals of a search and the reward of a result."""
 
     space: SpaceSettings
     agent: AgentSettings

@@ -1,10 +1,10 @@
-"""The search space: which layers may come next, and how one of them is drawn at random.
+"""The search space: the layers that may come next, and the random draw of one of them.
 
-After any prefix of a block the legal layers are generated, never filtered out of illegal ones:
+The legal layers after a prefix of a block are generated, never filtered out of illegal ones:
 
 * at every index below the limit: a convolution, a pooling or an identity of any earlier layer (of
   the block's input at index 1), an add or a concat of any two earlier layers, or the terminal; of
-  these types those that the space has, and others that it has besides
+  these types those that the space has, and any other types that it has
   (:mod:`blockqnn.block.layer_types`);
 * at the limit: the terminal alone.
 
@@ -14,7 +14,7 @@ With constraints, of these only the layers after which some block within the lim
 What the papers leave open, and the reading taken here: the first layer is free and the terminal may
 come at once (CVPR 2018, Fig. 4 shows both), and the limit includes the terminal.
 
-The agent deals in numbers of layers, which are small integers: each legal layer has one, in the
+The agent works with numbers of layers, which are small integers: each legal layer has one, in the
 order of the index, then of the type. A block is the sequence of its layers' numbers
 (:mod:`blockqnn.space.protocol`).
 """
@@ -47,21 +47,21 @@ from blockqnn.space.protocol import (
 )
 
 _MOST_CHANGES = 100
-"""How many changes are drawn before a block counts as the only one; two to eight do."""
+"""Number of changes that are tried before a block counts as the only one; two to eight suffice."""
 
 
 _MOST_KNOWN = 200_000
-"""How many unfinished blocks' legal layers are kept: more than a search of the papers' size has."""
+"""Most unfinished blocks with cached layers; a search of the papers' size has fewer."""
 
 
 class Space:
     """The blocks that a search may propose.
 
     Args:
-        settings: which blocks there are.
-        limits: what their networks may cost; None, or limits that limit nothing, for no limit.
-        network: how blocks are stacked; matters to encodings alone.
-        images: what they are trained on; matters to encodings alone.
+        settings: the settings of the space.
+        limits: the limits on the cost of their networks; None, or empty limits, for no limit.
+        network: the stacking of blocks; used by encodings only.
+        images: the shape of the images; used by encodings only.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Space:
         self._start_with_identity = settings.start_with_identity
         self._settings = settings
         self._types = types_of(settings.layers, settings.convolution)
-        self._codes = tuple([int(one) for one in self._types])  # which hash faster
+        self._codes = tuple([int(layer_type) for layer_type in self._types])  # which hash faster
         self._layers: list[Layer] = [Layer(0, LayerType.IDENTITY, 0, 0, 0)]  # stands for START
         self._choices = [self._number_layers(index) for index in range(1, self.max_layers + 1)]
         self._keys = [_key(layer) for layer in self._layers]
@@ -97,44 +97,44 @@ class Space:
         return Choices(range(first, len(self._layers)), tuple(ranges))
 
     def _forced(self, index: int) -> LayerType | None:
-        """Return the only type that is legal at an index, where there is only one."""
+        """Return the type that is legal at an index if there is only one, else None."""
         if index == 1 and self._start_with_identity:
             return LayerType.IDENTITY
         return LayerType.TERMINAL if index == self.max_layers else None
 
     @property
     def longest(self) -> int:
-        """The most layers that a block has, the terminal included."""
+        """The maximum number of layers of a block, terminal included."""
         return self.max_layers
 
     def choices(self, prefix: Prefix) -> Choices:
         """Return the layers that may follow a prefix.
 
-        Without constraints only the length of a prefix matters to what may follow it.
+        Without constraints they depend on the length of the prefix only.
         """
-        whole = self._choices[len(prefix)]
+        unmasked = self._choices[len(prefix)]
         if self._limits is None:
-            return whole
+            return unmasked
         key = tuple(prefix)
-        known = self._known.get(key)
-        if known is None:
+        masked = self._known.get(key)
+        if masked is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[key] = self._mask(whole, self._read(prefix), self._limits)
-        return known
+            masked = self._known[key] = self._mask(unmasked, self._read(prefix), self._limits)
+        return masked
 
-    def _mask(self, whole: Choices, layers: Sequence[Layer], limits: Limits) -> Choices:
-        """Leave out the layers after which no block within the limits is left."""
+    def _mask(self, choices: Choices, layers: Sequence[Layer], limits: Limits) -> Choices:
+        """Remove the layers after which no block can stay within the limits."""
         body = tuple(layers)
         more = self.max_layers - 2 - len(body)
         if limits.admit(body) and (more < 0 or limits.admit_any_layer(body)):
-            return whole
+            return choices
         is_continuable = limits.continuable(body, more)
         # Layers of one kind take equally wide results, of which as many are loose.
         ends, alike = frozenset(loose_ends(body)), dict[object, int]()
         kinds = [
-            alike.setdefault((width, place in ends), len(alike))
-            for place, width in enumerate(widths_of(body))
+            alike.setdefault((width, position in ends), len(alike))
+            for position, width in enumerate(widths_of(body))
         ]
         judged: dict[tuple[int, ...], bool] = {}
 
@@ -142,24 +142,24 @@ class Space:
             _, code, kernel, pred1, pred2 = self._keys[number]
             one, two = kinds[pred1], kinds[pred2]
             kind = (code, kernel, one, two) if one < two else (code, kernel, two, one)
-            known = judged.get(kind)
-            if known is None:
+            verdict = judged.get(kind)
+            if verdict is None:
                 layer = self._layers[number]
                 is_last = layer.type is LayerType.TERMINAL
-                known = judged[kind] = limits.admit(body) if is_last else is_continuable(layer)
-            return known
+                verdict = judged[kind] = limits.admit(body) if is_last else is_continuable(layer)
+            return verdict
 
-        numbers = [number for number in whole.numbers if is_legal(number)]
+        numbers = [number for number in choices.numbers if is_legal(number)]
         legal = frozenset(numbers)
-        by_type = [[one for one in group if one in legal] for group in whole.by_type]
+        by_type = [[one for one in group if one in legal] for group in choices.by_type]
         return Choices(numbers, tuple([group for group in by_type if group]), legal)
 
     def layer(self, number: int) -> Layer:
-        """Return the layer with a number."""
+        """Return the layer with this number."""
         return self._layers[number]
 
     def is_complete(self, prefix: Prefix) -> bool:
-        """Whether a prefix ends with a terminal."""
+        """Return whether a prefix ends with a terminal."""
         return bool(prefix) and self._layers[prefix[-1]].type is LayerType.TERMINAL
 
     def decode(self, numbers: Candidate) -> Block:
@@ -205,7 +205,7 @@ class Space:
     def mutate(self, candidate: Candidate, random: Random) -> Candidate:
         """Change one thing about a block (:mod:`blockqnn.space.mutation`).
 
-        In a space of a single block (maxLayers 2 and startWithIdentity) it comes back unchanged.
+        In a space of a single block (maxLayers 2 and startWithIdentity) it is returned unchanged.
         """
         body = self._read(candidate)[:-1]
         for _ in range(_MOST_CHANGES):
@@ -223,16 +223,17 @@ class Space:
         return self._limits is None or self._limits.admit(body)
 
     def random_block(self, random: Random, step: RandomStep) -> Block:
-        """Draw a whole block, layer by layer."""
+        """Draw a complete block, layer by layer."""
         return self.decode(draw_candidate(self, random, step))
 
     def _read(self, prefix: Prefix) -> list[Layer]:
         return [self._layers[number] for number in prefix]
 
     def situation(self, prefix: Prefix) -> Key:
-        """Return what of a prefix matters to the next layer (:mod:`blockqnn.space.decisions`).
+        """Return the features of a prefix that matter to the next layer.
 
-        Where constraints rule layers out, the options that are left are a part of it.
+        See :mod:`blockqnn.space.decisions`. If constraints exclude layers, the remaining options
+        are a part of it.
         """
         layers = self._read(prefix)
         situation = describe(layers, self._forced(len(prefix) + 1))
@@ -250,7 +251,7 @@ class Space:
         return situation_options(situation, self._codes)
 
     def option(self, prefix: Prefix, number: int) -> Key:
-        """Return the operation of a next layer and the relations of its predecessors."""
+        """Return the operation of the next layer and the relations of its predecessors."""
         return option_of(self._read(prefix), self._layers[number])
 
     def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
@@ -259,7 +260,9 @@ class Space:
         if choices.masked is not None:
             layers = self._read(prefix)
             legal = [
-                one for one in choices.numbers if option_of(layers, self._layers[one]) == option
+                number
+                for number in choices.numbers
+                if option_of(layers, self._layers[number]) == option
             ]
             return pick(legal, random)
         return self._numbers[_key(draw_layer(self._read(prefix), option, random))]
@@ -273,7 +276,7 @@ class Space:
         return encode_block(self.decode(candidate), self._network, self._images)
 
     def features(self, prefix: Prefix, number: int) -> Sequence[Key]:
-        """Return what the next layer may contribute to the reward."""
+        """Return the features of the next layer that may explain the reward."""
         return features(self._read(prefix), self._layers[number])
 
 
@@ -289,5 +292,5 @@ def _layers(index: int, layer_type: LayerType) -> Iterator[Layer]:
 
 
 def _key(layer: Layer) -> tuple[int, ...]:
-    """A layer in plain integers, which hash ten times faster than a member of an enumeration."""
+    """Return a layer in plain integers, which hash ten times faster than members of an enum."""
     return (layer.index, int(layer.type), layer.kernel, layer.pred1, layer.pred2)

@@ -1,8 +1,8 @@
 """Blocks in terms that generalise over predecessors and over lengths.
 
-A layer is told apart by its operation and by what its predecessors are at the time: the layer
-chosen last, another loose end, or a layer that is used already. These relations mean the same at
-every index, so what is learned about them early in a block, or in another block, applies.
+A layer is described by its operation and by the relations of its predecessors at the time: the
+layer chosen last, another loose end, or a layer that is already used. These relations mean the same
+at every index, so knowledge from early in a block, or from another block, applies.
 """
 
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ from blockqnn.block.nsc import KERNELS, PREDECESSORS, Layer, LayerType
 from blockqnn.space.protocol import Key, pick
 
 LAST, LOOSE, USED = range(3)
-"""What a predecessor is: the last layer, another without a successor, one with a successor."""
+"""Relations of a predecessor: the last layer, another without a successor, one with a successor."""
 
 _PRED1, _PRED2 = attrgetter("pred1"), attrgetter("pred2")
 
 SITUATION = 5
-"""How many parts the description of a situation has."""
+"""Number of parts of the description of a situation."""
 
 _KINDS = 3
-"""From the fourth of a kind of operation on they are not told apart."""
+"""Count from which further operations of a kind are not distinguished: after three."""
 
 _MANY = 2
-"""As many loose ends or used layers as matter to which layers are legal."""
+"""Count of loose ends or used layers from which more do not change the legal options."""
 
 
 def relations(index: int, loose: frozenset[int]) -> tuple[tuple[int, ...], ...]:
-    """Return the indices of the earlier layers by what they are: last, loose or used.
+    """Return the indices of the earlier layers by relation: last, loose or used.
 
     Args:
         index: the index of the next layer.
@@ -44,8 +44,8 @@ def relations(index: int, loose: frozenset[int]) -> tuple[tuple[int, ...], ...]:
     others = range(1, last)
     return (
         (last,),
-        tuple([one for one in others if one in loose]),
-        tuple([one for one in others if one not in loose]),
+        tuple([other for other in others if other in loose]),
+        tuple([other for other in others if other not in loose]),
     )
 
 
@@ -56,16 +56,16 @@ def loose_ends(layers: Sequence[Layer]) -> frozenset[int]:
 
 
 def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
-    """Return what matters of an unfinished block to its next layer.
+    """Return the features of an unfinished block that matter to its next layer.
 
     Args:
         layers: the layers so far.
-        forced: the only type of layer that is legal next, where there is only one.
+        forced: the type of layer that is legal next if there is only one.
 
     Returns:
-        The next index; type and kernel of the last layer, 0 for none; how many loose ends there are
-        besides it and how many used layers, 2 for more; the only legal type of
-        layer, 0 where it is free.
+        The next index; type and kernel of the last layer, 0 for none; the number of loose ends
+        besides it and of used layers, at most 2 each; the only legal type of layer, 0 if there are
+        several.
     """
     index = len(layers) + 1
     last = layers[-1] if layers else None
@@ -84,7 +84,7 @@ def options(situation: Key, codes: tuple[int, ...]) -> tuple[Key, ...]:
 
     Args:
         situation: what :func:`describe` returns.
-        codes: the types of layers that there are.
+        codes: the types of layers of the space.
     """
     index, _, loose, used, forced = situation
     return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced), codes)
@@ -95,20 +95,20 @@ def _options(
     loose: int, used: int, first: bool, forced: int, codes: tuple[int, ...]
 ) -> tuple[Key, ...]:
     there = (1, loose, used)
-    singles: list[tuple[int, ...]] = [(one,) for one in (LAST, LOOSE, USED) if there[one]]
+    singles: list[tuple[int, ...]] = [(kind,) for kind in (LAST, LOOSE, USED) if there[kind]]
     pairs: list[tuple[int, ...]] = [
-        (one, other)
-        for one, other in combinations_with_replacement((LAST, LOOSE, USED), 2)
-        if not first and there[one] and there[other] and (one != other or there[one] > 1)
+        (kind, other)
+        for kind, other in combinations_with_replacement((LAST, LOOSE, USED), 2)
+        if not first and there[kind] and there[other] and (kind != other or there[kind] > 1)
     ]
     ways: dict[int, list[tuple[int, ...]]] = {0: [()], 1: singles, 2: pairs}
     types = [LayerType(code) for code in ((forced,) if forced else codes)]
     return tuple(
-        (int(one), kernel, way)
-        for one in types
-        if not (first and one is LayerType.PREVIOUS_INPUT)
-        for kernel in KERNELS[one]
-        for way in ways[PREDECESSORS[one]]
+        (int(kind), kernel, way)
+        for kind in types
+        if not (first and kind is LayerType.PREVIOUS_INPUT)
+        for kernel in KERNELS[kind]
+        for way in ways[PREDECESSORS[kind]]
     )
 
 
@@ -116,8 +116,8 @@ def option_of(layers: Sequence[Layer], layer: Layer) -> Key:
     """Return the option that a next layer belongs to."""
     loose = loose_ends(layers)
     way = [
-        LAST if one == layer.index - 1 else LOOSE if one in loose else USED
-        for one in layer.predecessors
+        LAST if source == layer.index - 1 else LOOSE if source in loose else USED
+        for source in layer.predecessors
     ]
     return (int(layer.type), layer.kernel, tuple(sorted(way)))
 
@@ -126,7 +126,7 @@ def draw_layer(layers: Sequence[Layer], option: Key, random: Random) -> Layer:
     """Draw a layer of an option, each with the same probability."""
     layer_type, kernel, way = cast(tuple[int, int, tuple[int, ...]], option)
     index = len(layers) + 1
-    by_relation = [list(one) for one in relations(index, loose_ends(layers))]
+    by_relation = [list(indices) for indices in relations(index, loose_ends(layers))]
     sources: list[int] = []
     for relation in way:
         sources.append(pick(by_relation[relation], random))
@@ -142,15 +142,18 @@ def names(situation: Key, option: Key) -> tuple[Key, Key]:
 
 
 def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:
-    """Return what a next layer may contribute to the reward.
+    """Return the features of a next layer that may explain the reward.
 
-    That is, whatever its index: its operation; its operation as the first, the second, the third or
-    a later one of its kind, for the more of a kind there are the less another is worth; its
-    operation on the result of each of the operations that it takes; and its index, for the length.
+    They are: its operation; its operation as the first, second, third or a later one of its kind,
+    since each further one of a kind is worth less; its operation on the result of each of the
+    operations that it takes; and its index, for the length. All but the last are independent of
+    its index.
     """
     operation = (int(layer.type), layer.kernel)
     kind, kernel = layer.type, layer.kernel
-    before = min(sum([one.type is kind and one.kernel == kernel for one in layers]), _KINDS)
+    before = min(
+        sum([earlier.type is kind and earlier.kernel == kernel for earlier in layers]), _KINDS
+    )
     edges = [("edge", _result(layers, source), operation) for source in layer.predecessors]
     return (
         ("operation", operation),

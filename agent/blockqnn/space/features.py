@@ -1,8 +1,8 @@
-"""What the reward of a block is predicted from.
+"""Features of a block that predict its reward.
 
-How often each operation feeds each other one, in the folded graph; how deep the block is, with
-pooling and all, and in convolutions alone; its density; and what the stacked network costs. All are
-logarithms to the base 2: the first convolution of a kind matters more than the fifth.
+They are: the counts of each operation that feeds each other one, in the folded graph; the depth of
+the block, in all layers and in convolutions only; its density; and the cost of the stacked network.
+All are logarithms to the base 2: the first convolution of a kind matters more than the fifth.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from blockqnn.network.spec import ImageShape, NetworkSpec
 from blockqnn.space.protocol import Key
 
 _ORDINARY = ImageShape(channels=3, height=32, width=32, classes=10)
-"""Where the images are not known: only the relation of costs to each other matters."""
+"""Images to assume if they are unknown: only the ratios between costs matter."""
 
 
 def encode_block(
@@ -25,8 +25,8 @@ def encode_block(
 
     Args:
         block: the block.
-        network: how it is stacked; None leaves out what that costs.
-        images: what it is trained on; None for images as those of CIFAR-10.
+        network: the stacking of the block; None omits the cost.
+        images: the shape of the images; None for that of CIFAR-10.
     """
     graph = fold(block)
     kinds = operations(graph)
@@ -46,7 +46,7 @@ def encode_block(
 
 
 def _depths(graph: FoldedGraph, kinds: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return the most layers, and the most convolutions, that an image passes one after another."""
+    """Return the depth of a block in layers and in convolutions."""
     layers, convolutions = [0], [0]
     for node, taken in enumerate(graph.sources[1:], start=1):
         if not taken:  # the previous block's input

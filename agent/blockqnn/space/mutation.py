@@ -1,7 +1,7 @@
 """Small changes to a block, for strategies that breed.
 
-Four changes, equally likely: another operation for a layer, another predecessor, a layer more, a
-layer less. They reach every block from every other, and each is undone by another of them.
+Four changes are equally likely: another operation for a layer, another predecessor, one more layer,
+one layer less. They reach every block from every other, and each of them can be undone.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ def mutate_body(body: Body, types: Sequence[LayerType], random: Random) -> tuple
 
     Args:
         body: the layers of the block.
-        types: the types of layers that there are to choose from, the terminal among them.
+        types: the types of layers of the space, terminal included.
         random: the source of all choices.
 
     Returns:
-        The changed layers, without a terminal and perhaps too many of them; None when the change
-        that was drawn cannot be made to this block.
+        The changed layers, without a terminal, and possibly too many; None if the drawn change is
+        impossible in this block.
     """
-    layers = [one for one in types if one is not LayerType.TERMINAL]
+    layers = [layer_type for layer_type in types if layer_type is not LayerType.TERMINAL]
     return pick(_CHANGES, random)(body, layers, random)
 
 
@@ -38,11 +38,12 @@ def _replace_operation(
     layer = pick(body, random)
     count = len(layer.predecessors)
     others = [
-        (one, kernel)
-        for one in types
-        if PREDECESSORS[one] == count or (max(PREDECESSORS[one], count) == 1 and layer.index > 1)
-        for kernel in KERNELS[one]
-        if (one, kernel) != (layer.type, layer.kernel)
+        (other_type, kernel)
+        for other_type in types
+        if PREDECESSORS[other_type] == count
+        or (max(PREDECESSORS[other_type], count) == 1 and layer.index > 1)
+        for kernel in KERNELS[other_type]
+        if (other_type, kernel) != (layer.type, layer.kernel)
     ]
     if not others:
         return None
@@ -63,21 +64,21 @@ def _replace_predecessor(
     if not layer.predecessors:
         return None
     kept = () if len(layer.predecessors) == 1 else (pick(layer.predecessors, random),)
-    others = [one for one in range(1, layer.index) if one not in layer.predecessors]
+    others = [source for source in range(1, layer.index) if source not in layer.predecessors]
     if not others:
         return None
     return _with(body, _connect(layer, (*kept, pick(others, random))))
 
 
 def _insert(body: Body, types: Sequence[LayerType], random: Random) -> tuple[Layer, ...] | None:
-    """Put a layer in, where it takes over one of its source's users or opens another branch."""
+    """Insert a layer that takes over one of its source's users or opens another branch."""
     index = pick(range(1, len(body) + 2), random)
-    shifted = [_renumber(layer, lambda one: one + (one >= index)) for layer in body]
+    shifted = [_renumber(layer, lambda item: item + (item >= index)) for layer in body]
     most = 2 if index > 2 else 1
     usable = [
-        one
-        for one in types
-        if PREDECESSORS[one] <= most and (index > 1 or one is not LayerType.PREVIOUS_INPUT)
+        item
+        for item in types
+        if PREDECESSORS[item] <= most and (index > 1 or item is not LayerType.PREVIOUS_INPUT)
     ]
     layer_type = pick(usable, random)
     kernel = pick(KERNELS[layer_type], random)
@@ -90,22 +91,22 @@ def _insert(body: Body, types: Sequence[LayerType], random: Random) -> tuple[Lay
     followers = shifted[index - 1 :]
     if index == 1:
         # Only the first layer takes the block's input, so whatever did takes the new layer.
-        followers = [_renumber(one, lambda pred: pred or 1) for one in followers]
+        followers = [_renumber(item, lambda pred: pred or 1) for item in followers]
     users = [
-        one
-        for one in followers
-        if index > 1 and one.predecessors and (not sources or sources[0] in one.predecessors)
+        item
+        for item in followers
+        if index > 1 and item.predecessors and (not sources or sources[0] in item.predecessors)
     ]
     if users and random.random() < 0.5:
         user = pick(users, random)
         taken = sources[0] if sources else pick(user.predecessors, random)
-        changed = _renumber(user, lambda one: index if one == taken else one)
+        changed = _renumber(user, lambda item: index if item == taken else item)
         followers[user.index - index - 1] = changed._replace(index=user.index)
     return (*shifted[: index - 1], layer, *followers)
 
 
 def _delete(body: Body, _: Sequence[LayerType], random: Random) -> tuple[Layer, ...] | None:
-    """Take a layer out; its users take its first source instead, any layer where it has none."""
+    """Delete a layer; its users take its first source instead, or any layer if it has none."""
     if not body:
         return None
     gone = pick(body, random)
@@ -116,12 +117,12 @@ def _delete(body: Body, _: Sequence[LayerType], random: Random) -> tuple[Layer, 
             return instead
         return index - (index > gone.index)
 
-    left = tuple(_renumber(layer, renumber) for layer in body if layer is not gone)
-    return left if all(_is_wired(layer) for layer in left) else None
+    remaining = tuple(_renumber(layer, renumber) for layer in body if layer is not gone)
+    return remaining if all(_is_wired(layer) for layer in remaining) else None
 
 
 def _is_wired(layer: Layer) -> bool:
-    """Whether a layer has different sources, and the block's input as one if it is the first."""
+    """Return whether a layer's sources differ, and only layer 1 takes the block's input."""
     sources = layer.predecessors
     if layer.index == 1:
         return sources == (0,)
@@ -146,5 +147,5 @@ def _connect(layer: Layer, sources: Sequence[int]) -> Layer:
 
 
 def _renumber(layer: Layer, change: Callable[[int], int]) -> Layer:
-    sources = [change(one) for one in layer.predecessors]
+    sources = [change(source) for source in layer.predecessors]
     return _connect(layer._replace(index=change(layer.index)), sources)

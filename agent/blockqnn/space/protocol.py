@@ -1,8 +1,9 @@
-"""What every strategy needs to know of a space of candidates, and nothing more.
+"""Interface of a space of candidates, as every strategy uses it.
 
-A candidate is made by choosing one part after another until it is complete; parts are numbered, and
-a candidate is the sequence of its parts' numbers. For blocks (:mod:`blockqnn.space.block_space`) a
-part is a layer of the Network Structure Code; a benchmark plugs another space in.
+A candidate is built by choosing one part after another until it is complete; parts are numbered,
+and a candidate is the sequence of its parts' numbers. For blocks
+(:mod:`blockqnn.space.block_space`) a part is a layer of the Network Structure Code; a benchmark
+plugs in another space.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -17,13 +18,13 @@ Prefix = Sequence[int]
 """The parts chosen so far."""
 
 START = 0
-"""Stands for the last part where there is none yet; no part has this number."""
+"""Stands for the last part if there is none yet; no part has this number."""
 
 RandomStep = Literal["TypeFirst", "Flat"]
-"""How a random part is drawn: its type first and then within it, or among all parts alike."""
+"""Way to draw a random part: first its type, then one of that type; or one of all parts."""
 
 Key = tuple[Hashable, ...]
-"""Names what values are kept for, or what a reward is put down to."""
+"""Name of a value, or of a feature that explains a reward."""
 
 Item = TypeVar("Item")
 
@@ -35,10 +36,10 @@ class Choices:
     numbers: Sequence[int]
     """Their numbers, ascending."""
     by_type: tuple[Sequence[int], ...]
-    """The same numbers, apart for each type of part that is legal, in the order of the types."""
+    """The same numbers, grouped by the types of parts that are legal, in the order of the types."""
     masked: frozenset[int] | None = None
-    """The numbers again, where something else than the last part and their place rules others out;
-    None where nothing does."""
+    """The numbers again if others are excluded by more than the last part and their position; None
+    if no others are excluded."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -47,15 +48,15 @@ class Choices:
 class SearchSpace(Protocol):
     """The candidates that a search may propose.
 
-    The first half is what any strategy needs. The second half describes decisions in terms that
+    The first half serves any strategy. The second half describes decisions in terms that
     generalise, for values that are shared between similar decisions
-    (:mod:`blockqnn.learning.back_off`): a *situation* is what matters of a prefix, and an *option*
-    is a group of next parts that are not told apart in it.
+    (:mod:`blockqnn.learning.back_off`): a *situation* is the relevant part of a prefix, and an
+    *option* is a group of next parts that are not distinguished in it.
     """
 
     @property
     def longest(self) -> int:
-        """The most parts that a candidate has."""
+        """The maximum number of parts of a candidate."""
         ...
 
     def choices(self, prefix: Prefix) -> Choices:
@@ -63,11 +64,11 @@ class SearchSpace(Protocol):
         ...
 
     def is_complete(self, prefix: Prefix) -> bool:
-        """Whether the parts make a candidate, which nothing can follow."""
+        """Return whether the parts are a complete candidate, which nothing can follow."""
         ...
 
     def identity(self, candidate: Candidate) -> str:
-        """Name the experiment that a candidate means: equal for equal experiments only."""
+        """Return the name of the candidate's experiment: equal for equal experiments only."""
         ...
 
     def mutate(self, candidate: Candidate, random: Random) -> Candidate:
@@ -75,7 +76,7 @@ class SearchSpace(Protocol):
         ...
 
     def situation(self, prefix: Prefix) -> Key:
-        """Return what of a prefix matters to the choice of the next part."""
+        """Return the features of a prefix that matter to the choice of the next part."""
         ...
 
     def options(self, situation: Key) -> Sequence[Key]:
@@ -91,15 +92,15 @@ class SearchSpace(Protocol):
         ...
 
     def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
-        """Return the names under which the value of an option is kept, the coarse and the fine."""
+        """Return the names of an option's values, the coarse and the fine."""
         ...
 
     def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
-        """Return what the reward of a candidate may be predicted from, by name; zeros left out."""
+        """Return the features that may predict a candidate's reward, by name, without zeros."""
         ...
 
     def features(self, prefix: Prefix, number: int) -> Sequence[Key]:
-        """Return what a part of a block's reward may be put down to when this part comes next."""
+        """Return the features of a next part that may explain a part of the reward."""
         ...
 
 
@@ -120,7 +121,7 @@ def draw_part(choices: Choices, random: Random, step: RandomStep) -> int:
 
 
 def draw_candidate(space: SearchSpace, random: Random, step: RandomStep) -> Candidate:
-    """Draw a whole candidate, part by part."""
+    """Draw a complete candidate, part by part."""
     numbers: list[int] = []
     while not space.is_complete(numbers):
         numbers.append(draw_part(space.choices(numbers), random, step))

@@ -1,7 +1,7 @@
 """The strategies of search, behind one interface.
 
-A new strategy is one file with a class that fulfils :class:`blockqnn.strategies.base.Strategy`, a
-name in `agent.algorithm`, and a line below.
+A new strategy is one file with a class that implements
+:class:`blockqnn.strategies.base.Strategy`, a name in `agent.algorithm`, and a line below.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,4 +18,4 @@ STRATEGIES: Mapping[str, Callable[[AgentSettings, SearchSpace, int], Strategy]] 
     "QLearning": QLearning,
     "RandomSearch": RandomSearch,
 }
-"""For each `agent.algorithm` what makes its strategy from the settings, the space and the seed."""
+"""Constructors of strategies from the settings, the space and the seed, by `agent.algorithm`."""

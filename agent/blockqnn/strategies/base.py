@@ -1,8 +1,8 @@
-"""What every strategy of search offers, and what it is given.
+"""Interface of the strategies of search.
 
-A strategy is a deterministic state machine: iterations are learned one after the other, in order,
-and what it proposes depends on its settings, its seed and what it has learned, on nothing else.
-So a search that was interrupted is recovered by learning its history again.
+A strategy is a deterministic state machine: it learns iterations one after the other, in order, and
+its proposals depend only on its settings, its seed and the learned iterations. So an interrupted
+search is recovered by learning its history again.
 
 Strategies know candidates only as sequences of numbers (:mod:`blockqnn.space.protocol`), so the
 same strategy searches blocks and the spaces of benchmarks.
@@ -17,25 +17,25 @@ from blockqnn.surrogate.ridge import Prediction
 
 
 class Feedback(NamedTuple):
-    """What became of a candidate."""
+    """Result of a candidate's trial."""
 
     candidate: Candidate
     reward: float | None
-    """The higher the better; None when the trial failed, which teaches nothing."""
+    """The higher the better; None if the trial failed and is not learned from."""
 
 
 class Strategy(Protocol):
-    """A way to search."""
+    """A strategy of search."""
 
     def epsilon(self, iteration: int) -> float:
         """Return the probability with which an iteration draws a part at random, 0 to 1."""
         ...
 
     def proposable(self, iteration: int, learned: int) -> bool:
-        """Whether an iteration can be proposed when `learned` iterations have been learned.
+        """Return whether an iteration can be proposed after `learned` iterations are learned.
 
         True as long as more learning would not change the proposals, so that such iterations can
-        all run at once, and false again once the state that they depend on is gone.
+        all run at once; false again once the state that they depend on is gone.
         """
         ...
 
@@ -44,17 +44,17 @@ class Strategy(Protocol):
 
         Args:
             iteration: its number.
-            in_flight: the candidates of the iterations before it that are not learned yet; where
-                nothing is to be proposed twice, these count too.
+            in_flight: the candidates of the iterations before it that are not learned yet; a
+                strategy that avoids duplicates avoids these, too.
         """
         ...
 
     def expected(self, candidate: Candidate) -> Prediction | None:
-        """Return what a predictor said of a candidate that was proposed last; None without one."""
+        """Return the prediction for a candidate proposed last; None without a predictor."""
         ...
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
-        """Take in all trials of the next iteration, in trial order."""
+        """Learn all trials of the next iteration, in trial order."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Combinations of agent settings that no strategy can follow, refused before a search begins."""
+"""Checks of the agent settings for contradictions, before a search begins."""
 
 from blockqnn.errors import InvalidSettings
 from blockqnn.settings.search import AgentSettings
@@ -6,11 +6,11 @@ from blockqnn.strategies.predictor_filter import check_predictor
 
 
 def check_agent(settings: AgentSettings) -> None:
-    """Refuse settings of the agent that contradict each other.
+    """Reject settings of the agent that contradict each other.
 
     Raises:
-        InvalidSettings: when the predictor does not go with the algorithm or the handling of
-            duplicates, or the first values not with what values are kept for.
+        InvalidSettings: when the predictor contradicts the algorithm or the handling of duplicates,
+            or the initialization contradicts the state.
     """
     check_predictor(settings)
     if settings.initialization == "FirstTarget" and settings.state != "LastLayer":

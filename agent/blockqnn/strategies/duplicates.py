@@ -1,6 +1,6 @@
-"""Proposals that are no duplicates: a candidate that was met before is drawn again.
+"""Proposals without duplicates: a candidate that was seen before is drawn again.
 
-A duplicate costs no training (the operator hands it the earlier result) but a place in the batch.
+A duplicate costs no training (it gets the earlier result), but it takes a place in the batch.
 On NAS-Bench-201 drawing again closed 6 points more of the gap between random search and the optimum
 in Q-learning, and mattered most of all to regularized evolution (docs/benchmarks.md).
 """
@@ -12,26 +12,26 @@ from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate
 from blockqnn.strategies.base import trial_random
 
 MOST_DRAWS = 200
-"""How often a candidate is drawn before a duplicate is accepted."""
+"""Number of draws of a candidate before a duplicate is accepted."""
 
 Draw = Callable[[int], Candidate]
-"""Draws a candidate, given how many draws before it were duplicates."""
+"""Draws a candidate, given the number of duplicates drawn before it."""
 
 
-class Met:
-    """The experiments that were met so far."""
+class SeenCandidates:
+    """The experiments that were seen so far."""
 
-    def __init__(self, space: SearchSpace, others: "Met | None" = None) -> None:
+    def __init__(self, space: SearchSpace, others: "SeenCandidates | None" = None) -> None:
         self._space = space
         self._identities: dict[Candidate, str] = others._identities if others else {}
         self._met: set[str] = set(others._met) if others else set()
 
     def add(self, candidates: Iterable[Candidate]) -> None:
-        """Take in candidates."""
+        """Add candidates."""
         self._met.update([self._identify(candidate) for candidate in candidates])
 
     def draw(self, draw: Draw) -> Candidate:
-        """Draw until a candidate is new, at most 200 times, and take it in."""
+        """Draw until a candidate is new, at most 200 times, and add it."""
         for failures in range(MOST_DRAWS):
             candidate = draw(failures)
             if self._identify(candidate) not in self._met:
@@ -47,7 +47,7 @@ class Met:
 
 
 class RandomPhase:
-    """Iterations drawn at random, which depend on the seed alone, and not on what was learned.
+    """Random iterations, which depend on the seed only, and not on learned values.
 
     With `agent.duplicates: Redraw` each candidate differs from all those of this and the earlier
     iterations.
@@ -57,7 +57,7 @@ class RandomPhase:
         self._settings = settings
         self._space = space
         self._seed = seed
-        self._met = Met(space)
+        self._met = SeenCandidates(space)
         self._batches: list[tuple[Candidate, ...]] = []
 
     def propose(self, iteration: int) -> tuple[Candidate, ...]:

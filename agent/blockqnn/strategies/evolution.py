@@ -3,7 +3,7 @@
 Real et al., Regularized Evolution for Image Classifier Architecture Search (2019), algorithm 1: of
 the latest P candidates, S are drawn; the best of them is mutated; the child joins the population,
 and the oldest leaves. Here all children of an iteration come from the population as of its start,
-and a child that was met before is drawn again, tournament included: of twelve variants measured on
+and a child that was seen before is drawn again, tournament included: of twelve variants measured on
 NAS-Bench-201, avoiding duplicates mattered most.
 """
 
@@ -14,7 +14,7 @@ from random import Random
 from blockqnn.settings.search import AgentSettings
 from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate, pick
 from blockqnn.strategies.base import Feedback, trial_random
-from blockqnn.strategies.duplicates import Draw, Met, RandomPhase
+from blockqnn.strategies.duplicates import Draw, RandomPhase, SeenCandidates
 
 
 class Evolution:
@@ -26,7 +26,7 @@ class Evolution:
         self._seed = seed
         self._size = settings.evolution.population_size
         self._population: deque[tuple[float, Candidate]] = deque(maxlen=self._size)
-        self._met = Met(space)
+        self._met = SeenCandidates(space)
         self._phase = RandomPhase(settings, space, seed)
 
     def epsilon(self, iteration: int) -> float:
@@ -37,27 +37,27 @@ class Evolution:
         return (iteration + 1) * self._settings.batch_size <= self._size
 
     def proposable(self, iteration: int, learned: int) -> bool:
-        """Whether the population is the one that the iteration is bred from, or does not matter."""
+        """Return whether the iteration is bred from the current population, or from none."""
         return iteration == learned or self._is_random(iteration)
 
     def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
         """Return the candidates of an iteration."""
         if self._is_random(iteration):
             return self._phase.propose(iteration)
-        met = Met(self._space, self._met)
+        met = SeenCandidates(self._space, self._met)
         met.add(in_flight)
         first = iteration * self._settings.batch_size
         return tuple(
             [self._breed(trial, met) for trial in range(first, first + self._settings.batch_size)]
         )
 
-    def _breed(self, trial: int, met: Met) -> Candidate:
+    def _breed(self, trial: int, met: SeenCandidates) -> Candidate:
         random = trial_random(self._seed, trial)
         if trial < self._size or not self._population:
             return self._draw(met, lambda _: self._stranger(random))
         return self._draw(met, lambda _: self._child(random))
 
-    def _draw(self, met: Met, draw: Draw) -> Candidate:
+    def _draw(self, met: SeenCandidates, draw: Draw) -> Candidate:
         return draw(0) if self._settings.duplicates == "Keep" else met.draw(draw)
 
     def _stranger(self, random: Random) -> Candidate:
@@ -74,7 +74,7 @@ class Evolution:
         """Return None: nothing is predicted."""
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
-        """Let the trials that have a reward join the population, and the oldest leave."""
+        """Add the trials with a reward to the population, and remove the oldest."""
         for candidate, reward in batch:
             if reward is not None:
                 self._population.append((reward, candidate))

@@ -1,9 +1,9 @@
-"""Proposals that a predictor has chosen from more than are trained.
+"""Proposals that a predictor chooses from a larger number of candidates.
 
-There are several times as many candidates as an iteration trains. Q-learning draws some; its values
-say which kind of block is good. The others are small changes of the best blocks so far, as in
-BANANAS (White et al. 2021): they refine a good block. Those that may be best by what the predictor
-expects of them, and by how sure it is, are proposed, and if so wished some at random.
+There are several times as many candidates as an iteration trains. Q-learning draws some, since its
+values show which kinds of blocks are good. The others are small changes of the best blocks so far,
+as in BANANAS (White et al. 2021): they refine a good block. The filter proposes the most promising
+ones by the predictor's expectation and uncertainty, and optionally some at random.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,22 +13,22 @@ from random import Random
 from blockqnn.errors import InvalidSettings
 from blockqnn.settings.search import AgentSettings, PredictorSettings
 from blockqnn.space.protocol import Candidate, SearchSpace, pick
-from blockqnn.strategies.duplicates import Met
+from blockqnn.strategies.duplicates import SeenCandidates
 from blockqnn.surrogate.predictor import Predictor
 from blockqnn.surrogate.ridge import Prediction
 
 _PARENTS = 10
-"""How many of the best blocks so far are changed: measured, 5 and 20 do no better."""
+"""Number of the best blocks so far that are changed: measured, 5 and 20 are no better."""
 
 _FAILURES = 10
-"""After each 10 duplicates in a row one more change is made."""
+"""Number of duplicates in a row after which one more change is made."""
 
 
 def check_predictor(settings: AgentSettings) -> None:
-    """Refuse a predictor where nothing could choose by it.
+    """Reject a predictor that could not be used.
 
     Raises:
-        InvalidSettings: when the algorithm or the handling of duplicates does not go with it.
+        InvalidSettings: when the algorithm or the handling of duplicates contradicts it.
     """
     if settings.predictor is None:
         return
@@ -44,8 +44,8 @@ def check_predictor(settings: AgentSettings) -> None:
         )
 
 
-class Filter:
-    """Chooses among drawn candidates by what is known of those that were trained."""
+class PredictorFilter:
+    """Chooses among drawn candidates by predictions learned from trained ones."""
 
     def __init__(self, settings: PredictorSettings, space: SearchSpace, seed: int) -> None:
         self._settings = settings
@@ -57,11 +57,11 @@ class Filter:
 
     @property
     def is_warm(self) -> bool:
-        """Whether enough was trained for predictions to count."""
+        """True if enough candidates were trained for predictions."""
         return len(self._predictor) >= max(self._settings.warmup, 2)
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate that was trained."""
+        """Add the next trained candidate."""
         self._predictor.add(candidate)
         self._trained.append(candidate)
 
@@ -70,17 +70,17 @@ class Filter:
         iteration: int,
         rewards: Sequence[float],
         randoms: Sequence[Random],
-        met: Met,
+        met: SeenCandidates,
         draw: Callable[[Random], Candidate],
     ) -> tuple[Candidate, ...]:
         """Return the candidates of an iteration, in the order in which they were drawn.
 
         Args:
             iteration: its number.
-            rewards: those of all candidates that were taken in.
+            rewards: the rewards of all candidates that were added.
             randoms: the sources of random choices, one for each candidate of the iteration.
-            met: what is not to be drawn again.
-            draw: lets Q-learning draw a candidate, no two alike.
+            met: the candidates that must not be drawn again.
+            draw: draws a new candidate by Q-learning.
         """
         self._predictor.fit(rewards)
         size = len(randoms)
@@ -92,11 +92,11 @@ class Filter:
         random = Random(f"{self._seed}:filter:{iteration}")
         kept = self._kept_at_random(size, random)
         chosen = self._predictor.choose(drawn, size - kept, self._settings.optimism)
-        left = [number for number in range(len(drawn)) if number not in chosen]
+        unchosen = [number for number in range(len(drawn)) if number not in chosen]
         for _ in range(kept):
-            chosen.append(left.pop(pick(range(len(left)), random)))
+            chosen.append(unchosen.pop(pick(range(len(unchosen)), random)))
         proposed = tuple([drawn[number] for number in sorted(chosen)])
-        self._expected = {one: self._predictor.explain(one) for one in proposed}
+        self._expected = {candidate: self._predictor.explain(candidate) for candidate in proposed}
         return proposed
 
     def _best(self, rewards: Sequence[float]) -> list[Candidate]:
@@ -108,7 +108,9 @@ class Filter:
         # Without the share nothing is drawn, as before there was one.
         return self._settings.mutated > 0 and random.random() < self._settings.mutated
 
-    def _mutate(self, parents: Sequence[Candidate], random: Random, met: Met) -> Candidate:
+    def _mutate(
+        self, parents: Sequence[Candidate], random: Random, met: SeenCandidates
+    ) -> Candidate:
         def change(failures: int) -> Candidate:
             candidate = pick(parents, random)
             for _ in range(1 + failures // _FAILURES):
@@ -118,13 +120,13 @@ class Filter:
         return met.draw(change)
 
     def _kept_at_random(self, size: int, random: Random) -> int:
-        """Return how many are kept whatever is expected of them.
+        """Return the number of candidates that are kept whatever their prediction.
 
-        That is the wanted share to the nearest whole number, and where that is none, one by chance.
+        This is the wanted share, rounded to the nearest whole number; if that is 0, one by chance.
         """
         wanted = self._settings.keep_random * size
         return round(wanted) or int(random.random() < wanted)
 
     def expected(self, candidate: Candidate) -> Prediction | None:
-        """Return what was expected of a candidate of the iteration that was chosen last."""
+        """Return the prediction for a candidate of the iteration that was chosen last."""
         return self._expected.get(candidate)

@@ -13,20 +13,20 @@ from blockqnn.settings.epsilon_schedule import epsilon_at
 from blockqnn.settings.search import AgentSettings
 from blockqnn.space.protocol import Candidate, Prefix, SearchSpace, draw_part
 from blockqnn.strategies.base import Feedback, replay_random, trial_random
-from blockqnn.strategies.duplicates import Met, RandomPhase
-from blockqnn.strategies.predictor_filter import Filter
+from blockqnn.strategies.duplicates import RandomPhase, SeenCandidates
+from blockqnn.strategies.predictor_filter import PredictorFilter
 from blockqnn.surrogate.ridge import Prediction
 
 _FAILURES = 10
 _MORE_RANDOM = 0.1
-"""After each 10 duplicates in a row epsilon rises by 0.1 for the candidate that is drawn."""
+"""Rise of epsilon for the candidate that is drawn, after each 10 duplicates in a row."""
 
 
 class ValueTable(Protocol):
-    """The values that are learned; candidates are known by number, in the order added."""
+    """The learned values; candidates are referred to by number, in the order added."""
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate."""
+        """Add the next candidate."""
         ...
 
     def update(self, number: int, rewards: Sequence[float]) -> None:
@@ -39,14 +39,14 @@ class ValueTable(Protocol):
 
 
 class RewardShaping(Protocol):
-    """Splits rewards over parts; candidates are known by number, in the order added."""
+    """Splits rewards over parts; candidates are referred to by number, in the order added."""
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate."""
+        """Add the next candidate."""
         ...
 
     def fit(self, rewards: Sequence[float]) -> None:
-        """Learn how to split, from the rewards of all candidates."""
+        """Learn the split from the rewards of all candidates."""
         ...
 
     def split(self, number: int, reward: float) -> list[float]:
@@ -58,8 +58,8 @@ class QLearning:
     """CVPR 2018, sections 3.2 and 4.2; and a variant for small budgets, by the settings.
 
     All candidates of an iteration are proposed from the same values. When all are trained, they
-    enter the replay memory, from which a sample updates the values; the new ones are not learned
-    from otherwise, as in MetaQNN.
+    enter the replay memory, and a sample of the memory updates the values. The new ones are not
+    learned from in any other way, as in MetaQNN.
     """
 
     def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
@@ -73,16 +73,18 @@ class QLearning:
         )
         self._settings = settings
         self._seed = seed
-        self._met = Met(space)
+        self._met = SeenCandidates(space)
         self._phase = RandomPhase(settings, space, seed)
-        self._filter = Filter(settings.predictor, space, seed) if settings.predictor else None
+        self._filter = (
+            PredictorFilter(settings.predictor, space, seed) if settings.predictor else None
+        )
 
     def epsilon(self, iteration: int) -> float:
         """Return epsilon by the schedule."""
         return epsilon_at(self._settings.epsilon_schedule, iteration)
 
     def _is_random(self, iteration: int) -> bool:
-        """Whether neither this iteration nor any before it depends on values."""
+        """Return whether neither this iteration nor any before it depends on values."""
         end = 0
         for stage in self._settings.epsilon_schedule:
             if stage.epsilon < 1:
@@ -91,7 +93,7 @@ class QLearning:
         return True
 
     def proposable(self, iteration: int, learned: int) -> bool:
-        """Whether the values are those that the iteration is proposed from, or do not matter."""
+        """Return whether the iteration is proposed from the current values, or from none."""
         return iteration == learned or self._is_random(iteration)
 
     def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:
@@ -99,11 +101,11 @@ class QLearning:
         if self._is_random(iteration):
             return self._phase.propose(iteration)
         epsilon = self.epsilon(iteration)
-        met = Met(self.space, self._met)
+        met = SeenCandidates(self.space, self._met)
         if self._settings.duplicates == "Redraw":
             met.add(in_flight)
         size = self._settings.batch_size
-        randoms = [trial_random(self._seed, iteration * size + place) for place in range(size)]
+        randoms = [trial_random(self._seed, iteration * size + offset) for offset in range(size)]
         if self._filter is None or not self._filter.is_warm:
             return tuple([self._propose_one(epsilon, random, met) for random in randoms])
         return self._filter.choose(
@@ -115,10 +117,10 @@ class QLearning:
         )
 
     def expected(self, candidate: Candidate) -> Prediction | None:
-        """Return what was expected of a candidate of the last iteration that was filtered."""
+        """Return the prediction for a candidate of the last iteration that was filtered."""
         return self._filter.expected(candidate) if self._filter else None
 
-    def _propose_one(self, epsilon: float, random: Random, met: Met) -> Candidate:
+    def _propose_one(self, epsilon: float, random: Random, met: SeenCandidates) -> Candidate:
         if self._settings.duplicates == "Keep":
             return self._draw(epsilon, random)
         return met.draw(
@@ -137,7 +139,7 @@ class QLearning:
         return tuple(numbers)
 
     def learn(self, iteration: int, batch: Sequence[Feedback]) -> None:
-        """Remember the trials that have a reward, and replay."""
+        """Store the trials that have a reward, and replay."""
         for candidate, reward in batch:
             if reward is None:
                 continue

@@ -11,7 +11,7 @@ from blockqnn.strategies.duplicates import RandomPhase
 class RandomSearch:
     """Draws every candidate at random, exactly as Q-learning of the same seed does at epsilon 1.
 
-    So the two are compared from the same exploration on, as the paper compares them.
+    So the comparison of both starts from the same exploration, as in the paper.
     """
 
     def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
@@ -22,7 +22,7 @@ class RandomSearch:
         return 1.0
 
     def proposable(self, iteration: int, learned: int) -> bool:
-        """Return True: nothing is learned, so nothing need be waited for."""
+        """Return True, as nothing is learned."""
         return True
 
     def propose(self, iteration: int, in_flight: Sequence[Candidate] = ()) -> tuple[Candidate, ...]:

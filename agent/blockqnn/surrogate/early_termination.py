@@ -1,9 +1,9 @@
-"""When a training may stop itself, since its block will not be among the best.
+"""Early end of trainings whose blocks will not be among the best.
 
-From the complete trainings so far, a line for each of a few epochs says what the accuracy after it
-means for that after the last; a training whose extrapolated accuracy stays some deviations below
-what the best share has reached gives up. Prediction of learning curves as in Domhan et al. 2015
-and Baker et al. 2017, with as little as there is to know.
+For each of a few epochs, a line fitted to the complete trainings so far predicts the accuracy after
+the last epoch from that after this one. A training ends if its extrapolated accuracy stays some
+deviations below that of the best share. Prediction of learning curves as in Domhan et al. 2015 and
+Baker et al. 2017, simplified for little data.
 """
 
 from collections.abc import Sequence
@@ -15,35 +15,35 @@ from blockqnn.contract.training import StoppingRule
 from blockqnn.settings.search import EarlyTermination
 
 _FEWEST = 10
-"""Of fewer complete trainings no line is drawn."""
+"""Minimum number of complete trainings for a line."""
 
 _TWELFTHS = range(4, 9)
-"""After which twelfths of a training curves are looked at: epochs 4 to 8 of the papers' twelve."""
+"""Twelfths of a training after which it may stop: epochs 4 to 8 of the papers' twelve."""
 
 
 def stopping_epochs(epochs: int) -> tuple[int, ...]:
-    """Return after which epochs of a training curves are looked at: from 4/12 to 8/12 of them.
+    """Return the epochs after which a training may stop: from 4/12 to 8/12 of all.
 
-    Each is rounded to the nearest epoch, halves up. None is left of a training of one epoch.
+    Each is rounded to the nearest epoch, halves up. A training of one epoch has none.
 
     Args:
-        epochs: how many epochs a complete training has.
+        epochs: the number of epochs of a complete training.
     """
     rounded = ((epochs * twelfths + 6) // 12 for twelfths in _TWELFTHS)
     return tuple(dict.fromkeys(epoch for epoch in rounded if 1 <= epoch < epochs))
 
 
 class _Line(NamedTuple):
-    """What the accuracy after an epoch means for the last one."""
+    """Line that predicts the last accuracy from the accuracy after an epoch."""
 
     epoch: int
     intercept: float
     slope: float
     deviation: float
-    """How far complete trainings end from it, as a standard deviation."""
+    """Standard deviation of complete trainings from the line."""
 
 
-class Curves:
+class LearningCurves:
     """The learning curves of a search's complete trainings."""
 
     def __init__(self, settings: EarlyTermination) -> None:
@@ -54,20 +54,21 @@ class Curves:
         self._fitted = 0
 
     def add(self, curve: Sequence[float], reward: float) -> None:
-        """Take in a complete training.
+        """Add a complete training.
 
         Args:
             curve: the accuracy after each epoch, 0 to 1; all curves have the same length.
-            reward: what the block was worth, in percent.
+            reward: the reward of the block, in percent.
         """
         self._curves.append(curve)
         self._rewards.append(reward)
 
     def rules(self, discount: float) -> tuple[StoppingRule, ...]:
-        """Return when the training of a block may stop itself, the earliest epoch first.
+        """Return the rules by which the training of a block may stop, the earliest epoch first.
 
         Args:
-            discount: what the block's cost takes off its reward, in percent; a bonus is negative.
+            discount: the reduction of the reward by the block's cost, in percent; negative for a
+                bonus.
         """
         if len(self._curves) < max(self._settings.warmup, _FEWEST):
             return ()
@@ -103,18 +104,18 @@ class Curves:
 
 
 def _line(epoch: int, early: Sequence[float], last: Sequence[float]) -> _Line | None:
-    """Fit a line by least squares; None where more accuracy early does not mean more at the end.
+    """Fit a line by least squares; None if more accuracy early does not mean more at the end.
 
     `fsum` rounds once, in every version of Python alike; `sum` does not.
     """
     count = len(early)
     early_mean, last_mean = fsum(early) / count, fsum(last) / count
-    before = [one - early_mean for one in early]
-    after = [one - last_mean for one in last]
+    before = [accuracy - early_mean for accuracy in early]
+    after = [accuracy - last_mean for accuracy in last]
     spread, together = fsum(map(mul, before, before)), fsum(map(mul, before, after))
     if spread <= 0 or together <= 0:
         return None
     slope = together / spread
-    left = [b - slope * a for a, b in zip(before, after, strict=True)]
-    deviation = sqrt(fsum(map(mul, left, left)) / (count - 2))
+    residuals = [b - slope * a for a, b in zip(before, after, strict=True)]
+    deviation = sqrt(fsum(map(mul, residuals, residuals)) / (count - 2))
     return _Line(epoch, last_mean - slope * early_mean, slope, deviation)

@@ -1,9 +1,9 @@
-"""Expects what a block that was never trained is worth.
+"""Predicts the worth of blocks that were never trained.
 
-The journal version of the papers predicts accuracies in place of most trainings; it leaves open
-what the predictor is. Here it is a ridge regression of the ranks of the rewards on features of the
+The journal version of the papers predicts accuracies in place of most trainings, but does not
+describe its predictor. Here it is a ridge regression of the ranks of the rewards on features of the
 block (:mod:`blockqnn.space.features`): quick, with an uncertainty, and the same on every machine.
-What it gains on NAS-Bench-201 is in docs/benchmarks.md.
+docs/benchmarks.md has the gain on NAS-Bench-201.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ _PENALTY = 1.0
 class Predictor:
     """Predicts the share of the trials so far that a candidate is better than.
 
-    A share rather than a reward: it has no outliers, and means the same on every dataset. It may
-    come out above 1, better than everything, or below 0.
+    A share, unlike a reward, has no outliers, and means the same on every dataset. It may be above
+    1, better than everything, or below 0.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -35,14 +35,14 @@ class Predictor:
         return len(self._ridge)
 
     def add(self, candidate: Candidate) -> None:
-        """Take in the next candidate that was trained."""
+        """Add the next trained candidate."""
         encoded = self._space.encoding(candidate)
         self._ridge.add(
             {self._places.setdefault(name, len(self._places)): v for name, v in encoded.items()}
         )
 
     def fit(self, rewards: Sequence[float]) -> None:
-        """Learn from the rewards of all candidates, in their order, unless that was done."""
+        """Learn from the rewards of all candidates, in their order, unless already done."""
         if self._fitted != len(rewards):
             self._ridge.fit(rank_rewards(rewards))
             self._fitted = len(rewards)
@@ -52,49 +52,58 @@ class Predictor:
         return self._ridge.predict(*self._rows([candidate]))
 
     def explain(self, candidate: Candidate) -> Prediction:
-        """Return the same together with its standard deviation, which takes longer."""
+        """Return the same with its standard deviation, which takes longer."""
         (row,) = self._rows([candidate])
         return Prediction(self._ridge.predict(row), self._ridge.deviation(row))
 
     def choose(self, candidates: Sequence[Candidate], count: int, optimism: float) -> list[int]:
-        """Choose the candidates that may be best, one after the other.
+        """Choose the most promising candidates, one after the other.
 
-        Each time it is the one with the highest expectation plus `optimism` standard deviations of
-        it (GP-UCB, Srinivas et al. 2010). What is chosen counts as known from then on, which leaves
-        all expectations as they are but makes what is alike less uncertain, so that the candidates
-        of an iteration differ (GP-BUCB, Desautels et al. 2014).
+        Each choice is the candidate with the highest expectation plus `optimism` standard
+        deviations of it (GP-UCB, Srinivas et al. 2010). From then on it counts as known, which
+        leaves all expectations unchanged but makes similar candidates less uncertain, so that the
+        candidates of an iteration differ (GP-BUCB, Desautels et al. 2014).
 
         Args:
             candidates: at least `count`.
-            count: how many are chosen.
-            optimism: 0 chooses by expectation alone.
+            count: the number of candidates to choose.
+            optimism: 0 chooses by expectation only.
 
         Returns:
-            Their places, the first choice first; the first of equals.
+            Their indices, the first choice first; the first of equals.
         """
         ridge = self._ridge
-        found = [ridge.project(row) for row in self._rows(candidates)]
-        values = [one.value for one in found]
-        spreads = [one.spread for one in found]
+        projections = [ridge.project(row) for row in self._rows(candidates)]
+        values = [candidate.value for candidate in projections]
+        spreads = [candidate.spread for candidate in projections]
         scale = optimism * ridge.noise
-        left = list(range(len(candidates)))
+        remaining = list(range(len(candidates)))
         chosen: list[int] = []
-        known: list[list[float]] = []
+        lower: list[list[float]] = []
         while len(chosen) < count:
-            best = max(left, key=lambda one: values[one] + scale * sqrt(max(spreads[one], 0.0)))
-            left.remove(best)
+            best = max(
+                remaining,
+                key=lambda candidate: (
+                    values[candidate] + scale * sqrt(max(spreads[candidate], 0.0))
+                ),
+            )
+            remaining.remove(best)
             chosen.append(best)
             if not optimism:
                 continue
             # One more row of a decomposition of Cholesky: the covariances, given what was chosen.
-            own = [row[best] for row in known]
+            own = [row[best] for row in lower]
             unit = sqrt(1 + max(spreads[best], 0.0))
             learned = [0.0] * len(candidates)
-            for one in left:
-                told = fsum([row[one] * share for row, share in zip(known, own, strict=True)])
-                learned[one] = (ridge.covariance(found[one], found[best]) - told) / unit
-                spreads[one] -= learned[one] ** 2
-            known.append(learned)
+            for candidate in remaining:
+                explained = fsum(
+                    [row[candidate] * share for row, share in zip(lower, own, strict=True)]
+                )
+                learned[candidate] = (
+                    ridge.covariance(projections[candidate], projections[best]) - explained
+                ) / unit
+                spreads[candidate] -= learned[candidate] ** 2
+            lower.append(learned)
         return chosen
 
     def _rows(self, candidates: Sequence[Candidate]) -> list[Row]:

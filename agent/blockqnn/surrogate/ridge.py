@@ -1,6 +1,6 @@
 """Ridge regression in plain Python: the same to the last bit on every machine.
 
-A library of linear algebra rounds differently with another processor or number of threads, and a
+A library of linear algebra rounds differently with another processor or number of threads, but a
 search that is recovered elsewhere must propose the same blocks. `fsum` rounds once, in every
 version of Python alike; `sum` does not.
 """
@@ -23,7 +23,7 @@ from blockqnn.numerics.cholesky import (
 
 
 class Prediction(NamedTuple):
-    """What a model expects of an observation."""
+    """Prediction of an observation by a model."""
 
     value: float
     deviation: float
@@ -34,26 +34,26 @@ class Projection(NamedTuple):
     """An observation as a fitted model sees it."""
 
     value: float
-    """What is expected of it."""
+    """The expected value."""
     spread: float
-    """The variance of what is expected, in units of the variance of the noise."""
+    """The variance of the expected value, in units of the variance of the noise."""
     row: Row
-    """Those of its features that the model knows."""
+    """The features that the model knows."""
     novel: Row
-    """The others: nothing is expected of them, and that is not sure at all."""
+    """The other features: they add nothing to the expected value, but to its variance."""
     shift: float
-    """The product of its features with the centre."""
+    """The product of the features with the centre."""
     seen: list[float]
-    """It in terms of what was observed."""
+    """The observation in terms of the decomposition of earlier ones."""
 
 
 class Ridge:
-    """A linear model with a mean that is not penalised, fitted to all observations at once.
+    """A linear model with an unpenalised mean, fitted to all observations at once.
 
-    With n observations of p features it solves n or p equations, whichever are fewer.
+    With n observations of p features it solves n or p equations, whichever is fewer.
 
     Args:
-        penalty: lambda, above 0: what a squared weight costs beside a squared error.
+        penalty: lambda, above 0: the weight of a squared weight relative to a squared error.
     """
 
     def __init__(self, penalty: float) -> None:
@@ -64,9 +64,9 @@ class Ridge:
         """The features' products, summed over the first `_summed` observations."""
         self._summed = 0
         self._inner: Triangle = []
-        """The observations' products with each other, as far as they were needed."""
+        """The observations' products with each other, as far as needed so far."""
         self._owners: list[list[tuple[int, float]]] = []
-        """The observations that have a feature, with its value, of the same observations."""
+        """The observations that have each feature, with its value, as far as needed so far."""
         self._lower: Triangle = []
         self._centre: list[float] = []
         self._shifts: list[float] = []
@@ -90,7 +90,7 @@ class Ridge:
         return sqrt(self._variance)
 
     def add(self, row: Row) -> None:
-        """Take in the features of the next observation."""
+        """Add the features of the next observation."""
         self._rows.append(row)
         self._features = max(self._features, 1 + max(row, default=-1))
 
@@ -104,22 +104,25 @@ class Ridge:
             raise NotFitted("There is no observation to learn from; add one before the fit.")
         count = len(self._rows)
         self._mean = fsum(targets) / count
-        left = [target - self._mean for target in targets]
+        centred_targets = [target - self._mean for target in targets]
         columns: list[list[float]] = [[] for _ in range(self._features)]
         moments: list[list[float]] = [[] for _ in range(self._features)]
-        for row, one in zip(self._rows, left, strict=True):
-            for place, value in row.items():
-                columns[place].append(value)
-                moments[place].append(value * one)
+        for row, entry in zip(self._rows, centred_targets, strict=True):
+            for feature, value in row.items():
+                columns[feature].append(value)
+                moments[feature].append(value * entry)
         self._centre = [fsum(column) / count for column in columns]
         self._norm = fsum(map(mul, self._centre, self._centre))
         self._is_dual = count < self._features
         if self._is_dual:
-            self._fit_observations(left)
+            self._fit_observations(centred_targets)
         else:
-            self._fit_features([fsum(one) for one in moments])
+            self._fit_features([fsum(entry) for entry in moments])
         self._offset = fsum(map(mul, self._weights, self._centre))
-        errors = [one - self._fitted(row) for row, one in zip(self._rows, left, strict=True)]
+        errors = [
+            entry - self._fitted(row)
+            for row, entry in zip(self._rows, centred_targets, strict=True)
+        ]
         cost = fsum(map(mul, errors, errors))
         cost += self._penalty * fsum(map(mul, self._weights, self._weights))
         self._variance = cost / count
@@ -132,57 +135,57 @@ class Ridge:
         enlarge(self._products, self._features)
         centre = self._centre
         centred = [
-            [value - count * one * other for value, other in zip(products, centre, strict=False)]
-            for products, one in zip(self._products, centre, strict=True)
+            [value - count * mean * other for value, other in zip(products, centre, strict=False)]
+            for products, mean in zip(self._products, centre, strict=True)
         ]
         self._lower = decompose(centred, self._penalty)
         self._weights = solve(self._lower, moments)
 
-    def _fit_observations(self, left: Sequence[float]) -> None:
+    def _fit_observations(self, centred_targets: Sequence[float]) -> None:
         self._owners += [[] for _ in range(self._features - len(self._owners))]
         for number in range(len(self._inner), len(self._rows)):
-            for place, value in self._rows[number].items():
-                self._owners[place].append((number, value))
+            for feature, value in self._rows[number].items():
+                self._owners[feature].append((number, value))
             self._inner.append(self._products_with(self._rows[number], number + 1))
         self._shifts = [self._shift(row) for row in self._rows]
         centred = [
             [
-                value - one - other + self._norm
+                value - own - other + self._norm
                 for value, other in zip(row, self._shifts, strict=False)
             ]
-            for row, one in zip(self._inner, self._shifts, strict=True)
+            for row, own in zip(self._inner, self._shifts, strict=True)
         ]
         self._lower = decompose(centred, self._penalty)
-        shares = solve(self._lower, left)
+        shares = solve(self._lower, centred_targets)
         total = fsum(shares)
         self._weights = [
-            fsum([shares[number] * value for number, value in owners]) - total * one
-            for owners, one in zip(self._owners, self._centre, strict=True)
+            fsum([shares[number] * value for number, value in owners]) - total * own
+            for owners, own in zip(self._owners, self._centre, strict=True)
         ]
 
     def _products_with(self, row: Row, count: int) -> list[float]:
         """Return the products of some features with those of the first observations."""
         sums = [0.0] * count
-        for place, value in row.items():
-            for number, own in self._owners[place]:
+        for feature, value in row.items():
+            for number, own in self._owners[feature]:
                 sums[number] += value * own
         return sums
 
     def _shift(self, row: Row) -> float:
-        return fsum([self._centre[place] * value for place, value in row.items()])
+        return fsum([self._centre[feature] * value for feature, value in row.items()])
 
     def _fitted(self, row: Row) -> float:
         weights = self._weights
-        return fsum([weights[place] * value for place, value in row.items()]) - self._offset
+        return fsum([weights[feature] * value for feature, value in row.items()]) - self._offset
 
     def _divide(self, row: Row) -> tuple[Row, Row]:
-        """Tell the features that some observation may have had from all others."""
+        """Split features into those that earlier observations may have and all others."""
         count = len(self._centre)
-        known = {place: value for place, value in row.items() if place < count}
-        return known, {place: value for place, value in row.items() if place >= count}
+        familiar = {feature: value for feature, value in row.items() if feature < count}
+        return familiar, {feature: value for feature, value in row.items() if feature >= count}
 
     def predict(self, row: Row) -> float:
-        """Return what the last fit expects of an observation.
+        """Return the value of an observation that the last fit expects.
 
         Raises:
             NotFitted: when there was no fit.
@@ -192,7 +195,7 @@ class Ridge:
         return self._mean + self._fitted(self._divide(row)[0])
 
     def project(self, row: Row) -> Projection:
-        """Return what the last fit expects of an observation, and how sure it is.
+        """Return the value that the last fit expects of an observation, with its variance.
 
         Raises:
             NotFitted: when there was no fit.
@@ -204,39 +207,39 @@ class Ridge:
             seen = forward(
                 self._lower,
                 [
-                    one - shift - other + self._norm
-                    for one, other in zip(products, self._shifts, strict=True)
+                    entry - shift - other + self._norm
+                    for entry, other in zip(products, self._shifts, strict=True)
                 ],
             )
-            own = fsum([one * one for one in row.values()]) - 2 * shift + self._norm
+            own = fsum([entry * entry for entry in row.values()]) - 2 * shift + self._norm
             spread = max(own - fsum(map(mul, seen, seen)), 0.0) / self._penalty
         else:
-            centred = [row.get(place, 0.0) - one for place, one in enumerate(self._centre)]
+            centred = [row.get(feature, 0.0) - entry for feature, entry in enumerate(self._centre)]
             seen = forward(self._lower, centred)
             spread = fsum(map(mul, seen, seen))
-        spread += fsum([one * one for one in novel.values()]) / self._penalty
+        spread += fsum([entry * entry for entry in novel.values()]) / self._penalty
         return Projection(value, spread, row, novel, shift, seen)
 
-    def covariance(self, one: Projection, other: Projection) -> float:
-        """Return how what is expected of two observations errs together.
+    def covariance(self, first: Projection, second: Projection) -> float:
+        """Return the covariance of the expected values of two observations.
 
-        In units of the variance of the noise; of an observation and itself it is the spread.
+        In units of the variance of the noise; for twice the same observation it is the spread.
         """
-        together = fsum(map(mul, one.seen, other.seen))
-        novel = _product(one.novel, other.novel) / self._penalty
+        together = fsum(map(mul, first.seen, second.seen))
+        novel = _product(first.novel, second.novel) / self._penalty
         if not self._is_dual:
             return together + novel
-        inner = _product(one.row, other.row)
-        return (inner - one.shift - other.shift + self._norm - together) / self._penalty + novel
+        inner = _product(first.row, second.row)
+        return (inner - first.shift - second.shift + self._norm - together) / self._penalty + novel
 
     def deviation(self, row: Row) -> float:
-        """Return the standard deviation of an observation from what is expected of it.
+        """Return the standard deviation of an observation from its expected value.
 
-        That of the posterior, noise included, where weights have the prior that the penalty means,
-        and the noise is what makes the targets likeliest.
+        It is that of the posterior, noise included, where the penalty defines the prior of the
+        weights, and the noise maximises the likelihood of the targets.
         """
         return sqrt(self._variance * (1 + self.project(row).spread))
 
 
-def _product(one: Row, other: Row) -> float:
-    return fsum([value * other[place] for place, value in one.items() if place in other])
+def _product(first: Row, second: Row) -> float:
+    return fsum([value * second[feature] for feature, value in first.items() if feature in second])

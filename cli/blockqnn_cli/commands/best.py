@@ -5,7 +5,7 @@ import json
 
 from blockqnn.block.nsc import Block
 from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
-from blockqnn_cli import modules, pictures
+from blockqnn_cli import python_export, terminal_views
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.view import SearchView
@@ -32,7 +32,7 @@ def _run(context: Context) -> int:
             f"blockqnn status {search.name} -n {search.namespace}` says how far it is."
         )
     if context.options.output == "text":
-        context.console.print(pictures.best_block(search))
+        context.console.print(terminal_views.best_block(search))
     else:
         context.write(written(search, context.options.output))
     return ExitStatus.OK
@@ -44,7 +44,7 @@ def written(search: SearchView, output: str) -> str:
     if output == "nsc":
         return str(best["block"])
     if output == "python":
-        return modules.python(search)
+        return python_export.python(search)
     block = Block.parse(best["block"])
     if output == "dot":
         return dot_drawing(block)
@@ -59,8 +59,8 @@ def written(search: SearchView, output: str) -> str:
         }
         for x in block
     ]
-    whole = {"namespace": search.namespace, "name": search.name, **best, "layers": layers}
-    return json.dumps(whole, indent=2)
+    document = {"namespace": search.namespace, "name": search.name, **best, "layers": layers}
+    return json.dumps(document, indent=2)
 
 
 COMMAND = Command("best", "show the best block of a search", _run, _add_arguments)

@@ -21,9 +21,9 @@ def _run(context: Context) -> int:
     settings = search.started().settings
     reward = RewardSettings.model_validate(settings["reward"])
     network = NetworkSpec.model_validate(settings["network"])
-    found = finalists.to_calibrate(search, trained(context, search))
+    blocks = finalists.to_calibrate(search, trained(context, search))
     try:
-        judged = calibrate(found, reward, network)
+        judged = calibrate(blocks, reward, network)
     except InvalidSettings as error:
         raise NothingYet(str(error)) from None
     if context.options.output == "json":

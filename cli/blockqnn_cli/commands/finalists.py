@@ -2,11 +2,11 @@
 
 import argparse
 
+from blockqnn_api.history.finalist_record import FinalistRecord
 from blockqnn_cli import finalists
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.core.finalists.records import FinalistRecord
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

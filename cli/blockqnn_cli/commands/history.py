@@ -2,12 +2,12 @@
 
 import argparse
 
+from blockqnn_api.history import shards as history
 from blockqnn_cli import files
 from blockqnn_cli.command import Command, Context, find_search
 from blockqnn_cli.errors import ExitStatus, NothingYet
 from blockqnn_cli.importing import divide, plan_finalists, plan_import
 from blockqnn_cli.quantities import count
-from blockqnn_operator.core import history
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +34,8 @@ def _export(context: Context) -> int:
     finalists = history.lines(shards)
     files.write(options.file, "".join(f"{line}\n" for line in [*lines, *finalists]))
     if options.file != files.STANDARD:
-        told = _told(len(lines) - 1, len(finalists))
-        context.write(f"Wrote {told} of {search.key} to {options.file}.")
+        counts = _told(len(lines) - 1, len(finalists))
+        context.write(f"Wrote {counts} of {search.key} to {options.file}.")
     return ExitStatus.OK
 
 
@@ -50,7 +50,7 @@ def _import(context: Context) -> int:
     search = searches.object(context.namespace, options.name)
     writes = plan_import(search, searches.shards(search.namespace, search.name), lines)
     stored = searches.shards(search.namespace, search.name, history.FINALISTS)
-    # First, since nobody looks for finalists before there are trials.
+    # Finalists come first, since nobody looks for them before there are trials.
     for write in plan_finalists(search, stored, finalists, lines):
         searches.write_shard(search, write, history.FINALISTS)
     for write in writes:

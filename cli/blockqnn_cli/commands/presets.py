@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 
 from blockqnn.settings.presets import DEFAULT_PRESET, PRESETS, PURPOSES
+from blockqnn_api.resolve import filled_in, resolve
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NotFound
 from blockqnn_cli.formats import dump
-from blockqnn_operator.api.resolve import filled_in, resolve
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

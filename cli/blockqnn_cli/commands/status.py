@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from blockqnn_cli import pictures
+from blockqnn_cli import terminal_views
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, Forbidden, WrongUsage
 from blockqnn_cli.formats import dump
@@ -40,33 +40,33 @@ def _run(context: Context) -> int:
     if output == "text":
         context.console.print(_picture(context, search))
     else:
-        told = facts(search, _events(context, search))
-        context.write(dump(told, output))
+        document = facts(search, _events(context, search))
+        context.write(dump(document, output))
     return ExitStatus.OK
 
 
 def _look(context: Context) -> SearchView:
-    # A damaged history is what somebody looks at the status for.
+    # A damaged history is a reason to look at the status, so it is no error here.
     return context.search(history_needed=False)
 
 
 def _picture(context: Context, search: SearchView) -> RenderableType:
-    return pictures.whole(search, _events(context, search), datetime.now(UTC))
+    return terminal_views.whole(search, _events(context, search), datetime.now(UTC))
 
 
 def _events(context: Context, search: SearchView) -> tuple[EventView, ...]:
     try:
         return context.searches.events(search, SHOWN_EVENTS)
     except Forbidden:
-        # Many a viewer may read searches but no Events; the status is worth showing without.
+        # Some users may read searches but not Events; the status is useful without them.
         return ()
 
 
 def facts(search: SearchView, events: tuple[EventView, ...]) -> dict[str, Any]:
     """Return a search's status for programs: ``status`` is that of the resource.
 
-    ``settings`` is left out where the spec contradicts itself, which the status says then, and
-    where there is a history that could not be read.
+    ``settings`` is left out if the spec contradicts itself, which the status then says, or if
+    there is a history that could not be read.
     """
     settings = search.settings
     return {

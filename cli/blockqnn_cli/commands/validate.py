@@ -38,7 +38,7 @@ def as_text(results: dict[str, tuple[Checked, ...]]) -> str:
 
 def as_json(results: dict[str, tuple[Checked, ...]]) -> str:
     """Write a list of the files' searches, each with its problems and warnings."""
-    told = [
+    entries = [
         {
             "file": name,
             "line": search.line,
@@ -50,7 +50,7 @@ def as_json(results: dict[str, tuple[Checked, ...]]) -> str:
         for name, searches in results.items()
         for search in searches
     ]
-    return json.dumps(told, indent=2)
+    return json.dumps(entries, indent=2)
 
 
 def _told(problem: Problem) -> dict[str, int | str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from blockqnn.block.nsc import Block
 from blockqnn.block.text_drawing import layer_name
-from blockqnn_cli.report.layering import INPUT, lay_out
+from blockqnn_cli.report.graph_layout import INPUT, lay_out
 from blockqnn_cli.report.svg import Markup, element, number, picture
 
 COLUMN, ROW = 112.0, 46.0
@@ -16,7 +16,7 @@ BOX_WIDTH, BOX_HEIGHT = 100.0, 25.0
 MARGIN = 4.0
 
 SMALLEST = 0.62
-"""How far a drawing may shrink: names of layers must stay readable, and wide blocks scroll."""
+"""Smallest scale of a drawing: names of layers must stay readable, and wide blocks scroll."""
 
 
 def drawing(block: Block, identity: str, title: str, scale: float = 1.0) -> Markup:
@@ -25,7 +25,7 @@ def drawing(block: Block, identity: str, title: str, scale: float = 1.0) -> Mark
     Args:
         block: any block.
         identity: names the picture within the page.
-        title: that of the picture.
+        title: title of the picture.
         scale: its size where there is room, from :data:`SMALLEST` to 1.
     """
     layout = lay_out(block)
@@ -58,7 +58,7 @@ def width(block: Block) -> float:
 
 
 def in_words(block: Block) -> str:
-    """Say which layers a block has and what each takes, for those who cannot see the picture."""
+    """Describe the layers of a block and their inputs, for those who cannot see the picture."""
     parts = [
         f"{layer.index} {layer_name(layer)}" + _sources(layer.predecessors) for layer in block.body
     ]

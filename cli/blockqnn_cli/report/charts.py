@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from blockqnn.block.nsc import LayerType
 from blockqnn.block.text_drawing import type_name
 from blockqnn.learning.progress import Sample
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.quantities import short
-from blockqnn_cli.report.facts import Iteration, Stage, pareto_front, stages
 from blockqnn_cli.report.scales import Scale, padded, padded_factor
+from blockqnn_cli.report.statistics import Iteration, Stage, pareto_front, stages
 from blockqnn_cli.report.svg import Attribute, Markup, element, join, number, path, picture
-from blockqnn_operator.core.records import TrialRecord
 
 Size = tuple[float, float]
 
 TICK_WIDTH = 70
-"""How much of an axis one name takes, so that names do not touch."""
+"""Length of an axis for each name, so that names do not touch."""
 
 NARROWEST_LABEL, NARROWEST_NUMBER = 40, 22
-"""How wide an epsilon stage must be to be named, and to have its number; the table has them all."""
+"""Least widths of an epsilon stage for its name and for its number; the table has them all."""
 
 MOST_MARKS = 60
-"""With more points on a line they would run into each other, and the line alone is drawn."""
+"""Most points of a line that have marks; more would overlap, so only the line is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ def stepped(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where the means of iterations lie that are drawn at random."""
+    """Range of the means of iterations that are drawn at random."""
 
     mean: float
     margin: float
-    """95 % of them are no farther from the mean."""
+    """Distance from the mean within which 95 % of them are."""
 
 
 def random_band(control: Sample | None, batch_size: int) -> Band | None:
@@ -104,7 +104,7 @@ def random_band(control: Sample | None, batch_size: int) -> Band | None:
 
 
 def learning_curve(
-    found: Sequence[Iteration],
+    iterations: Sequence[Iteration],
     identity: str,
     size: Size,
     band: Band | None = None,
@@ -113,29 +113,29 @@ def learning_curve(
     """Draw the mean reward by iteration and the best so far (CVPR 2018, Fig. 8).
 
     Args:
-        found: at least one iteration.
+        iterations: at least one iteration.
         identity: names the picture within the page.
         size: width and height.
-        band: what the means are held against; None draws none.
+        band: the band to compare the means with; None draws none.
         more: attributes of the picture.
     """
-    values = [v for i in found for v in (i.mean_reward, i.top_1, i.top_5) if v is not None]
+    values = [v for i in iterations for v in (i.mean_reward, i.top_1, i.top_5) if v is not None]
     if band is not None:
         values += [band.mean - band.margin, band.mean + band.margin]
-    plot = Plot.over_iterations(size, max(found[-1].number, 1), padded(values or [0.0]))
+    plot = Plot.over_iterations(size, max(iterations[-1].number, 1), padded(values or [0.0]))
 
     def points(which: str) -> list[tuple[float, float]]:
-        known = [(one.number, getattr(one, which)) for one in found]
-        return [(plot.x(n), plot.y(value)) for n, value in known if value is not None]
+        pairs = [(iteration.number, getattr(iteration, which)) for iteration in iterations]
+        return [(plot.x(n), plot.y(value)) for n, value in pairs if value is not None]
 
     means = points("mean_reward")
     marks = means if len(means) <= MOST_MARKS else []
     return picture(
         identity,
         "Learning curve",
-        _learning_in_words(found, band),
+        _learning_in_words(iterations, band),
         size,
-        *_stages(stages(found), plot),
+        *_stages(stages(iterations), plot),
         *_band(band, plot),
         plot.axes("iteration", "reward, %"),
         curve(stepped(points("top_1")), "top-1"),
@@ -146,19 +146,19 @@ def learning_curve(
     )
 
 
-def _stages(found: Sequence[Stage], plot: Plot) -> Iterator[Markup]:
-    for place, stage in enumerate(found):
-        left = plot.x(max(stage.first - 0.5, plot.x.low))
-        right = plot.x(min(stage.last + 0.5, plot.x.high))
+def _stages(epsilon_stages: Sequence[Stage], plot: Plot) -> Iterator[Markup]:
+    for index, stage in enumerate(epsilon_stages):
+        start = plot.x(max(stage.first - 0.5, plot.x.low))
+        end = plot.x(min(stage.last + 0.5, plot.x.high))
         yield element(
-            "rect", element("title", f"epsilon {stage.epsilon:g}"), class_=f"stage-{place % 2}",
-            x=left, y=plot.y.end, width=right - left, height=plot.y.start - plot.y.end,
+            "rect", element("title", f"epsilon {stage.epsilon:g}"), class_=f"stage-{index % 2}",
+            x=start, y=plot.y.end, width=end - start, height=plot.y.start - plot.y.end,
         )  # fmt: skip
         name = f"{stage.epsilon:.2g}"
-        if right - left >= NARROWEST_LABEL:
+        if end - start >= NARROWEST_LABEL:
             name = f"\N{GREEK SMALL LETTER EPSILON} {name}"
-        if right - left >= NARROWEST_NUMBER:
-            yield words(name, (left + right) / 2, plot.y.end - 6, "stage-name", anchor="middle")
+        if end - start >= NARROWEST_NUMBER:
+            yield words(name, (start + end) / 2, plot.y.end - 6, "stage-name", anchor="middle")
 
 
 def _band(band: Band | None, plot: Plot) -> Iterator[Markup]:
@@ -172,14 +172,14 @@ def _band(band: Band | None, plot: Plot) -> Iterator[Markup]:
     yield line((plot.x.start, plot.y(band.mean)), (plot.x.end, plot.y(band.mean)), "random-mean")
 
 
-def _learning_in_words(found: Sequence[Iteration], band: Band | None) -> str:
-    means = [one.mean_reward for one in found if one.mean_reward is not None]
-    best = found[-1].top_1
+def _learning_in_words(iterations: Sequence[Iteration], band: Band | None) -> str:
+    means = [iteration.mean_reward for iteration in iterations if iteration.mean_reward is not None]
+    best = iterations[-1].top_1
     if not means or best is None:
         return "No iteration has a reward yet."
     return (
         f"The mean reward went from {means[0]:.1f} in the first iteration to {means[-1]:.1f} in "
-        f"iteration {found[-1].number}; the best block so far has a reward of {best:.1f}."
+        f"iteration {iterations[-1].number}; the best block so far has a reward of {best:.1f}."
         + (f" The random trials have a mean of {band.mean:.1f}." if band else "")
     )
 
@@ -191,7 +191,7 @@ def accuracy_by_parameters(
 
     Args:
         records: measured trials, at least one.
-        random_trials: as many trials at the start were chosen at random.
+        random_trials: number of trials at the start that were chosen at random.
         identity: names the picture within the page.
         size: width and height.
     """
@@ -224,8 +224,8 @@ def accuracy_by_parameters(
 
 def dots(places: Iterable[tuple[float, float]], style: str) -> Markup:
     """Draw dots as one path; those that fall on the same place are drawn once."""
-    found = dict.fromkeys((round(x), round(y)) for x, y in places)
-    return element("path", class_=style, d="".join(f"M{x},{y}h0" for x, y in found))
+    distinct = dict.fromkeys((round(x), round(y)) for x, y in places)
+    return element("path", class_=style, d="".join(f"M{x},{y}h0" for x, y in distinct))
 
 
 def _named_dot(record: TrialRecord, x: float, y: float) -> Markup:
@@ -236,7 +236,7 @@ def _named_dot(record: TrialRecord, x: float, y: float) -> Markup:
 def layer_types(
     shares: Sequence[tuple[int, Mapping[LayerType, float]]], identity: str, size: Size
 ) -> Markup:
-    """Draw which share of the layers each type has over time (CVPR 2018, appendix B)."""
+    """Draw the share of each type of layer over time (CVPR 2018, appendix B)."""
     points = shares if len(shares) > 1 else [shares[0], (shares[0][0] + 1, shares[0][1])]
     plot = Plot.over_iterations(size, points[-1][0], (0, 100))
     areas: list[Markup] = []
@@ -251,11 +251,11 @@ def layer_types(
         )
         lower = upper
     first, last = shares[0][1], shares[-1][1]
-    told = ", ".join(f"{type_name(k)} {first[k]:.0%} to {last[k]:.0%}" for k in first)
+    changes = ", ".join(f"{type_name(k)} {first[k]:.0%} to {last[k]:.0%}" for k in first)
     return picture(
         identity,
         "Types of layers over time",
-        f"From the first to the last iterations: {told}.",
+        f"From the first to the last iterations: {changes}.",
         size,
         *areas,
         plot.axes("iteration", "share of layers, %"),

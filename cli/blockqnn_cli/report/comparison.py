@@ -1,4 +1,4 @@
-"""Searches side by side, as in appendix A of CVPR 2018: what each had found after so many trials.
+"""Searches side by side, as in appendix A of CVPR 2018: their results by number of trials.
 
 Searches that differ in nothing but the seed are one group. Its mean is drawn, with the 95 %
 confidence band of a mean over seeds (Student's t).
@@ -12,14 +12,14 @@ from statistics import fmean, stdev
 
 from blockqnn.contract.message import Outcome
 from blockqnn_cli.report.charts import Plot, Size
-from blockqnn_cli.report.facts import TOP
 from blockqnn_cli.report.html import figure, folded, legend, section, table
 from blockqnn_cli.report.scales import padded
+from blockqnn_cli.report.statistics import TOP
 from blockqnn_cli.report.svg import Markup, element, path, picture
 from blockqnn_cli.view import SearchView
 
 POINTS = 100
-"""How many places of a curve are drawn: more than a screen shows apart are no use."""
+"""Number of points of a curve that are drawn: a screen does not show more of them apart."""
 
 COLOURS = ("blue", "orange", "green", "red", "grey")
 
@@ -29,7 +29,7 @@ STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What a group had found after a number of trials."""
+    """Results of a group after a number of trials."""
 
     trials: int
     mean: float
@@ -51,7 +51,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        """What stands for the group where people read."""
+        """Name of the group in output for people."""
         return f"{self.algorithm}: {', '.join(self.names)}"
 
 
@@ -64,7 +64,7 @@ def groups(searches: Sequence[SearchView]) -> list[Group]:
 
 
 def _setup(search: SearchView) -> str:
-    """Return what two searches must share to be of one group."""
+    """Return the setup that the searches of one group share."""
     pinned = search.started().settings.items()
     settings = {key: value for key, value in pinned if key not in ("budget", "preset")}
     return json.dumps([search.spec.get("dataset", {}).get("name"), settings], sort_keys=True)
@@ -72,14 +72,14 @@ def _setup(search: SearchView) -> str:
 
 def _group(members: Sequence[SearchView]) -> Group:
     curves = [_curves(member) for member in members]
-    shortest = min(len(one) for one, _ in curves)
+    shortest = min(len(reached) for reached, _ in curves)
     step = max(shortest // POINTS, 1)
-    places = sorted({*range(step - 1, shortest, step), shortest - 1})
+    indices = sorted({*range(step - 1, shortest, step), shortest - 1})
     first, second = (
         tuple(
-            one
-            for place in places
-            if (one := _reached(place, [c[which] for c in curves])) is not None
+            reached
+            for index in indices
+            if (reached := _reached(index, [c[which] for c in curves])) is not None
         )
         for which in (0, 1)
     )
@@ -100,11 +100,11 @@ def _curves(search: SearchView) -> tuple[list[float | None], list[float | None]]
     return first, second
 
 
-def _reached(place: int, curves: Sequence[Sequence[float | None]]) -> Reached | None:
-    values = [value for curve in curves if (value := curve[place]) is not None]
+def _reached(index: int, curves: Sequence[Sequence[float | None]]) -> Reached | None:
+    values = [value for curve in curves if (value := curve[index]) is not None]
     if len(values) < len(curves):
         return None
-    return Reached(place + 1, fmean(values), margin(values))
+    return Reached(index + 1, fmean(values), margin(values))
 
 
 def margin(values: Sequence[float]) -> float | None:
@@ -124,15 +124,20 @@ def side_by_side(searches: Sequence[SearchView], size: Size) -> Markup:
         searches: at least two with trials.
         size: of each of its two charts.
     """
-    found = groups(searches)
+    seed_groups = groups(searches)
     charts = [
-        _chart([one.top_1 for one in found], "top-1", "best so far", size),
-        _chart([one.top_5 for one in found], "top-5", "mean of the five best so far", size),
+        _chart([seed_group.top_1 for seed_group in seed_groups], "top-1", "best so far", size),
+        _chart(
+            [seed_group.top_5 for seed_group in seed_groups],
+            "top-5",
+            "mean of the five best so far",
+            size,
+        ),
     ]
-    marks = legend(("line", _colour(n), group.label) for n, group in enumerate(found))
+    marks = legend(("line", _colour(n), group.label) for n, group in enumerate(seed_groups))
     rows = [
         [group.label, str(len(group.names)), str(last.trials), _text(last), _text_of(group.top_5)]
-        for group in found
+        for group in seed_groups
         if (last := group.top_1[-1] if group.top_1 else None) is not None
     ]
     titles = ("searches", "seeds", "trials", "top-1", "top-5")
@@ -147,23 +152,32 @@ def side_by_side(searches: Sequence[SearchView], size: Size) -> Markup:
 
 def _chart(curves: Sequence[Sequence[Reached]], identity: str, what: str, size: Size) -> Markup:
     values = [
-        one.mean + sign * (one.margin or 0) for of in curves for one in of for sign in (-1, 1)
+        point.mean + sign * (point.margin or 0)
+        for curve in curves
+        for point in curve
+        for sign in (-1, 1)
     ]
-    last = max((of[-1].trials for of in curves if of), default=1)
+    last = max((curve[-1].trials for curve in curves if curve), default=1)
     plot = Plot.over_iterations(size, last, padded(values or [0.0]))
     drawn: list[Markup] = []
-    for number, of in enumerate(curves):
-        if not of:
+    for number, curve in enumerate(curves):
+        if not curve:
             continue
         colour = f"var(--{_colour(number)})"
-        if of[0].margin is not None:
-            upper = [(plot.x(one.trials), plot.y(one.mean + (one.margin or 0))) for one in of]
-            lower = [(plot.x(one.trials), plot.y(one.mean - (one.margin or 0))) for one in of]
+        if curve[0].margin is not None:
+            upper = [
+                (plot.x(point.trials), plot.y(point.mean + (point.margin or 0))) for point in curve
+            ]
+            lower = [
+                (plot.x(point.trials), plot.y(point.mean - (point.margin or 0))) for point in curve
+            ]
             band = f"{path([*upper, *reversed(lower)])}Z"
             drawn.append(element("path", d=band, style=f"fill:{colour};fill-opacity:.16"))
-        line = path([(plot.x(one.trials), plot.y(one.mean)) for one in of])
+        line = path([(plot.x(point.trials), plot.y(point.mean)) for point in curve])
         drawn.append(element("path", class_="curve", d=line, style=f"stroke:{colour}"))
-    said = "; ".join(f"line {n + 1} ends at {_text(of[-1])}" for n, of in enumerate(curves) if of)
+    said = "; ".join(
+        f"line {n + 1} ends at {_text(curve[-1])}" for n, curve in enumerate(curves) if curve
+    )
     title = f"{identity} by trials"
     return picture(
         f"beside-{identity}",
@@ -183,5 +197,5 @@ def _text_of(curve: Sequence[Reached]) -> str:
     return _text(curve[-1]) if curve else "-"
 
 
-def _text(one: Reached) -> str:
-    return f"{one.mean:.2f}%" + ("" if one.margin is None else f" ± {one.margin:.2f}")
+def _text(reached: Reached) -> str:
+    return f"{reached.mean:.2f}%" + ("" if reached.margin is None else f" ± {reached.margin:.2f}")

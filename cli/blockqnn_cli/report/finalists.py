@@ -1,9 +1,10 @@
-"""The section about finalists: what the best blocks reached after their complete training."""
+"""Section about finalists: the results of the best blocks after their complete training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blockqnn.learning.calibration import LEAST, rank_correlation
+from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord, SeedStatistics
 from blockqnn_cli.finalists import OWN, chosen, ordered, reasons
 from blockqnn_cli.quantities import duration, short
 from blockqnn_cli.report.charts import Plot, Size, line
@@ -11,7 +12,6 @@ from blockqnn_cli.report.html import figure, folded, legend, section, table
 from blockqnn_cli.report.scales import Scale, padded
 from blockqnn_cli.report.svg import Markup, element, picture
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.core.finalists.records import FinalistArchive, FinalistRecord, Standing
 
 TITLES = (
     "trial", "trained on", "converged accuracy", "early-stop", "reward", "seeds", "parameters",
@@ -21,7 +21,7 @@ TITLES = (
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of the search that finalists are of."""
+    """Facts about the search that finalists belong to."""
 
     search: SearchView
     counted: frozenset[int]
@@ -35,13 +35,13 @@ class _Known:
 
     def early(self, trial: int) -> float | None:
         """Return the accuracy of a trial's early-stop training."""
-        known = self.search.records[trial : trial + 1]
-        return known[0].accuracy if known else None
+        records = self.search.records[trial : trial + 1]
+        return records[0].accuracy if records else None
 
     def reward(self, trial: int) -> float | None:
         """Return the reward of a trial."""
-        known = self.search.records[trial : trial + 1]
-        return known[0].reward if known else None
+        records = self.search.records[trial : trial + 1]
+        return records[0].reward if records else None
 
 
 def finalists_section(search: SearchView, records: Sequence[FinalistRecord], size: Size) -> Markup:
@@ -64,8 +64,8 @@ def finalists_section(search: SearchView, records: Sequence[FinalistRecord], siz
     rows = [
         _row(of, target, standing) for target in targets for standing in archive.standings(target)
     ]
-    models = [(str(one.finalist), one.folder) for one in ordered(records) if one.folder]
-    own = [one for one in archive.standings("") if of.early(one.trial) is not None]
+    models = [(str(entry.finalist), entry.folder) for entry in ordered(records) if entry.folder]
+    own = [entry for entry in archive.standings("") if of.early(entry.trial) is not None]
     troubles = [element("p", text, class_="soft") for text in reasons(records)]
     return section(
         "Finalists",
@@ -78,7 +78,7 @@ def finalists_section(search: SearchView, records: Sequence[FinalistRecord], siz
 
 
 def _how_far(search: SearchView) -> str:
-    """Say how far the finalists are; what needs attention has been said above this section."""
+    """Return the progress of the finalists, without a message that the page shows above already."""
     conditions = {c["type"]: c for c in search.status.get("conditions", ())}
     message = conditions.get("FinalistsReady", {}).get("message", "")
     above = "".join(conditions.get(kind, {}).get("message", "") for kind in ("Failed", "Degraded"))
@@ -88,7 +88,7 @@ def _how_far(search: SearchView) -> str:
     return f"Finalists with a result: {progress}." if progress else "No finalist has a result yet."
 
 
-def _row(of: _Known, target: str, standing: Standing) -> list[str]:
+def _row(of: _Known, target: str, standing: SeedStatistics) -> list[str]:
     record, trial = standing.best, standing.trial
     spread = "" if standing.deviation is None else f" ± {standing.deviation:.2%}"
     note = ""
@@ -106,38 +106,40 @@ def _row(of: _Known, target: str, standing: Standing) -> list[str]:
         str(len(standing.records)),
         "-" if record.parameters is None else short(record.parameters),
         "-" if record.macs is None else short(record.macs),
-        duration(sum(one.seconds_of_all for one in standing.records)),
+        duration(sum(seed_record.seconds_of_all for seed_record in standing.records)),
     ]
 
 
-def _figure(of: _Known, own: Sequence[Standing], size: Size) -> Markup:
+def _figure(of: _Known, own: Sequence[SeedStatistics], size: Size) -> Markup:
     marks = [("spot", "blue", "a finalist, the mean over its seeds")]
-    if any(len(one.records) > 1 for one in own):
+    if any(len(standing.records) > 1 for standing in own):
         marks.append(("line", "grey", "from its lowest to its highest seed"))
     if of.winner is not None:
         marks.append(("ring", "orange", "the winner"))
-    if any(one.trial not in of.counted for one in own):
+    if any(standing.trial not in of.counted for standing in own):
         marks.append(("spot", "grey", "overtaken by others during the search: cannot win"))
     return element("div", figure(_chart(of, own, size), marks=legend(marks)), class_="half")
 
 
-def _chart(of: _Known, own: Sequence[Standing], size: Size) -> Markup:
+def _chart(of: _Known, own: Sequence[SeedStatistics], size: Size) -> Markup:
     """Draw the converged accuracy of finalists against that of their early-stop training."""
-    early = [100 * (of.early(one.trial) or 0.0) for one in own]
-    converged = [100 * one.mean for one in own]
+    early = [100 * (of.early(standing.trial) or 0.0) for standing in own]
+    converged = [100 * standing.mean for standing in own]
     plot = Plot(
         Scale(*padded(early), 52, size[0] - 12),
-        Scale(*padded([100 * a for one in own for a in one.accuracies]), size[1] - 44, 26),
+        Scale(
+            *padded([100 * a for standing in own for a in standing.accuracies]), size[1] - 44, 26
+        ),
     )
     drawn: list[Markup] = []
-    for one, x_value, y_value in zip(own, early, converged, strict=True):
-        x, lowest, highest = plot.x(x_value), min(one.accuracies), max(one.accuracies)
+    for standing, x_value, y_value in zip(own, early, converged, strict=True):
+        x, lowest, highest = plot.x(x_value), min(standing.accuracies), max(standing.accuracies)
         drawn.append(line((x, plot.y(100 * lowest)), (x, plot.y(100 * highest)), "spread"))
-        style = "front-mark" if one.trial == of.winner else "mean-mark"
+        style = "front-mark" if standing.trial == of.winner else "mean-mark"
         said = element(
-            "title", f"trial {one.trial}: {one.mean:.2%}, early-stop {x_value / 100:.2%}"
+            "title", f"trial {standing.trial}: {standing.mean:.2%}, early-stop {x_value / 100:.2%}"
         )
-        grey = {} if one.trial in of.counted else {"style": "fill:var(--grey)"}
+        grey = {} if standing.trial in of.counted else {"style": "fill:var(--grey)"}
         drawn.append(element("circle", said, class_=style, cx=x, cy=plot.y(y_value), r=4, **grey))
     return picture(
         "finalists",

@@ -6,7 +6,7 @@ from blockqnn_cli.report.svg import Markup, element, join
 
 
 def section(title: str, *children: str, text: str = "", style: str = "") -> Markup:
-    """Write a section with its heading and, below it, what it shows."""
+    """Write a section with its heading and, below it, its content."""
     said = [element("p", text, class_="soft")] if text else []
     attributes = {"class_": style} if style else {}
     return element("section", element("h2", title), *said, *children, **attributes)
@@ -21,12 +21,12 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 
 def folded(summary: str, *children: str) -> Markup:
-    """Write what opens when its summary is touched."""
+    """Write content that opens when its summary is touched."""
     return element("details", element("summary", summary), *children)
 
 
 def legend(items: Iterable[tuple[str, str, str]]) -> Markup:
-    """Write what the colours of a chart mean.
+    """Write the legend of a chart.
 
     Args:
         items: the shape of each mark, its colour, and what it means.
@@ -42,7 +42,7 @@ def legend(items: Iterable[tuple[str, str, str]]) -> Markup:
 
 
 def tiles(items: Iterable[tuple[str, str, str]]) -> Markup:
-    """Write the most important figures: of each its name, its value, and a note."""
+    """Write the most important figures, each with its name, its value and a note."""
     return element(
         "dl",
         *(

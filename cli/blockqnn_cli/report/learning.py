@@ -1,17 +1,18 @@
-"""Whether a search learns: its rewards beside those of the random phase (CVPR 2018, Fig. 8)."""
+"""Section about learning: rewards beside those of the random phase (CVPR 2018, Fig. 8)."""
 
 from collections.abc import Sequence
 from functools import cache
 
 from blockqnn.learning.progress import Learning, Verdict
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.learning import in_words, learning
-from blockqnn_cli.report import charts, facts
+from blockqnn_cli.report import charts
+from blockqnn_cli.report import statistics as facts
 from blockqnn_cli.report.charts import Size
-from blockqnn_cli.report.facts import Iteration
 from blockqnn_cli.report.html import figure, folded, legend, section, table
+from blockqnn_cli.report.statistics import Iteration
 from blockqnn_cli.report.svg import Markup, element
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.core.records import TrialRecord
 
 _TITLES = ("iteration", "epsilon", "trained", "mean accuracy", "best accuracy", "mean reward",
            "best so far", "five best")  # fmt: skip
@@ -25,10 +26,10 @@ def learning_section(search: SearchView, wide: Size, narrow: Size) -> Markup:
         wide: the size of the chart across a page.
         narrow: its size on a phone.
     """
-    known, judged = facts.iterations(search), learning(search)
+    iterations, judged = facts.iterations(search), learning(search)
     band = charts.random_band(judged.control, search.batch_size or 1)
     drawn = [
-        charts.learning_curve(known, f"learning-{name}", size, band, class_=name)
+        charts.learning_curve(iterations, f"learning-{name}", size, band, class_=name)
         for name, size in (("wide", wide), ("narrow", narrow))
     ]
     return section(
@@ -36,7 +37,7 @@ def learning_section(search: SearchView, wide: Size, narrow: Size) -> Markup:
         element("p", element("b", in_words(search, judged))),
         *[element("p", remark, class_="soft") for remark in _remarks(search, judged)],
         figure(*drawn, marks=_marks(with_band=band is not None)),
-        folded("The same as a table", table(_TITLES, _rows(known))),
+        folded("The same as a table", table(_TITLES, _rows(iterations))),
         text="The mean reward of each iteration, as in Fig. 8 of CVPR 2018. A search learns when "
         "it rises as epsilon falls, by more than chance, and not only by repeating networks.",
         style="attention" if judged.verdict is Verdict.UNLEARNS else "",
@@ -60,7 +61,7 @@ def _marks(*, with_band: bool) -> Markup:
 
 
 def _remarks(search: SearchView, judged: Learning) -> list[str]:
-    """Say the same in accuracy, and what the comparison rests on."""
+    """Return remarks on the accuracies, and on the trials that are compared."""
     if judged.late is None or judged.control is None:
         return []
     late = [r for r in search.records if judged.first <= r.iteration <= judged.last]
@@ -87,7 +88,7 @@ def _mean_accuracy(records: Sequence[TrialRecord]) -> float | None:
     return facts.mean([record.accuracy for record in records if record.accuracy is not None])
 
 
-def _rows(known: Sequence[Iteration]) -> list[list[str]]:
+def _rows(iterations: Sequence[Iteration]) -> list[list[str]]:
     return [
         [
             str(iteration.number), f"{iteration.epsilon:g}", str(iteration.trained),
@@ -95,5 +96,5 @@ def _rows(known: Sequence[Iteration]) -> list[list[str]]:
             facts.plain(iteration.mean_reward), facts.plain(iteration.top_1),
             facts.plain(iteration.top_5),
         ]
-        for iteration in known
+        for iteration in iterations
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -9,29 +10,29 @@ import yaml
 from blockqnn.block.nsc import Block
 from blockqnn.block.text_drawing import type_name
 from blockqnn.contract.message import Outcome
+from blockqnn_api.history.finalist_record import FinalistRecord
+from blockqnn_api.history.replay import best
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.resolve import resolve
 from blockqnn_cli.quantities import count, duration, moment, short
-from blockqnn_cli.report import blocks, charts, facts
+from blockqnn_cli.report import blocks, charts
+from blockqnn_cli.report import statistics as facts
 from blockqnn_cli.report.comparison import side_by_side
-from blockqnn_cli.report.facts import Cost
 from blockqnn_cli.report.finalists import finalists_section
-from blockqnn_cli.report.foresight import foresight
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
 from blockqnn_cli.report.learning import learning_section
+from blockqnn_cli.report.prediction_section import foresight
 from blockqnn_cli.report.stages import stages_section
+from blockqnn_cli.report.statistics import Cost
 from blockqnn_cli.report.style import CSS
 from blockqnn_cli.report.svg import Markup, element, join
 from blockqnn_cli.view import SearchView
-from blockqnn_operator import __version__
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.core.finalists.records import FinalistRecord
-from blockqnn_operator.core.records import TrialRecord
-from blockqnn_operator.core.state import best
 
 DRAWN_BLOCKS = 6
-"""The best blocks that are drawn: the status lists ten, which few people compare."""
+"""Number of best blocks that are drawn: the status lists ten, which few people compare."""
 
 BROAD = 460.0
-"""Drawings of blocks that are wider take the room of two where there is some."""
+"""Width above which the drawing of a block takes two columns where there is room."""
 
 WIDE, NARROW = (1040.0, 400.0), (480.0, 340.0)
 """The sizes of a chart: across a page, and across half of one or a phone."""
@@ -47,8 +48,8 @@ def report(
 
     Args:
         search: a search with at least one trial in its history.
-        now: when the report is made.
-        beside: other such searches, which it is laid beside.
+        now: the time of the report.
+        beside: other such searches to compare it with.
         trained: its finalists that have a result.
     """
     cost = facts.cost(search.records)
@@ -74,10 +75,10 @@ def report(
         element("title", f"{search.key}: report of a BlockQNN search"),
         element("style", Markup(CSS)),
     ]
-    whole = element(
+    page = element(
         "html", element("head", *head), element("body", element("main", *body)), lang="en"
     )
-    return f"<!DOCTYPE html>\n{whole}\n"
+    return f"<!DOCTYPE html>\n{page}\n"
 
 
 def _head(search: SearchView, now: datetime) -> Markup:
@@ -123,13 +124,13 @@ def _meaning(search: SearchView) -> str:
 
 def _converged(status: Mapping[str, Any]) -> Sequence[tuple[str, str, str]]:
     """Return the tile about the winner, or about the best finalist so far."""
-    best, told = status.get("best", {}), status.get("finalists", {}).get("best")
-    if not told:
+    best, finalist = status.get("best", {}), status.get("finalists", {}).get("best")
+    if not finalist:
         return []
     over = "convergedAccuracy" in best
-    spread = f"± {told['deviation']:.2%}, " if "deviation" in told else ""
+    spread = f"± {finalist['deviation']:.2%}, " if "deviation" in finalist else ""
     name = "Winner, converged" if over else "Best finalist so far"
-    return [(name, f"{told['accuracy']:.2%}", f"{spread}trial {told['trial']}")]
+    return [(name, f"{finalist['accuracy']:.2%}", f"{spread}trial {finalist['trial']}")]
 
 
 def _budget(search: SearchView) -> int:
@@ -147,10 +148,10 @@ def _time(status: Mapping[str, Any], now: datetime) -> tuple[str, str, str]:
     end, start = status.get("completionTime"), moment(status["startTime"])
     elapsed = duration(((moment(end) if end else now) - start).total_seconds())
     estimate = status.get("estimatedCompletionTime")
-    left = (moment(estimate) - now).total_seconds() if estimate and not end else 0
+    remaining = (moment(estimate) - now).total_seconds() if estimate and not end else 0
     if end:
         return "Time", elapsed, "from start to end"
-    return "Time", elapsed, f"about {duration(left)} left" if left > 0 else "so far"
+    return "Time", elapsed, f"about {duration(remaining)} left" if remaining > 0 else "so far"
 
 
 def _attention(search: SearchView) -> Markup:
@@ -159,7 +160,7 @@ def _attention(search: SearchView) -> Markup:
     for c in search.status.get("conditions", ()):
         message = c.get("message", "")
         wanted = c["status"] == "True" and c["type"] in ("Failed", "Degraded", "Suspended")
-        # What fails a search, such as its finalists, may degrade it in the same words.
+        # One cause, such as failed finalists, may set Failed and Degraded with the same message.
         if wanted and not (message and message in said):
             wrong.append(element("p", element("b", f"{c['type']} ({c['reason']}): "), message))
             said += message
@@ -168,14 +169,14 @@ def _attention(search: SearchView) -> Markup:
 
 def _random_trials(search: SearchView) -> int:
     size = search.batch_size or 1
-    found = facts.stages(facts.iterations(search))
-    return (found[0].last + 1) * size if found and found[0].epsilon >= 1 else 0
+    stages = facts.stages(facts.iterations(search))
+    return (stages[0].last + 1) * size if stages and stages[0].epsilon >= 1 else 0
 
 
 def _accuracy(search: SearchView) -> Markup:
-    known = facts.measured(search.records)
+    measured = facts.measured(search.records)
     title = "Accuracy against parameters"
-    if not known:
+    if not measured:
         return section(title, text="No trainer has reported the parameters of its network.")
     marks = legend(
         [
@@ -184,7 +185,7 @@ def _accuracy(search: SearchView) -> Markup:
             ("ring", "orange", "Pareto front: no smaller network is better"),
         ]
     )
-    drawn = charts.accuracy_by_parameters(known, _random_trials(search), "accuracy", NARROW)
+    drawn = charts.accuracy_by_parameters(measured, _random_trials(search), "accuracy", NARROW)
     rows = [
         [
             str(r.trial),
@@ -192,7 +193,7 @@ def _accuracy(search: SearchView) -> Markup:
             f"{r.parameters:,}",
             f"{r.macs:,}" if r.macs else "-",
         ]
-        for r in facts.pareto_front(known)
+        for r in facts.pareto_front(measured)
     ]
     titles = ("trial", "accuracy", "parameters", "MACs")
     return section(
@@ -254,16 +255,16 @@ def _cost(cost: Cost) -> Markup:
     bar = element(
         "div",
         *(
-            element("span", class_=str(one), style=f"width:{100 * number / total:.2f}%")
-            for one, number in cost.outcomes.items()
+            element("span", class_=str(outcome), style=f"width:{100 * number / total:.2f}%")
+            for outcome, number in cost.outcomes.items()
             if number
         ),
         class_="bar",
         aria_hidden="true",
     )
     rows = [
-        [str(one), f"{number:,}", f"{number / total:.1%}", duration(cost.seconds[one])]
-        for one, number in cost.outcomes.items()
+        [str(outcome), f"{number:,}", f"{number / total:.1%}", duration(cost.seconds[outcome])]
+        for outcome, number in cost.outcomes.items()
     ]
     said = (
         f"A network took {duration(cost.mean_seconds)} on average."
@@ -309,5 +310,5 @@ def _configuration(search: SearchView) -> Markup:
 
 
 def _foot() -> Markup:
-    text = f"Made by kubectl blockqnn report, version {__version__}."
+    text = f"Made by kubectl blockqnn report, version {version('blockqnn')}."
     return join([element("footer", text)])

@@ -1,4 +1,4 @@
-"""From values to places on a picture, and which values an axis names."""
+"""Scales from values to places on a picture, and the values that an axis names."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ class Scale:
     start: float
     end: float
     logarithmic: bool = False
-    """Whether equal factors, rather than equal differences, are equally far apart."""
+    """True if equal factors, rather than equal differences, are equally far apart."""
     whole: bool = False
-    """Whether there is nothing between two whole numbers."""
+    """True if there is nothing between two whole numbers."""
 
     def __call__(self, value: float) -> float:
         """Return the place of a value."""
@@ -27,11 +27,11 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Return round values in ascending order, of which an axis can name so many."""
+        """Return round values, ascending, for an axis with room for the names of ``most``."""
         if self.logarithmic:
-            found = _powers(self.low, self.high, most)
-            if len(found) > 1:
-                return found
+            powers = _powers(self.low, self.high, most)
+            if len(powers) > 1:
+                return powers
         step = _round_step((self.high - self.low) / max(most, 1))
         if self.whole:
             step = max(step, 1.0)

@@ -2,7 +2,7 @@
 
 The median is that of the accuracies of all proposals of the stage, duplicates included: a block
 that the agent proposes 600 times of 768 is what the stage is like. Of two in the middle the lower
-is taken, so that there is a block which has it.
+is taken, so that there is a block with that accuracy.
 """
 
 from collections import Counter
@@ -10,22 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blockqnn.block.nsc import Block, LayerType
+from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.quantities import count, short
-from blockqnn_cli.report import blocks, facts
-from blockqnn_cli.report.facts import Stage
+from blockqnn_cli.report import blocks
+from blockqnn_cli.report import statistics as facts
 from blockqnn_cli.report.html import folded, section, table
+from blockqnn_cli.report.statistics import Stage
 from blockqnn_cli.report.svg import Markup, element
 from blockqnn_cli.view import SearchView
-from blockqnn_operator.core.records import TrialRecord
 
 MOST = 10
-"""As many median blocks are drawn: the papers' schedule has ten stages."""
+"""Most median blocks that are drawn: the papers' schedule has ten stages."""
 
 SCALE = 0.8
-"""How large they are drawn: there are more of them than of the best blocks."""
+"""Scale of the drawings: there are more of them than of the best blocks."""
 
 BROAD = 350.0
-"""Drawings that are wider at their full size take two columns where there are any."""
+"""Full width above which a drawing takes two columns where there is room."""
 
 _CONVOLUTIONS = (
     LayerType.CONVOLUTION,
@@ -47,33 +48,33 @@ class Period:
 
     @property
     def iterations(self) -> int:
-        """How many there are."""
+        """Number of iterations."""
         return self.last - self.first + 1
 
     @property
     def epsilon(self) -> str:
-        """Epsilon, or what it fell from and to, as people read it."""
+        """Epsilon, or its highest and lowest value, as text for people."""
         if self.highest == self.lowest:
             return f"{self.highest:.2g}"
         return f"{self.highest:.2g} to {self.lowest:.2g}"
 
     @property
     def place(self) -> str:
-        """Name the iterations."""
+        """The iterations as text for people."""
         if self.first == self.last:
             return f"iteration {self.first}"
         return f"iterations {self.first} to {self.last}"
 
 
 def periods(stages: Sequence[Stage], most: int = MOST) -> list[Period]:
-    """Return the stages, neighbours taken together until there are at most so many.
+    """Return the stages, with neighbours joined until there are at most ``most``.
 
     The two that have the fewest iterations together are joined first, the earliest of equals. Those
     drawn at random stay apart from all others, unless there are too many of either.
     """
     joined = [Period(s.first, s.last, s.epsilon, s.epsilon) for s in stages]
     while len(joined) > most:
-        place = min(
+        index = min(
             range(len(joined) - 1),
             key=lambda at: (
                 (joined[at].lowest >= 1) != (joined[at + 1].highest >= 1),
@@ -81,11 +82,11 @@ def periods(stages: Sequence[Stage], most: int = MOST) -> list[Period]:
                 at,
             ),
         )
-        one, other = joined[place : place + 2]
-        joined[place : place + 2] = [
+        earlier, later = joined[index : index + 2]
+        joined[index : index + 2] = [
             Period(
-                one.first, other.last,
-                max(one.highest, other.highest), min(one.lowest, other.lowest),
+                earlier.first, later.last,
+                max(earlier.highest, later.highest), min(earlier.lowest, later.lowest),
             )
         ]  # fmt: skip
     return joined
@@ -93,14 +94,14 @@ def periods(stages: Sequence[Stage], most: int = MOST) -> list[Period]:
 
 def median_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
     """Return the trial with the median accuracy; the earliest of equals, None without any."""
-    known = sorted(
+    measured = sorted(
         (record for record in records if record.accuracy is not None),
         key=lambda record: (record.accuracy, record.trial),
     )
-    if not known:
+    if not measured:
         return None
-    accuracy = known[(len(known) - 1) // 2].accuracy
-    return next(record for record in known if record.accuracy == accuracy)
+    accuracy = measured[(len(measured) - 1) // 2].accuracy
+    return next(record for record in measured if record.accuracy == accuracy)
 
 
 def stages_section(search: SearchView) -> Markup:
@@ -110,10 +111,12 @@ def stages_section(search: SearchView) -> Markup:
         search: a search with at least one trial in its history.
     """
     size = search.batch_size or 1
-    found = periods(facts.stages(facts.iterations(search)))
-    trials = [search.records[period.first * size : (period.last + 1) * size] for period in found]
-    cards = [_card(*pair) for pair in zip(found, trials, strict=True)]
-    rows = [_row(*pair) for pair in zip(found, trials, strict=True)]
+    epsilon_periods = periods(facts.stages(facts.iterations(search)))
+    trials = [
+        search.records[period.first * size : (period.last + 1) * size] for period in epsilon_periods
+    ]
+    cards = [_card(*pair) for pair in zip(epsilon_periods, trials, strict=True)]
+    rows = [_row(*pair) for pair in zip(epsilon_periods, trials, strict=True)]
     titles = ("iterations", "epsilon", "proposals", "different networks", "most frequent",
               "mean accuracy", "median", "mean reward", "layers", "convolutions", "adds",
               "concats")  # fmt: skip
@@ -130,11 +133,11 @@ def stages_section(search: SearchView) -> Markup:
 def _card(period: Period, trials: Sequence[TrialRecord]) -> Markup:
     median = median_trial(trials)
     networks = len({record.hash for record in trials})
-    told = f"{count(len(trials), 'trial')}, {count(networks, 'different network')}"
+    numbers = f"{count(len(trials), 'trial')}, {count(networks, 'different network')}"
     head = [
         element("h3", f"\N{GREEK SMALL LETTER EPSILON} {period.epsilon}"),
         element("div", period.place, class_="soft"),
-        element("div", told, class_="soft"),
+        element("div", numbers, class_="soft"),
     ]
     frequent = _repetition(trials)
     if median is None:
@@ -166,7 +169,7 @@ def _facts(block: Block, median: TrialRecord) -> str:
 
 
 def _counts(block: Block) -> tuple[int, int, int]:
-    """Return how many convolutions, adds and concats a block has; the last one is its output's."""
+    """Return the numbers of convolutions, adds and concats, without the concat of the output."""
     types = Counter(layer.type for layer in block.body)
     return (
         sum(types[kind] for kind in _CONVOLUTIONS),
@@ -176,7 +179,7 @@ def _counts(block: Block) -> tuple[int, int, int]:
 
 
 def _repetition(trials: Sequence[TrialRecord]) -> str:
-    """Say how often the same networks were proposed, where one is most of what was."""
+    """Say how often a network was proposed that makes up most of the proposals; else empty."""
     networks = Counter(record.hash for record in trials)
     most = max(networks.values(), default=0)
     if most < 2 or 2 * most <= len(trials):

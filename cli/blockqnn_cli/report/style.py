@@ -1,4 +1,4 @@
-"""How a report looks: light and dark, on a screen, a phone and on paper."""
+"""Style of a report: light and dark, on a screen, a phone and on paper."""
 
 CSS = """
 :root {

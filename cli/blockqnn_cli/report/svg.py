@@ -55,7 +55,7 @@ def picture(
     *children: str,
     **more: Attribute,
 ) -> Markup:
-    """Write a whole picture that tells its title and what it shows to those who cannot see it."""
+    """Write a complete picture, with a title and a description for those who cannot see it."""
     width, height = size
     return element(
         "svg",

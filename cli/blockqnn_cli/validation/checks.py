@@ -7,21 +7,21 @@ from functools import cache
 from typing import Any
 
 from blockqnn.errors import InvalidSettings
+from blockqnn_api import names
+from blockqnn_api.advice import advise
+from blockqnn_api.definition.cel_rules import RULES, Rule
+from blockqnn_api.definition.crd import custom_resource_definition
+from blockqnn_api.durations import PATTERN, seconds
+from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.resolve import resolve
+from blockqnn_api.spec import LONGEST_NAME
 from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
 from blockqnn_cli.validation.schema import Finding, findings
-from blockqnn_operator.api import names
-from blockqnn_operator.api.advice import advise
-from blockqnn_operator.api.crd import custom_resource_definition
-from blockqnn_operator.api.durations import PATTERN, seconds
-from blockqnn_operator.api.resolve import resolve
-from blockqnn_operator.api.rules import RULES, Rule
-from blockqnn_operator.api.spec import LONGEST_NAME
-from blockqnn_operator.errors import InvalidSearch
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in a file, and where."""
+    """Problem in a file, with its line and field."""
 
     line: int
     field: str
@@ -38,7 +38,7 @@ class Checked:
     line: int
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
-    """What would serve its user badly although it is valid."""
+    """Settings that are valid but would serve the user badly."""
 
 
 def check(text: str) -> tuple[Checked, ...]:
@@ -46,17 +46,17 @@ def check(text: str) -> tuple[Checked, ...]:
 
     Text that is no YAML counts as one nameless search with that problem.
     """
-    found: list[Checked] = []
+    checked: list[Checked] = []
     try:
         for document in documents(text):
-            found += [_checked(document, path) for path in _searches(document)]
+            checked += [_checked(document, path) for path in _searches(document)]
     except Unreadable as error:
-        found.append(Checked("", error.line, (Problem(error.line, "", str(error)),)))
-    return tuple(found)
+        checked.append(Checked("", error.line, (Problem(error.line, "", str(error)),)))
+    return tuple(checked)
 
 
 def _searches(document: Document) -> Iterator[Path]:
-    """Yield where the BlockSearches of a document stand: itself, or the items of a List."""
+    """Yield the paths of the BlockSearches in a document: itself, or the items of a List."""
     body = document.value
     if not isinstance(body, Mapping):
         return
@@ -76,8 +76,8 @@ def _checked(document: Document, path: Path) -> Checked:
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     problems = [
-        Problem(document.line(path + found.path), written(found.path), _sentence(found))
-        for found in _all_findings(body)
+        Problem(document.line(path + finding.path), written(finding.path), _sentence(finding))
+        for finding in _all_findings(body)
     ]
     problems += [
         Problem(line, written(where), f"{written(where)} stands twice; only one can count.")
@@ -103,21 +103,21 @@ def written(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _sentence(found: Finding) -> str:
-    return f"{written(found.path)} {found.message}".strip().rstrip(".?") + (
-        "?" if found.message.endswith("?") else "."
+def _sentence(finding: Finding) -> str:
+    return f"{written(finding.path)} {finding.message}".strip().rstrip(".?") + (
+        "?" if finding.message.endswith("?") else "."
     )
 
 
 @cache
 def _schema() -> Mapping[str, Any]:
     version = custom_resource_definition()["spec"]["versions"][0]
-    whole: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]
+    schema: Mapping[str, Any] = version["schema"]["openAPIV3Schema"]
     # Kubernetes knows the fields of metadata; the definition says nothing about them.
     return {
-        **whole,
+        **schema,
         "properties": {
-            **whole["properties"],
+            **schema["properties"],
             "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         },
     }
@@ -128,7 +128,7 @@ def _all_findings(body: Mapping[str, Any]) -> Iterator[Finding]:
     wrong = [*findings(body, _schema()), *_durations(body)]
     yield from wrong
     if not wrong:
-        # Only a spec whose fields are right one by one can be judged as a whole.
+        # A spec can be checked as a whole only if each of its fields is valid.
         yield from _whole(body["spec"])
 
 
@@ -161,8 +161,8 @@ def _identity(body: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _durations(body: Mapping[str, Any]) -> Iterator[Finding]:
     """Check the fields that a rule of the definition says are durations."""
-    for place, rules in RULES.items():
-        path = tuple(place.split("."))
+    for field, rules in RULES.items():
+        path = tuple(field.split("."))
         if not any(is_duration(rule) for rule in rules):
             continue
         text: Any = body
@@ -176,7 +176,7 @@ def _durations(body: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def is_duration(rule: Rule) -> bool:
-    """Whether a rule says that its field is a duration."""
+    """Return whether a rule says that its field is a duration."""
     return PATTERN in rule.rule
 
 
@@ -187,7 +187,7 @@ def _whole(spec: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         resolve(spec)
     except InvalidSearch as error:
-        # The sentence names its field; the finding stands there and says the sentence as it is.
+        # The sentence names its field; the finding has that path and the rest of the sentence.
         named = _FIELD.search(str(error))
         path = tuple(named.group(1)[1:].split(".")) if named else ()
         yield Finding(

@@ -14,7 +14,7 @@ import yaml
 from blockqnn_cli.errors import CommandError
 
 Path = tuple[str | int, ...]
-"""Where a field stands: the keys and positions that lead to it."""
+"""Path of a field: the keys and positions that lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Document:
     lines: Mapping[Path, int]
     """The line of each field, from 1; for a field of a map that of its key."""
     repeated: Mapping[Path, int] = field(default_factory=dict)
-    """The line of each key that stands a second time in its map."""
+    """The line of each key that occurs a second time in its map."""
 
     def line(self, path: Path) -> int:
         """Return the line of a field, or of the innermost part of its path that is there."""
@@ -69,7 +69,7 @@ def documents(text: str) -> Iterator[Document]:
     """Yield the documents of a text; empty ones are left out.
 
     Raises:
-        Unreadable: when it is no YAML, with the line where that shows.
+        Unreadable: when it is not YAML, with the line of the error.
     """
     try:
         loader = _Loader(text)

@@ -37,7 +37,7 @@ _ARTICLES = {
 
 
 def findings(value: Any, schema: Schema, path: Path = ()) -> Iterator[Finding]:
-    """Yield what is wrong with a value, field by field."""
+    """Yield the findings about a value, field by field."""
     if value is None:
         # The API server drops an empty field before it looks at the schema.
         return
@@ -69,26 +69,26 @@ def _is_of(value: Any, expected: str) -> bool:
 
 
 def _fields(value: Mapping[Any, Any], schema: Schema, path: Path) -> Iterator[Finding]:
-    known = schema.get("properties")
+    properties = schema.get("properties")
     for name in schema.get("required", ()):
         if value.get(name) is None:
             yield Finding((*path, name), "is missing")
     for name, item in value.items():
         inner = (*path, str(name))
-        if known is not None and name in known:
-            yield from findings(item, known[name], inner)
+        if properties is not None and name in properties:
+            yield from findings(item, properties[name], inner)
         elif isinstance(schema.get("additionalProperties"), Mapping):
             yield from findings(item, schema["additionalProperties"], inner)
-        elif known is not None and not schema.get("x-kubernetes-preserve-unknown-fields"):
-            yield Finding(inner, f"is no field; {_known(str(name), known)}")
+        elif properties is not None and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            yield Finding(inner, f"is no field; {_known(str(name), properties)}")
 
 
-def _known(name: str, known: Mapping[str, Any]) -> str:
-    """Say which fields there are: the one that was meant, if it differs in its letters only."""
-    same = [one for one in known if _plain(one) == _plain(name)]
+def _known(name: str, properties: Mapping[str, Any]) -> str:
+    """Suggest the field that differs in case or punctuation only; else list the fields."""
+    same = [field for field in properties if _plain(field) == _plain(name)]
     if same:
         return f"did you mean {same[0]}?"
-    return f"the fields here are {', '.join(sorted(known))}"
+    return f"the fields here are {', '.join(sorted(properties))}"
 
 
 def _plain(name: str) -> str:

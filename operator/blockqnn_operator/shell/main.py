@@ -13,43 +13,41 @@ from collections.abc import Iterable, Sequence
 import kopf
 from prometheus_client import CollectorRegistry
 
+from blockqnn_api import names
+from blockqnn_api.errors import OperatorError
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator import __version__
-from blockqnn_operator.api import names
-from blockqnn_operator.api.spec import DEFAULT_TRAINER_IMAGE
-from blockqnn_operator.core.observation import SearchObject
-from blockqnn_operator.errors import (
-    ClusterUnavailable,
-    OperatorError,
-    ResourceUndefined,
-    WatchesEnded,
-)
-from blockqnn_operator.shell.apply import NOT_FOUND
-from blockqnn_operator.shell.cluster import CONNECTIONS, ApiError, Cluster
-from blockqnn_operator.shell.controller import Controller
-from blockqnn_operator.shell.handlers import register
-from blockqnn_operator.shell.metrics import Metrics
+from blockqnn_operator.errors import ClusterUnavailable, ResourceUndefined, WatchesEnded
+from blockqnn_operator.shell.kubernetes.backoff import delay_after
+from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
+from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Cluster
+from blockqnn_operator.shell.kubernetes.informer import Key
+from blockqnn_operator.shell.kubernetes.kopf_handlers import register
+from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
+from blockqnn_operator.shell.metrics.operator import Metrics
+from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.probes import Probes
-from blockqnn_operator.shell.queue import WorkQueue, delay_after
-from blockqnn_operator.shell.search_metrics import Measured
-from blockqnn_operator.shell.settings import operator_settings
-from blockqnn_operator.shell.slots import Key, Slots
-from blockqnn_operator.shell.tidying import Tidying
-from blockqnn_operator.shell.watched import Watched, Watches
+from blockqnn_operator.shell.reconcile.apply import NOT_FOUND
+from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
+from blockqnn_operator.shell.reconcile.controller import Controller
+from blockqnn_operator.shell.reconcile.slots import Slots
+from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
 WORKERS = 4
 """Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
 
 RESYNC_SECONDS = 300
-"""How often every search is looked at although nothing was heard of it: a safety net under the
+"""Seconds between two looks at every search, even if nothing changed: a safety net under the
 watches, rare enough to cost nothing."""
 
 GARBAGE = 5_000
-"""Objects that are made, and not let go of, between two searches for cycles among them: about a
+"""Objects that are created and not freed between two searches for reference cycles: about a
 hundred events of Jobs and Pods."""
 
 PACE = 0.1
-"""Seconds between the beginnings of two passes over a search of which much is heard: every trial
-brings a dozen events, and a pass over hundreds of open trials takes 10 ms of processor time."""
+"""Seconds between the beginnings of two passes over a busy search: every trial brings a dozen
+events, and a pass over hundreds of open trials takes 10 ms of processor time."""
 
 logger = logging.getLogger("blockqnn_operator")
 
@@ -142,7 +140,7 @@ def _configure_logging(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(message)s"
     )
-    # Kopf says much about its own workings; what concerns the user is in our messages.
+    # Kopf logs much about its own work; our messages have what concerns the user.
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
     for chatty in ("aiohttp", "asyncio", "kubernetes"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
@@ -228,9 +226,9 @@ class Operator:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._controller: Controller | None = None
-        self._tidying: Tidying | None = None
+        self._tidying: JobCleanup | None = None
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS, PACE)
-        self._watched = Watched(self._queue.add)
+        self._watched = ObjectCache(self._queue.add)
         self._leftovers: WorkQueue[Key] = WorkQueue(self._tidy, WORKERS)
         self.metrics = Metrics(self._measured, lambda: self._queue.depth, CollectorRegistry())
 
@@ -244,10 +242,10 @@ class Operator:
 
         Raises:
             WatchesEnded: when Kopf gave up, such as after the resource's definition was deleted.
-            Exception: whatever ended another of the process's tasks before.
+            Exception: the error that ended another task of the process before.
         """
         watched = self._watched
-        self._tidying = Tidying(cluster, self._leftovers.add)
+        self._tidying = JobCleanup(cluster, self._leftovers.add)
         self._controller = Controller(
             cluster,
             watched.search,
@@ -264,7 +262,7 @@ class Operator:
         if self._options.metrics_port is not None:
             self.metrics.serve(self._options.metrics_port)
         stopping = asyncio.Event()
-        watches = Watches(cluster, self._options.namespace, watched)
+        watches = Informers(cluster, self._options.namespace, watched)
         kopf_task = asyncio.create_task(self._watch_searches(stopping), name="kopf")
         others = [
             asyncio.create_task(watches.run(), name="watches"),
@@ -281,8 +279,8 @@ class Operator:
             if isinstance(result, Exception):
                 raise result
 
-    async def _work(self, watches: Watches, started: asyncio.Event) -> None:
-        # A Job that no watch has told of yet would look like one that was deleted.
+    async def _work(self, watches: Informers, started: asyncio.Event) -> None:
+        # A Job that no watch has reported yet would look like one that was deleted.
         await watches.synced()
         started.set()
         await self._queue.run()

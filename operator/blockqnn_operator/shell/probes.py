@@ -1,4 +1,4 @@
-"""What a kubelet asks the operator's process: whether it lives, and whether it serves."""
+"""Probes of a kubelet into the operator's process: whether it lives, and whether it serves."""
 
 import asyncio
 import time
@@ -6,21 +6,21 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from blockqnn_operator.errors import OperatorError
+from blockqnn_api.errors import OperatorError
 
 ANSWER_SECONDS = 5.0
-"""How long one answer of the API server is believed: however often somebody asks, the API server
-hears of it at most this often."""
+"""Seconds that one answer of the API server is trusted: however often somebody asks, the API server
+gets at most one request in this time."""
 
 SHUTDOWN_SECONDS = 1.0
-"""How long an answer that is being given may take when the process ends."""
+"""Seconds that an answer in progress may still take when the process ends."""
 
 
 class Probes:
     """``/healthz`` and ``/readyz`` of the process.
 
     The first is answered by the event loop that does the operator's work, so a process that hangs
-    fails it; it says nothing of the API server, whose outage no restart of the operator mends. The
+    fails it; it says nothing of the API server, whose outage no restart of the operator fixes. The
     second is answered with 200 while the watches have started and the API server accepts the
     operator's credentials, else with 503 and a sentence.
 
@@ -53,7 +53,7 @@ class Probes:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where it is served."""
+        """Hosts and ports that the probes are served on."""
         return [] if self._runner is None else [(a[0], a[1]) for a in self._runner.addresses]
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class Probes:
             await self._runner.cleanup()
 
     async def problem(self) -> str:
-        """Say why the operator does not serve; empty when it does."""
+        """Return why the operator does not serve; empty when it does."""
         if not self.started.is_set():
             return "The watches have not started yet."
         async with self._asking:

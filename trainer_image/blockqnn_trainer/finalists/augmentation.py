@@ -1,8 +1,9 @@
-"""Varying a batch of images on the device, all of them at once.
+"""Augmentation of a batch of images on the device, all of them at once.
 
-What the papers leave open: what a shift leaves empty has the colour of the mean, which is zero
-after normalising; images that are scaled on the device are sampled bilinearly without a filter, so
-details finer than a pixel of the crop alias (files of images are scaled with one: `files.py`).
+Choices that the papers leave open: the empty part after a shift has the colour of the mean, which
+is zero after normalising; images that are scaled on the device are sampled bilinearly without a
+filter, so details finer than a pixel of the crop alias (files of images are scaled with one:
+`files.py`).
 """
 
 import torch
@@ -34,13 +35,13 @@ def vary(
 
     Args:
         pixels: uint8, N x height x width x channels: all images.
-        chosen: int64, B: which of them.
-        draws: how each of the chosen is varied.
-        augmentation: how the draws are meant.
+        chosen: int64, B: their indices.
+        draws: the variation of each of the chosen images.
+        augmentation: the meaning of the draws.
 
     Returns:
-        B x height x width x channels, uint8 or float32, 0 to 255, and of the same shape but for the
-        channels, which are 1, whether a place has an image: bool.
+        B x height x width x channels, uint8 or float32, 0 to 255, and of the same shape with 1
+        channel, bool: True where a pixel is inside the image.
     """
     if augmentation.scale is not None:
         scaled = _scale(pixels[chosen], draws, augmentation.scale)
@@ -65,7 +66,7 @@ def _within(places: Tensor, length: int) -> Tensor:
 
 
 def _scale(images: Tensor, draws: Draws, scale: Scale) -> Tensor:
-    """Sample the crops; the sides of what is cut out are measured in pixels of the images."""
+    """Sample the crops; the sides of the cut squares are measured in pixels of the images."""
     height, width = images.shape[1:3]
     sides = scale.crop * min(height, width) / draws.short_sides
     free = torch.tensor([height, width], device=images.device) - sides[:, None]

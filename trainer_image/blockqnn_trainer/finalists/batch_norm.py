@@ -42,7 +42,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
-    """Let all batch norm of a network work on the batch of all processes; it keeps its tensors."""
+    """Make all batch norm of a network use the batch of all processes; it keeps its tensors."""
     if device.type == "cuda":
         convert = nn.SyncBatchNorm.convert_sync_batchnorm
         return cast(nn.Module, convert(network))  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The model card of a finalist: what a person should know of it, in Markdown, beside its files."""
+"""The model card of a finalist: a description for people, in Markdown, beside its files."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from blockqnn_trainer.finalists.export import (
 CARD = "README.md"
 DRAWING = "block.svg"
 COMMIT_VARIABLE = "BLOCKQNN_COMMIT"
-"""The environment variable in which an image tells the commit that it was built from."""
+"""The environment variable with the commit that an image was built from."""
 
 _CARD = """\
 # {title}
@@ -124,7 +124,7 @@ def model_card(
 
 
 def card_picture(spec: FinalistSpec) -> str:
-    """The drawing that the card shows, as SVG."""
+    """Return the drawing that the card shows, as SVG."""
     return svg_drawing(Block.parse(spec.block))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: what a training needs to go on where it was, whole or not there.
+"""Checkpoints, from which a training goes on where it was; each is complete or absent.
 
 A checkpoint is one file, `checkpoints/EPOCH-STEP.checkpoint`: a line that names the format, a line
 with the SHA-256 of all that follows, then a safetensors file whose metadata hold the rest as JSON.
@@ -29,11 +29,11 @@ _FORMAT = b"BlockQNN checkpoint 1"
 
 
 class State(Model):
-    """Where a training is."""
+    """State of a training."""
 
     version: Literal[1] = 1
     fingerprint: str
-    """What was trained: :func:`fingerprint`."""
+    """Fingerprint of the training: :func:`fingerprint`."""
     epoch: Annotated[int, Field(ge=0)]
     """Epochs that are complete, their evaluation included."""
     step: Annotated[int, Field(ge=0)]
@@ -41,11 +41,11 @@ class State(Model):
     curve: tuple[Accuracy, ...]
     """The accuracy after each complete epoch."""
     resumed: Annotated[int, Field(ge=0)]
-    """How often the training had gone on from a checkpoint."""
+    """Number of times the training had gone on from a checkpoint."""
     damaged: Annotated[int, Field(ge=0)] = 0
-    """How many checkpoints had been found damaged."""
+    """Number of damaged checkpoints so far."""
     seconds: Annotated[float, Field(ge=0)] = 0.0
-    """How long the processes had lived that led here."""
+    """Lifetime of the processes so far, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +57,16 @@ class Checkpoint:
 
 
 def fingerprint(spec: FinalistSpec) -> str:
-    """Name what decides a training's result: equal for attempts that may go on from one another.
+    """Hash the settings that decide a result; equal for attempts that may continue one another.
 
-    Not part of it: which search and attempt it is, where it is kept, and how many processes train.
+    Not part of it: the search, the attempt, the directory, and the number of processes.
     """
-    told = spec.model_dump(
+    settings = spec.model_dump(
         mode="json",
         include={"block", "seed", "split_seed", "network", "training"},
     )
     dataset = spec.dataset.model_dump(mode="json", exclude={"path"})
-    text = json.dumps({**told, "dataset": dataset}, sort_keys=True)
+    text = json.dumps({**settings, "dataset": dataset}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -78,20 +78,20 @@ class CheckpointStore:
 
         Args:
             folder: the finalist's directory.
-            keep: how many checkpoints stay.
-            warn: told, in a sentence, of each checkpoint that cannot be used.
+            keep: the number of checkpoints to keep.
+            warn: called with a sentence about each checkpoint that cannot be used.
         """
         self._folder = folder / FOLDER
         self._keep = keep
         self._warn = warn
         self.damaged: list[Path] = []
-        """Those that could not be read; they go when the next one is written."""
+        """Checkpoints that could not be read; they are deleted when the next one is written."""
 
     def newest(self, trained: str) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole; None where there is none.
+        """Read the newest checkpoint that is complete; None if there is none.
 
         Args:
-            trained: the fingerprint of what is to be trained.
+            trained: the fingerprint of the training.
 
         Raises:
             FolderTaken: when it belongs to another training.
@@ -141,7 +141,7 @@ class CheckpointStore:
                 self._folder.rmdir()
 
     def _delete_unfinished(self) -> None:
-        """Delete what a process that was killed has left half written."""
+        """Delete the unfinished files of a process that was killed."""
         for path in self._folder.glob(f"*{UNFINISHED}"):
             path.unlink(missing_ok=True)
 
@@ -165,7 +165,7 @@ class CheckpointStore:
 
 
 def _metadata(payload: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file in the memory, which the library reads from disks only."""
+    """Return the metadata of a safetensors file in memory; the library reads disks only."""
     length = int.from_bytes(payload[:8], "little")
     header: dict[str, dict[str, str]] = json.loads(payload[8 : 8 + length])
     return header["__metadata__"]

@@ -1,4 +1,4 @@
-"""What is random in an epoch: the order of the images and how each of them is varied.
+"""Random choices of an epoch: the order of the images and the variation of each of them.
 
 Everything is drawn anew for each epoch from the seed and the number of the epoch alone, on the CPU.
 So a training that goes on in the middle of an epoch needs no state of a generator, and every one of
@@ -15,29 +15,29 @@ from blockqnn.contract.finalist import Augmentation
 
 
 def generator_for(seed: int, purpose: str) -> torch.Generator:
-    """A generator on the CPU for one purpose, independent of those for others."""
+    """Return a generator on the CPU for one purpose, independent of those for others."""
     digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How each training image is varied in one epoch; row i is image i."""
+    """The variation of each training image in one epoch; row i is image i."""
 
     short_sides: Tensor
-    """float32, N: the length that the shorter side is brought to, in pixels; 0 without a scale."""
+    """float32, N: the length of the shorter side after scaling, in pixels; 0 without a scale."""
     places: Tensor
-    """float32, N x 2: where the crop lies between the first (0) and the last possible (1) row and
-    column; with a padding, multiples of 1 / (2 x padding)."""
+    """float32, N x 2: the position of the crop between the first (0) and the last possible (1) row
+    and column; with a padding, multiples of 1 / (2 x padding)."""
     flips: Tensor
-    """bool, N: whether an image is mirrored."""
+    """bool, N: True if an image is mirrored."""
 
     def of(self, chosen: Tensor) -> "Draws":
-        """Those of some images."""
+        """Return the draws of some images."""
         return Draws(self.short_sides[chosen], self.places[chosen], self.flips[chosen])
 
     def to(self, device: torch.device) -> "Draws":
-        """The same on a device."""
+        """Return the draws on a device."""
         return Draws(self.short_sides.to(device), self.places.to(device), self.flips.to(device))
 
 
@@ -47,7 +47,7 @@ def draw_order(images: int, seed: int, epoch: int) -> Tensor:
 
 
 def draw_variations(images: int, augmentation: Augmentation, seed: int, epoch: int) -> Draws:
-    """Draw how each image is varied in an epoch, counted from 0."""
+    """Draw the variation of each image in an epoch, counted from 0."""
     generator = generator_for(seed, f"variations {epoch}")
     places = torch.rand(images, 2, generator=generator)
     flips = torch.rand(images, generator=generator) < 0.5 * augmentation.flip

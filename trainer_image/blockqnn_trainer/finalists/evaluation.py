@@ -1,4 +1,4 @@
-"""How many test images a network classifies rightly, at the first guess and within five."""
+"""Accuracy of a network on the test images, at the first guess and within five."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from blockqnn_trainer.finalists.augmentation import normalise
-from blockqnn_trainer.finalists.feed import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.group import Group
-from blockqnn_trainer.precision import autocast, require_exact_float32
+from blockqnn_trainer.training.precision import autocast, require_exact_float32
 
 GUESSES = 5
-"""As many guesses count for the second accuracy, which ImageNet's results are told by."""
+"""Number of guesses for the second accuracy, which is usual for ImageNet."""
 
 
 class Accuracies(NamedTuple):
@@ -20,11 +20,11 @@ class Accuracies(NamedTuple):
 
     top1: float
     top5: float | None
-    """None where there are too few classes to be wrong five times."""
+    """None if there are too few classes to be wrong five times."""
 
 
 class Count:
-    """Counts images that are classified rightly, on their device."""
+    """Counts images that are classified correctly, on their device."""
 
     def __init__(self, classes: int, device: torch.device) -> None:
         self._five = classes > GUESSES
@@ -37,7 +37,7 @@ class Count:
             self._right[1] += (logits.topk(GUESSES, 1).indices == labels[:, None]).sum()
 
     def result(self, images: int, group: Group | None = None) -> Accuracies:
-        """The shares of all images, over all processes. Waits for the device."""
+        """Return the shares of all images, over all processes. Waits for the device."""
         if group is not None:
             group.add_up(self._right)
         top1, top5 = (int(right) / images for right in self._right.tolist())
@@ -57,8 +57,8 @@ def evaluate(
     Args:
         network: maps normalised images to logits; on the device of the group.
         feed: the images.
-        batch_size: how many images are looked at at once, over all processes.
-        dtype: what the network computes with; float32 is without TensorFloat32.
+        batch_size: the number of images in a batch, over all processes.
+        dtype: the number format of the network; float32 is without TensorFloat32.
         group: the processes.
         between: called before each batch.
     """

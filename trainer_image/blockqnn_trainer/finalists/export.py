@@ -1,14 +1,14 @@
-"""The files of a finalist's model: what another program needs to classify images with it.
+"""The files of a finalist's model, with which another program can classify images.
 
 ::
 
-    block.json            the block, the network, what the model is told and answers, checksums
+    block.json            the block, the network, the input and output of the model, checksums
     weights.safetensors   the weights and statistics of the network, in float32
     model.pt2             a program of torch.export
     model.onnx            the same for ONNX runtimes
 
-All of them answer the same: logits for images as bytes, N x height x width x channels, 0 to 255.
-Mean and deviation are part of the model, so that nobody has to normalise as we do.
+All of them give the same result: logits for images as bytes, N x height x width x channels,
+0 to 255. Mean and deviation are part of the model, so that the images need no normalising.
 """
 
 import hashlib
@@ -31,18 +31,18 @@ from blockqnn.contract.finalist import Augmentation, FinalistNetwork
 from blockqnn.model import Model
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole
-from blockqnn_trainer.network import Network
+from blockqnn_trainer.network.network import Network
 
 DESCRIPTION = "block.json"
 WEIGHTS = "weights.safetensors"
 PROGRAM = "model.pt2"
 ONNX = "model.onnx"
 INPUT, OUTPUT = "images", "logits"
-"""The names of what an ONNX model is told and answers."""
+"""The names of the input and the output of an ONNX model."""
 
 
 class ModelDescription(Model):
-    """What ``block.json`` says: enough to build the model again, and to measure it again."""
+    """The content of ``block.json``: enough to build and measure the model again."""
 
     version: Literal[1] = 1
     block: str
@@ -51,28 +51,28 @@ class ModelDescription(Model):
     channels: Annotated[int, Field(ge=1)]
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
-    """Of the images that the model is told, in pixels."""
+    """Channels, height and width are those of the input images; the sides are in pixels."""
     classes: Annotated[int, Field(ge=1)]
     mean: tuple[float, ...]
-    """Of each channel, 0 to 255; the model subtracts it."""
+    """Mean of each channel, 0 to 255; the model subtracts it."""
     deviation: tuple[float, ...]
-    """Of each channel; the model divides by it."""
+    """Standard deviation of each channel; the model divides by it."""
     dataset: DatasetSpec
-    """What it was trained and measured on."""
+    """Dataset that it was trained and measured on."""
     split_seed: int
-    """Fixes which images were held out, where none are set apart for a test."""
+    """Seed of the choice of held-out images, if none are set apart for a test."""
     augmentation: Augmentation
-    """How training images were varied; `scale` also says how test images are cut."""
+    """Variation of the training images; `scale` also applies to the cut of test images."""
     test_images: Annotated[int, Field(ge=1)]
     accuracy: Annotated[float, Field(ge=0, le=1)]
-    """The share of the test images that it classifies rightly."""
+    """Share of the test images that it classifies correctly."""
     top5_accuracy: Annotated[float, Field(ge=0, le=1)] | None
     files: dict[str, str]
     """The SHA-256 of each other file."""
 
 
 class DeployedModel(nn.Module):
-    """A network with what normalises its images: bytes to logits."""
+    """A network with the normalisation of its images: bytes to logits."""
 
     mean: Tensor
     deviation: Tensor
@@ -102,7 +102,7 @@ def write_forms(model: DeployedModel, example: Tensor, folder: Path) -> dict[str
     Args:
         model: in evaluation mode, on the CPU.
         example: uint8 images, 2 or more x height x width x channels.
-        folder: where the files shall be.
+        folder: the directory for the files.
 
     Returns:
         The SHA-256 of each file.
@@ -143,7 +143,7 @@ def write_description(description: ModelDescription, folder: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporters tell their own developers out of a trainer's log."""
+    """Keep the exporters' messages to their own developers out of a trainer's log."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable

@@ -1,8 +1,8 @@
 """Images that are read from their files batch by batch, as ImageNet must be.
 
 Threads decode, cut and scale; the library does so without Python's lock. There are no worker
-processes, which would need shared memory that a Pod has 64 MB of. One batch is made ready while the
-device works on the batch before.
+processes, which would need shared memory, of which a Pod has 64 MB. One batch is made ready while
+the device works on the batch before.
 """
 
 from collections import deque
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.finalist import Augmentation, Scale
-from blockqnn_trainer.data import channel_statistics
+from blockqnn_trainer.datasets.image_folder import ImageFolder, read_file
+from blockqnn_trainer.datasets.split import channel_statistics
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.draws import Draws, draw_variations, generator_for
-from blockqnn_trainer.finalists.feed import Batches
-from blockqnn_trainer.image_folder import ImageFolder, read_file
+from blockqnn_trainer.finalists.feed_protocol import Batches
 
 STATISTICS_IMAGES = 1024
-"""As many training images give mean and deviation. Where the means of single images deviate by a
-tenth of the range of brightness, that of these is off by a thirtieth of that; of 224 pixels they
-take 150 MB, and reading all of ImageNet would take as long as an epoch."""
+"""Number of training images that give mean and deviation. Where the means of single images deviate
+by a tenth of the range of brightness, that of these is off by a thirtieth of that; with 224 pixels
+they take 150 MB, and reading all of ImageNet would take as long as an epoch."""
 
 _AHEAD = 2
-"""Batches that are under way at once: the one being used and the next."""
+"""Number of batches in flight: the one being used and the next."""
 
 Pixels = NDArray[numpy.uint8]
 
@@ -48,7 +48,7 @@ class FileFeed:
         device: torch.device,
         threads: int,
     ) -> None:
-        """List the files, and read what mean and deviation are taken from.
+        """List the files, and read the images for mean and deviation.
 
         Raises:
             DatasetMissing: when there are none.
@@ -109,16 +109,16 @@ class FileFeed:
     def _vary(self, image: int, draws: Draws, row: int) -> Pixels:
         opened = read_file(self._training.files[image])
         side = self._scale.crop * min(opened.size) / float(draws.short_sides[row])
-        down, along = (float(place) for place in draws.places[row])
-        left, top = along * (opened.width - side), down * (opened.height - side)
-        pixels = _cut(opened, left, top, side, self._scale)
+        down, along = (float(position) for position in draws.places[row])
+        x, y = along * (opened.width - side), down * (opened.height - side)
+        pixels = _cut(opened, x, y, side, self._scale)
         return pixels[:, ::-1] if draws.flips[row] else pixels
 
     def _middle(self, file: Path) -> Pixels:
         opened = read_file(file)
         side = self._scale.crop * min(opened.size) / self._scale.test_short_side
-        left, top = (opened.width - side) / 2, (opened.height - side) / 2
-        return _cut(opened, left, top, side, self._scale)
+        x, y = (opened.width - side) / 2, (opened.height - side) / 2
+        return _cut(opened, x, y, side, self._scale)
 
     def _statistics(self, seed: int) -> tuple[Tensor, Tensor]:
         order = torch.randperm(self.training_images, generator=generator_for(seed, "statistics"))
@@ -128,11 +128,11 @@ class FileFeed:
         return torch.from_numpy(mean), torch.from_numpy(deviation)
 
 
-def _cut(image: Image.Image, left: float, top: float, side: float, scale: Scale) -> Pixels:
+def _cut(image: Image.Image, x: float, y: float, side: float, scale: Scale) -> Pixels:
     """Cut a square and scale it, with a filter where it becomes smaller."""
     size = (scale.crop, scale.crop)
     # Rounding must not lead beyond the image, which the library refuses.
-    box = (left, top, min(left + side, image.width), min(top + side, image.height))
+    box = (x, y, min(x + side, image.width), min(y + side, image.height))
     resized = image.resize(size, Image.Resampling.BILINEAR, box=box)
     return numpy.asarray(resized, dtype=numpy.uint8)
 

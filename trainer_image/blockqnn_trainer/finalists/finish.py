@@ -1,6 +1,6 @@
-"""What is left of a finalist: its model in all forms, its card, its result.
+"""The output of a finalist: its model in all forms, its card, its result.
 
-``result.json`` is written last: where it is, everything is, and the training is not done again.
+``result.json`` is written last: if it exists, everything does, and the training is not repeated.
 """
 
 import json
@@ -24,28 +24,28 @@ from blockqnn_trainer.finalists.export import (
     write_description,
     write_forms,
 )
-from blockqnn_trainer.finalists.feed import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.network import build_finalist
 from blockqnn_trainer.finalists.progress import Progress
 from blockqnn_trainer.finalists.verify import check_forms
 from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole
-from blockqnn_trainer.network import Network
+from blockqnn_trainer.network.network import Network
 
 RESULT = "result.json"
 
 _COMPARED = 256
-"""Test images by which the forms of a model are compared right after it is written."""
+"""Number of test images on which the forms of a model are compared right after it is written."""
 
 
 class Finished(Model):
-    """What ``result.json`` says."""
+    """The content of ``result.json``."""
 
     version: int = 1
     fingerprint: str
-    """What was trained: :func:`blockqnn_trainer.finalists.checkpoint.fingerprint`."""
+    """Fingerprint of the training: :func:`blockqnn_trainer.finalists.checkpoint.fingerprint`."""
     result: FinalistResult
     curve: tuple[Accuracy, ...]
-    """The accuracy after each epoch, all of them."""
+    """The accuracy after each epoch, none left out."""
 
 
 def read_finished(folder: Path, spec: FinalistSpec) -> FinalistResult | None:
@@ -69,7 +69,7 @@ def finish(
     folder: Path,
     progress: Progress,
 ) -> FinalistResult:
-    """Write everything that is left of a training that is complete.
+    """Write the output of a complete training.
 
     Args:
         spec: the finalist.
@@ -77,10 +77,10 @@ def finish(
         feed: the images.
         measured: the accuracy in float32.
         folder: the finalist's directory.
-        progress: what is known of the training.
+        progress: the state of the training.
 
     Raises:
-        ModelInvalid: when a form of the model does not compute what the network does.
+        ModelInvalid: when a form of the model computes other logits than the network.
         VolumeUnusable: when the volume has no room or cannot be written to.
     """
     with progress.timed("export"):

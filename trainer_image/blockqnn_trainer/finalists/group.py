@@ -2,8 +2,8 @@
 
 The first process, which the container started, is one of them; it starts the others, and they end
 when it does. Each works on its share of every batch, gradients are averaged, and batch norm takes
-its statistics of the whole batch: so the number of processes changes no more than the order in
-which numbers are added.
+its statistics of the whole batch: so the number of processes changes only the order in which
+numbers are added.
 """
 
 import os
@@ -24,10 +24,10 @@ from blockqnn_trainer.errors import TrainerError
 from blockqnn_trainer.finalists.batch_norm import synchronise_batch_norm
 
 _PATIENCE = timedelta(hours=1)
-"""How long a process waits for the others: the slowest may read images from a slow volume first."""
+"""Maximum time to wait for other processes: one may read images from a slow volume first."""
 
 _SAID_WHY = 3
-"""The exit status of a process that has said why it ended."""
+"""The exit status of a process that has reported why it ended."""
 
 
 class Group:
@@ -38,15 +38,15 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the first process, which writes everything."""
+        """True if this is the first process, which writes everything."""
         return self.rank == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch; none where there are more processes than images."""
+        """Return this process's part of a batch; may be empty with more processes than images."""
         return batch.tensor_split(self.size)[self.rank]
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Return what trains a network together with the other processes."""
+        """Return a module that trains a network together with the other processes."""
         if self.size == 1:
             return network
         shared = synchronise_batch_norm(network, self.device)
@@ -60,7 +60,7 @@ class Group:
 
 
 def join(rank: int, size: int, port: int) -> Group:
-    """Enter the group of processes; returns when all have."""
+    """Join the group of processes; return when all have joined."""
     on_gpus = torch.cuda.is_available()
     device = torch.device("cuda", rank) if on_gpus else torch.device("cpu")
     if on_gpus:
@@ -80,21 +80,21 @@ def join(rank: int, size: int, port: int) -> Group:
 
 
 def free_port() -> int:
-    """A port of the loopback address at which nobody listens."""
+    """Return a free port of the loopback address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 Work = Callable[[FinalistSpec, Group], None]
-"""What every process but the first does; a function of a module, so that it can be named."""
+"""The work of all processes but the first; a function of a module, so that it can be pickled."""
 
 Ended = Callable[[TrainerError | None, str], None]
-"""Told when a process ends too early: what it raised, where we can name it, and a sentence."""
+"""Callback when a process ends too early, with its error, if it is of ours, and a sentence."""
 
 
 class Others:
-    """The processes that this one starts; when one of them fails, none can go on."""
+    """The processes that this one starts; when one of them fails, all of them must stop."""
 
     def __init__(self, spec: FinalistSpec, size: int, port: int, work: Work, ended: Ended) -> None:
         context = get_context("spawn")
@@ -142,7 +142,7 @@ def _run(
     work: Work,
     pipe: connection.Connection,
 ) -> None:
-    """Be one of the other processes."""
+    """Run one of the other processes."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         work(spec, join(rank, size, port))

@@ -1,4 +1,4 @@
-"""Reading a finalist's model again, in each of its forms."""
+"""Loads a finalist's model, in each of its forms."""
 
 import hashlib
 from collections.abc import Callable
@@ -33,7 +33,7 @@ Classifier = Callable[[Tensor], Tensor]
 
 
 def read_description(folder: Path) -> ModelDescription:
-    """Read what a directory says about its model.
+    """Read the description of the model in a directory.
 
     Raises:
         ModelInvalid: when there is no model, or it cannot be read.
@@ -85,7 +85,7 @@ def open_form(folder: Path, form: str, description: ModelDescription) -> Classif
     Args:
         folder: the finalist's directory.
         form: `weights.safetensors`, `model.pt2` or `model.onnx`.
-        description: what ``block.json`` says.
+        description: the content of ``block.json``.
 
     Raises:
         ModelInvalid: when the file is not there or damaged.

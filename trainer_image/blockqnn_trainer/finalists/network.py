@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FinalistNetwork
-from blockqnn_trainer.block import Convolution
-from blockqnn_trainer.network import (
+from blockqnn_trainer.network.block import Convolution
+from blockqnn_trainer.network.network import (
     InputShape,
     Network,
     build_network,
@@ -19,8 +19,8 @@ from blockqnn_trainer.network import (
 class LargeImageStem(Convolution):
     """A 7x7 convolution and 3x3 maxima, both with stride 2: N x C x H x W to a quarter of H and W.
 
-    Source: He et al. 2016, table 1, whose stem "more down-sampling before the blocks" (CVPR 2018,
-    section 5.3) is taken for. Without its ReLU, because every cell of a block begins with one.
+    Source: He et al. 2016, table 1; its stem stands for the "more down-sampling before the blocks"
+    of CVPR 2018, section 5.3. Without its ReLU, because every cell of a block begins with one.
     """
 
     def __init__(self, entering: int, width: int) -> None:
@@ -39,9 +39,9 @@ def build_finalist(
 
     Args:
         block: the block that every stage repeats.
-        spec: how it is stacked.
+        spec: the settings of the stack.
         input_shape: channels, height and width of an image as it enters, in pixels.
-        classes: how many logits the network gives.
+        classes: the number of logits.
         seed: draws the weights, the same on every device.
 
     Raises:

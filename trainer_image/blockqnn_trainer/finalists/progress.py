@@ -1,4 +1,4 @@
-"""What is known of a finalist while it is trained; complete enough at any moment to be reported."""
+"""The state of a finalist in training; complete enough at any moment to be reported."""
 
 import time
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Literal
 from blockqnn.contract.finalist import FinalistResult, FinalistSeconds, FinalistSpec
 from blockqnn.contract.message import CURVE_LIMIT, MESSAGE_LIMIT
 from blockqnn.errors import InvalidMessage
-from blockqnn_trainer.machine import process_age
-from blockqnn_trainer.result import Ending, shorten, thin
+from blockqnn_trainer.process.machine import process_age
+from blockqnn_trainer.process.termination_message import Ending, shorten, thin
 
 Stage = Literal["data", "build", "train", "evaluate", "checkpoint", "export"]
 
 
 class Progress:
-    """Written by the training thread, read by the one that waits for a signal."""
+    """State written by the training thread, read by the thread that waits for a signal."""
 
     def __init__(self, spec: FinalistSpec, block_hash: str) -> None:
         self._spec = spec
@@ -35,7 +35,7 @@ class Progress:
 
     @contextmanager
     def leaving_checkpoints(self) -> Iterator[None]:
-        """Mark a ``with`` block where the training looks, at each step, whether it shall stop."""
+        """Mark a ``with`` block where the training checks, at each step, if it is to stop."""
         self.leaves_checkpoints = True
         try:
             yield
@@ -44,7 +44,7 @@ class Progress:
 
     @property
     def epochs_done(self) -> tuple[int, int]:
-        """How many epochs are complete, and how many there are."""
+        """Numbers of complete epochs and of all epochs."""
         return len(self.curve), self._spec.training.epochs
 
     @contextmanager
@@ -64,7 +64,7 @@ class Progress:
         self._spent[stage] = self._spent.get(stage, 0.0) + time.monotonic() - began
 
     def seconds(self) -> FinalistSeconds:
-        """Where the time went until now, in whole milliseconds."""
+        """Return the time spent on each stage until now, in whole milliseconds."""
         spent = dict(self._spent)
         running = self._running
         if running is not None:
@@ -87,7 +87,7 @@ class Progress:
         top5_accuracy: float | None = None,
         weights: str | None = None,
     ) -> FinalistResult:
-        """The result of this finalist, if it ended now."""
+        """Return the result of this finalist, if it ended now."""
         spec = self._spec
         return FinalistResult(
             trial=spec.trial,

@@ -1,8 +1,8 @@
 """The complete training of the papers (CVPR 2018, section 4.2): SGD with momentum.
 
 The same specification gives the same bits on a CPU with the same number of threads and processes,
-however often the training was interrupted. Nothing waits for the device inside an epoch but what
-looks whether it shall stop, which asks nothing of the device.
+however often the training was interrupted. Nothing waits for the device inside an epoch; the check
+for a stop between two steps does not use the device.
 """
 
 import math
@@ -20,29 +20,29 @@ from blockqnn_trainer.errors import NotFinite
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, State
 from blockqnn_trainer.finalists.draws import draw_order
 from blockqnn_trainer.finalists.evaluation import Accuracies, evaluate
-from blockqnn_trainer.finalists.feed import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.group import Group
-from blockqnn_trainer.network import Network
-from blockqnn_trainer.precision import autocast, choose_dtype, require_exact_float32
-from blockqnn_trainer.train import batch_bounds
+from blockqnn_trainer.network.network import Network
+from blockqnn_trainer.training.early_stop import batch_bounds
+from blockqnn_trainer.training.precision import autocast, choose_dtype, require_exact_float32
 
 Stage = Literal["train", "evaluate", "checkpoint"]
 
 
 class Observer(Protocol):
-    """What wants to know how a training goes on, and may end it."""
+    """Observer of the progress of a training, which may end it."""
 
     def timed(self, stage: Stage) -> AbstractContextManager[None]:
         """Account the time of a ``with`` block to a stage."""
 
     def epoch_ended(self, state: State, loss: float) -> None:
-        """Learn of a complete epoch, and its mean loss."""
+        """Receive the state after a complete epoch, and its mean loss."""
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint."""
 
     def stopping(self) -> bool:
-        """Whether the training shall stop now, after a last checkpoint."""
+        """Return whether the training is to stop now, after a last checkpoint."""
 
 
 class Stopped(Exception):
@@ -50,7 +50,7 @@ class Stopped(Exception):
 
 
 def learning_rate(training: FinalistTraining, epoch: int) -> float:
-    """The learning rate of an epoch, counted from 0."""
+    """Return the learning rate of an epoch, counted from 0."""
     passed = sum(epoch >= milestone for milestone in training.schedule.milestones)
     return training.optimizer.learning_rate * training.schedule.factor**passed
 
@@ -99,7 +99,7 @@ class Training:
         """Prepare a training.
 
         Args:
-            spec: how to train.
+            spec: the settings of the training.
             seed: decides the order of the images.
             fingerprint: names the training in its checkpoints.
             network: freshly initialised, on the device of the group.
@@ -130,7 +130,7 @@ class Training:
 
     @property
     def state(self) -> State:
-        """Where the training is."""
+        """Present state of the training."""
         return State(
             fingerprint=self._fingerprint,
             epoch=self._epoch,
@@ -143,12 +143,12 @@ class Training:
         """Train to the end.
 
         Args:
-            every: after how many epochs a checkpoint is due; there is one after the last as well.
-            observer: told of every epoch and asked at every step.
+            every: the number of epochs between checkpoints; the last epoch has one as well.
+            observer: notified of every epoch and asked at every step.
 
         Raises:
             NotFinite: when a loss became infinite or not a number.
-            Stopped: when the observer wanted it.
+            Stopped: when the observer asked for it.
         """
         epochs = self._spec.epochs
         while self._epoch < epochs:

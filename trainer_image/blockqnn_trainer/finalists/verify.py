@@ -1,4 +1,4 @@
-"""Measuring a finalist's exported model again, in each of its forms: ``blockqnn-train load``."""
+"""New measurement of a finalist's exported model in each form: ``blockqnn-train load``."""
 
 from pathlib import Path
 
@@ -6,34 +6,35 @@ import torch
 from torch import Tensor
 
 from blockqnn_trainer.errors import ModelInvalid
+from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.evaluation import Accuracies, Count
 from blockqnn_trainer.finalists.export import DeployedModel, ModelDescription
-from blockqnn_trainer.finalists.feed import Feed, open_feed
+from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.load import FORMS, Classifier, open_form, read_description
-from blockqnn_trainer.precision import require_exact_float32
+from blockqnn_trainer.training.precision import require_exact_float32
 
 TOLERANCE = 0.001
-"""By how much an accuracy may differ from the reported one. Another order of additions moves a
-logit by some millionths, which decides only images between two classes: one in thousands."""
+"""Maximum difference of an accuracy from the reported one. Another order of additions moves a
+logit by some millionths, which matters only for images between two classes: one in thousands."""
 
 _BATCH = 256
 
 
 def verify(folder: Path, dataset_path: str | None, threads: int) -> list[str]:
-    """Measure each form of a model on the dataset that its accuracy was reported of.
+    """Measure each form of a model on the dataset of its reported accuracy.
 
     Args:
         folder: the finalist's directory.
-        dataset_path: where the images are now; None where they were.
-        threads: how many files are decoded at once.
+        dataset_path: the present directory of the images; None if it is unchanged.
+        threads: the number of files that are decoded at once.
 
     Returns:
         A line for each form.
 
     Raises:
-        ModelInvalid: when a form is damaged, or its accuracy is another one.
+        ModelInvalid: when a form is damaged, or its accuracy differs.
         DatasetMissing: when the images are not there.
-        DatasetInvalid: when they cannot be used, or are others than those that were reported of.
+        DatasetInvalid: when they cannot be used, or differ from those of the report.
     """
     description = read_description(folder)
     feed = _open_feed(description, dataset_path, threads)
@@ -67,19 +68,19 @@ def measure(classifier: Classifier, feed: Feed) -> Accuracies:
 def check_forms(
     folder: Path, model: DeployedModel, images: Tensor, description: ModelDescription
 ) -> None:
-    """Hold the forms of a model that was just written to the model itself.
+    """Compare the forms of a model that was just written with the model itself.
 
     Raises:
-        ModelInvalid: when one classifies an image otherwise, and not by a hair.
+        ModelInvalid: when the logits of a form differ by more than rounding.
     """
     with torch.inference_mode():
         expected = model(images)
     for form in FORMS:
         with torch.inference_mode():
-            found = open_form(folder, form, description)(images)
+            logits = open_form(folder, form, description)(images)
         # Relative to the spread of the logits, which is what decides between classes.
-        if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.std())):
-            worst = float((found - expected).abs().max())
+        if not torch.allclose(logits, expected, rtol=1e-3, atol=1e-3 * float(expected.std())):
+            worst = float((logits - expected).abs().max())
             raise ModelInvalid(
                 f"{folder / form} does not compute what was trained: a logit differs by {worst:g}."
             )

@@ -1,4 +1,4 @@
-"""Writing to the volume of the finalists: files that are whole or not there, and clear errors."""
+"""Access to the volume of the finalists: files that are complete or absent, and clear errors."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_trainer.errors import VolumeMissing, VolumeUnusable
 
 UNFINISHED = ".unfinished"
-"""What the name of a file ends with until it is complete."""
+"""The suffix of a file's name until it is complete."""
 
 _SENTENCES = {
     errno.EROFS: "The volume at {place} is mounted read-only; mount it writable.",
@@ -28,11 +28,11 @@ _SENTENCES[errno.EDQUOT] = _SENTENCES[errno.ENOSPC]
 
 
 @contextmanager
-def volume_errors_named(place: Path) -> Iterator[None]:
-    """Turn what a volume refuses into a sentence; other errors pass.
+def volume_errors_named(path: Path) -> Iterator[None]:
+    """Turn errors of a volume into a sentence; other errors pass.
 
     Raises:
-        VolumeUnusable: when the volume is full, read-only or not this process's to write.
+        VolumeUnusable: when the volume is full, read-only or forbidden to this process.
     """
     try:
         yield
@@ -40,11 +40,11 @@ def volume_errors_named(place: Path) -> Iterator[None]:
         sentence = _SENTENCES.get(error.errno or 0)
         if sentence is None:
             raise
-        raise VolumeUnusable(sentence.format(place=place, user=os.getuid())) from None
+        raise VolumeUnusable(sentence.format(place=path, user=os.getuid())) from None
 
 
 def open_folder(spec: FinalistSpec) -> Path:
-    """Make the directory of a finalist, and see that it can be written to.
+    """Make the directory of a finalist, and check that it can be written to.
 
     Raises:
         VolumeMissing: when the volume's directory does not exist.

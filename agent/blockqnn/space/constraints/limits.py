@@ -1,26 +1,26 @@
-"""Limits to what the network of a block may cost (CVPR 2018, section 5.2 and appendix A).
+"""Limits on the cost of a block's network (CVPR 2018, section 5.2 and appendix A).
 
 The limits count the whole network, stem and classifier included, for the images of the dataset
-(:func:`blockqnn.network.cost.body_cost`). An unfinished block may be extended only so that a
-completion within them is left. More layers may make a network cheaper: every loose end widens the
-output, and with it the projection of the output, or the next block; an add merges two of them. So
-whether a completion is left is searched for, among those that can help:
+(:func:`blockqnn.network.cost.body_cost`). An unfinished block may be extended only by layers after
+which it still has a completion within them. More layers may make a network cheaper: every loose end
+widens the output, and with it the projection of the output, or the next block; an add merges two of
+them. So a completion is searched among the layers that can help:
 
-* an add or a concat of two loose ends, and a 1x1 convolution of one that has not the stage's width;
-  any other layer leaves at least as many loose ends, of at least the same widths, for at least the
-  same cost (it may all the same save a projection, where widths happen to add up to just the
-  stage's, and a bottleneck may by its width: that is not looked for, so some blocks at the very
-  edge of the limits are not proposed, but none beyond it is);
-* which layers have which place in the code does not matter, only the widths of the loose ends and
-  what was paid. With an output projection what was paid is a number, and the cheapest completions
-  for such widths are kept (:mod:`blockqnn.completions`). Without one, what is paid depends on how
-  wide the output makes the blocks that follow, so that a completion has to be whole before it can
-  be judged. All are tried where they are few, else those of some rules (:mod:`blockqnn.mergers`).
-  After a layer of a rule the rule goes on, and after any layer fewer completions are left, so what
-  was begun can be ended.
+* These are an add or a concat of two loose ends, and a 1x1 convolution of an end without the
+  stage's width. Any other layer leaves at least as many loose ends, of at least the same widths,
+  for at least the same cost. It may still save a projection, if widths happen to add up to the
+  stage's, and so may a bottleneck by its width. Such cases are not searched, so some blocks at the
+  very edge of the limits are not proposed, but no block beyond it is.
+* The order of layers in the code does not matter, only the widths of the loose ends and the cost so
+  far. With an output projection this cost is a number, and the cheapest completions for such widths
+  are cached (:mod:`blockqnn.space.constraints.completions`). Without one, the cost depends on the
+  width of the output, which the following blocks take, so only a complete block can be judged. All
+  completions are tried if they are few, else those of some rules
+  (:mod:`blockqnn.space.constraints.reductions`). After a layer of a rule the rule continues, and
+  after any layer fewer completions remain, so a block once begun can be completed.
 
-Most unfinished blocks are so far below the limits that no single layer could exceed them, which is
-seen at once.
+Most unfinished blocks are so far below the limits that no single layer could exceed them, which a
+quick bound shows.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ from blockqnn.network.cost import (
 from blockqnn.network.spec import ImageShape, NetworkSpec
 from blockqnn.settings.search import SpaceSettings
 from blockqnn.space.constraints.completions import Completions
-from blockqnn.space.constraints.reductions import Body, Mergers, Rule
+from blockqnn.space.constraints.reductions import Body, Reductions, Rule
 from blockqnn.space.constraints.widths import widths_of
 
 _LARGEST_KERNEL = max(KERNELS[LayerType.CONVOLUTION])
@@ -55,23 +55,23 @@ _PAID = CONVOLUTIONS | {LayerType.ADD, LayerType.BATCH_NORM}
 
 
 _MOST_JUDGED = 100_000
-"""How many states of unfinished blocks are remembered: some tens of megabytes."""
+"""Most cached states of unfinished blocks: some tens of megabytes."""
 
 _MOST_TRIED = 500
-"""All completions are tried where they are certainly no more than these."""
+"""Number of completions up to which all are tried."""
 
 
 class Limits:
-    """What the networks of a search may cost, and which blocks can be stacked within that.
+    """Limits on the cost of the networks of a search, and checks of blocks against them.
 
     Args:
         space: the constraints, whether repeats are adaptive, and the longest block.
-        network: how blocks are stacked.
-        images: what the images of the dataset are; None when that is not known.
+        network: the stacking of blocks.
+        images: the shape of the images of the dataset; None if it is unknown.
 
     Raises:
-        InvalidSettings: when the images must be known and are not, or repeats are to adapt to
-            constraints that are not there.
+        InvalidSettings: when the images are needed but unknown, or repeats are adaptive without
+            constraints.
         UnsatisfiableConstraints: when no block of the space is within the constraints.
     """
 
@@ -81,24 +81,24 @@ class Limits:
         _check(space, images)
         self._constraints = space.constraints
         limits = self._constraints.max_parameters, self._constraints.max_macs
-        self._at_most = NetworkCost(*[_UNLIMITED if one is None else one for one in limits])
+        self._at_most = NetworkCost(*[_UNLIMITED if limit is None else limit for limit in limits])
         self._adaptive = space.adaptive_repeats
         self._network = network
         self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
         self._images = images
         types = types_of(space.layers, space.convolution)
-        self._mergers = Mergers(types)
+        self._mergers = Reductions(types)
         self._on_previous = LayerType.PREVIOUS_INPUT in types
         self._judged: dict[object, bool] = {}
         self._completions = self._make_completions()
         self._check_satisfiable(space)
 
     def __bool__(self) -> bool:
-        """Whether anything is limited."""
+        """Return whether anything is limited."""
         return bool(self._constraints)
 
     def network_for(self, body: Sequence[Layer]) -> NetworkSpec:
-        """Return how a block is stacked: with adaptive repeats, as often as the limits allow."""
+        """Return the stacking of a block: with adaptive repeats, as often as the limits allow."""
         if not self._adaptive:
             return self._network
         for repeats in range(self._network.repeats, 1, -1):
@@ -108,11 +108,11 @@ class Limits:
         return self._smallest
 
     def admit(self, body: Sequence[Layer]) -> bool:
-        """Whether the block of these layers is within the limits."""
+        """Return whether the block of these layers is within the limits."""
         return not self._constraints or self._allow(self._cost(body, self._smallest))
 
     def admit_any_layer(self, body: Body) -> bool:
-        """Whether every block with one layer more than these is certainly within the limits."""
+        """Return whether every block of these and one more layer is certainly within the limits."""
 
         def cost(entering: int, previous: int, stage: int) -> BlockCost:
             previous = previous if self._on_previous else 0
@@ -121,7 +121,7 @@ class Limits:
         return self._allow(self._stacked(cost))
 
     def completable(self, body: Body, more: int) -> bool:
-        """Whether a block within the limits begins with these layers and has at most `more`."""
+        """Return whether at most `more` further layers complete a block within the limits."""
         if self._completions is not None:
             begun = reduce(self._completions.extend, body, self._completions.start)
             return self._completions.within(begun, more, self._at_most)
@@ -130,21 +130,21 @@ class Limits:
         if not more or not self._allow(self._stacked(partial(_least, body, more))):
             return False
         state = (more, _state(body))
-        known = self._judged.get(state)
-        if known is None:
+        verdict = self._judged.get(state)
+        if verdict is None:
             if len(self._judged) >= _MOST_JUDGED:
                 self._judged.clear()
-            known = any(self._completes(rule, body, more) for rule in self._mergers.rules)
+            verdict = any(self._completes(rule, body, more) for rule in self._mergers.rules)
             ends = len(loose_ends(body))
-            if not known and (ends * (ends + 1)) ** more <= _MOST_TRIED:
-                known = any(
+            if not verdict and (ends * (ends + 1)) ** more <= _MOST_TRIED:
+                verdict = any(
                     self.completable(merged, more - 1) for merged in self._mergers.all(body)
                 )
-            self._judged[state] = known
-        return known
+            self._judged[state] = verdict
+        return verdict
 
     def _completes(self, rule: Rule, body: Body, more: int) -> bool:
-        """Whether at most so many layers of a rule bring a block within the limits."""
+        """Return whether at most `more` layers of a rule bring a block within the limits."""
         for _ in range(more):
             merged = self._mergers.next(rule, body)
             if merged is None:
@@ -155,7 +155,7 @@ class Limits:
         return False
 
     def continuable(self, body: Body, more: int) -> Callable[[Layer], bool]:
-        """Return what says of a next layer whether it is :meth:`completable` with `more` others."""
+        """Return a check whether a next layer is :meth:`completable` with `more` others."""
         completions, most = self._completions, self._at_most
         if completions is None:
             return lambda layer: self.completable((*body, layer), more)
@@ -163,7 +163,7 @@ class Limits:
         return lambda layer: completions.within(completions.extend(begun, layer), more, most)
 
     def _make_completions(self) -> Completions | None:
-        """Return what judges unfinished blocks where outputs are projected; else None."""
+        """Return the search for completions if outputs are projected; else None."""
         if not (self._constraints and self._network.output_projection):
             return None
         assert self._images is not None
@@ -216,12 +216,16 @@ class Limits:
 
 
 def _state(body: Body) -> object:
-    """Return what the cost of all completions depends on: the loose ends, and what was paid."""
+    """Return what the cost of all completions depends on: loose ends, and layers with a cost."""
     widths = widths_of(body)
     ends = Counter([widths[end] for end in loose_ends(body)])
     paid = Counter(
         [
-            (layer.type, layer.kernel, frozenset(Counter(widths[one] for one in layer[3:]).items()))
+            (
+                layer.type,
+                layer.kernel,
+                frozenset(Counter(widths[source] for source in layer[3:]).items()),
+            )
             for layer in body
             if layer.type in _PAID
         ]
@@ -230,7 +234,7 @@ def _state(body: Body) -> object:
 
 
 def _most(body: Body, entering: int, previous: int, stage: int, projection: bool) -> BlockCost:
-    """Return more than any block costs that has these layers and one more."""
+    """Return an upper bound of the cost of any block with these layers and one more."""
     widths, weights, normalised = layers_cost(body, entering, previous, stage, "all")
     widest = max(*widths, previous)
     # One more convolution, an add or a batch norm, and what that adds to the output.
@@ -243,9 +247,9 @@ def _most(body: Body, entering: int, previous: int, stage: int, projection: bool
 
 
 def _least(body: Body, more: int, entering: int, previous: int, stage: int) -> BlockCost:
-    """Return no more than any block costs that begins with these layers, without a projection.
+    """Return a lower bound of the cost of blocks that begin with these layers, unprojected.
 
-    That is, of the blocks that are looked for: those without a further bottleneck.
+    It holds for the blocks that are searched: those without a further bottleneck.
     """
     # Some loose end follows a convolution, if there is one, and is no narrower than that.
     convolved = any(layer.type in CONVOLUTIONS for layer in body)

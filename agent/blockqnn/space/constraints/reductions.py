@@ -1,8 +1,8 @@
 """The layers that may make the network of an unfinished block cheaper, without a projection.
 
 Each takes loose ends, and leaves fewer or narrower ones: an add or a concat of two, or a 1x1
-convolution. Where there are too many sequences of them to try all, those of a few rules are tried:
-a rule names kinds of mergers, the most urgent first, of which it takes the first that there is.
+convolution. If there are too many sequences of them to try all, those of a few rules are tried: a
+rule names kinds of mergers, the most urgent first, and takes the first that is possible.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from blockqnn.block.nsc import Layer, LayerType
 from blockqnn.space.constraints.widths import STAGE, Ends, ends_by_width
 
 Body = tuple[Layer, ...]
-"""The layers of a block without its terminal, which need not be all of them."""
+"""The layers of a block without its terminal; the block may be unfinished."""
 
 _CHEAPEST = (
     (LayerType.CONVOLUTION, 1),
@@ -25,7 +25,7 @@ Rule = Sequence[Callable[[Ends], tuple[int, ...] | None]]
 """Each returns the type, kernel and predecessors of a layer for some loose ends, or None."""
 
 
-class Mergers:
+class Reductions:
     """The mergers of a space.
 
     Args:
@@ -33,9 +33,9 @@ class Mergers:
     """
 
     def __init__(self, types: Sequence[LayerType]) -> None:
-        self.joining = [one for one in (LayerType.ADD, LayerType.CONCAT) if one in types]
+        self.joining = [layer for layer in (LayerType.ADD, LayerType.CONCAT) if layer in types]
         """The types of layers that join two ends."""
-        self.convolving = next(one for one in _CHEAPEST if one[0] in types)
+        self.convolving = next(layer for layer in _CHEAPEST if layer[0] in types)
         """The type and the kernel of the cheapest convolution."""
         self.rules: Sequence[Rule] = (
             (self._add_alike, self._convolve_widest),
@@ -46,11 +46,11 @@ class Mergers:
         )
 
     def all(self, body: Body) -> Iterator[Body]:
-        """Yield a block's layers with each merger; the ends of one width are all the same."""
+        """Yield a block's layers with each merger; ends of equal width are interchangeable."""
         by_width = ends_by_width(body)
         kinds = list(by_width.values())
-        for place, ends in enumerate(kinds):
-            for others in kinds[place:]:
+        for index, ends in enumerate(kinds):
+            for others in kinds[index:]:
                 pair = sorted({ends[0], others[-1]})
                 if len(pair) == 2:
                     for joining in self.joining:
@@ -60,7 +60,7 @@ class Mergers:
                 yield _append(body, (*self.convolving, ends[0], 0))
 
     def next(self, rule: Rule, body: Body) -> Body | None:
-        """Return a block's layers with the merger that a rule takes; None at its end."""
+        """Return a block's layers with the merger that a rule takes; None if there is none."""
         ends = ends_by_width(body)
         for merger in rule:
             layer = merger(ends)
@@ -69,33 +69,35 @@ class Mergers:
         return None
 
     def _add_alike(self, ends: Ends) -> tuple[int, ...] | None:
-        """An add of two ends of the same width, which costs nothing."""
+        """Return an add of two ends of the same width, which costs nothing."""
         alike = [places for places in ends.values() if len(places) > 1]
         if not alike or LayerType.ADD not in self.joining:
             return None
         return LayerType.ADD, 0, *alike[-1][:2]
 
     def _add_unlike(self, ends: Ends) -> tuple[int, ...] | None:
-        """An add of the widest end and the next."""
+        """Return an add of the widest end and the next."""
         if len(ends) < 2 or LayerType.ADD not in self.joining:
             return None
         return LayerType.ADD, 0, *sorted([places[0] for places in ends.values()][-2:])
 
     def _concat_unlike(self, ends: Ends) -> tuple[int, ...] | None:
-        """A concat of the two widest ends that have not the stage's width."""
-        others = [place for width, places in ends.items() if width != STAGE for place in places]
+        """Return a concat of the two widest ends without the stage's width."""
+        others = [end for width, places in ends.items() if width != STAGE for end in places]
         if len(others) < 2 or LayerType.CONCAT not in self.joining:
             return None
         return LayerType.CONCAT, 0, *sorted(others[-2:])
 
     def _convolve_widest(self, ends: Ends) -> tuple[int, ...] | None:
-        """A convolution of the widest end that has not the stage's width."""
+        """Return a convolution of the widest end without the stage's width."""
         others = [places[0] for width, places in ends.items() if width != STAGE]
         return (*self.convolving, others[-1], 0) if others else None
 
     def _convolve_sum(self, ends: Ends) -> tuple[int, ...] | None:
-        """A convolution of the widest end that is as wide as two results together."""
-        sums = [places[0] for width, places in ends.items() if any(sum(one) > 1 for one in width)]
+        """Return a convolution of the widest end that is as wide as two results together."""
+        sums = [
+            places[0] for width, places in ends.items() if any(sum(terms) > 1 for terms in width)
+        ]
         return (*self.convolving, sums[-1], 0) if sums else None
 
 

@@ -1,4 +1,4 @@
-"""How wide the results of a block's layers are, whatever the widths of its input and its stage."""
+"""Widths of the results of a block's layers, as functions of those of its input and its stage."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -6,14 +6,14 @@ from collections.abc import Set as AbstractSet
 from blockqnn.block.nsc import CONVOLUTIONS, Layer, LayerType, loose_ends
 
 _Sum = tuple[int, int, int, int]
-"""So many times the widths of the block's input, of its stage, of the stage's bottlenecks, and of
+"""Multiples of the widths of the block's input, of its stage, of the stage's bottlenecks, and of
 the previous block's input."""
 
 Width = frozenset[_Sum]
 """A number of channels as a function of those widths: the largest of some sums of them."""
 
 Ends = dict[Width, list[int]]
-"""The places of the loose ends of each width, in ascending order."""
+"""The indices of the loose ends of each width, in ascending order."""
 
 _INPUT: Width = frozenset({(1, 0, 0, 0)})
 STAGE: Width = frozenset({(0, 1, 0, 0)})
@@ -22,7 +22,7 @@ _PREVIOUS: Width = frozenset({(0, 0, 0, 1)})
 
 
 def widths_of(body: Sequence[Layer]) -> list[Width]:
-    """Return the widths of the input and of each layer, whatever those of input and stage are."""
+    """Return the widths of the input and of each layer."""
     widths = [_INPUT]
     for layer in body:
         width = widths[layer.pred1]
@@ -33,34 +33,36 @@ def widths_of(body: Sequence[Layer]) -> list[Width]:
         elif layer.type is LayerType.ADD:
             width = _largest(width | widths[layer.pred2])
         elif layer.type is LayerType.CONCAT:
-            width = _largest({_add(one, two) for one in width for two in widths[layer.pred2]})
+            width = _largest(
+                {_add(first, second) for first in width for second in widths[layer.pred2]}
+            )
         widths.append(width)
     return widths
 
 
 def ends_by_width(body: Sequence[Layer]) -> Ends:
-    """Return the places of the loose ends of each width, the widest last."""
+    """Return the indices of the loose ends of each width, the widest last."""
     widths = widths_of(body)
-    found: Ends = {}
+    by_width: Ends = {}
     for end in loose_ends(body):
-        found.setdefault(widths[end], []).append(end)
-    return dict(sorted(found.items(), key=lambda one: sorted(one[0], reverse=True)))
+        by_width.setdefault(widths[end], []).append(end)
+    return dict(sorted(by_width.items(), key=lambda item: sorted(item[0], reverse=True)))
 
 
-def _add(one: _Sum, two: _Sum) -> _Sum:
-    return (one[0] + two[0], one[1] + two[1], one[2] + two[2], one[3] + two[3])
+def _add(first: _Sum, second: _Sum) -> _Sum:
+    return (first[0] + second[0], first[1] + second[1], first[2] + second[2], first[3] + second[3])
 
 
 def _largest(sums: AbstractSet[_Sum]) -> Width:
-    """Leave out the sums that another one is never smaller than."""
+    """Remove the sums that are never larger than another one."""
     return frozenset(
         [
-            one
-            for one in sums
+            candidate
+            for candidate in sums
             if not any(
-                one[0] <= a and one[1] <= b and one[2] <= c and one[3] <= d
+                candidate[0] <= a and candidate[1] <= b and candidate[2] <= c and candidate[3] <= d
                 for a, b, c, d in sums
-                if (a, b, c, d) != one
+                if (a, b, c, d) != candidate
             )
         ]
     )

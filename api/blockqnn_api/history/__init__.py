@@ -1,0 +1,1 @@
+"""The stored history of a search: records, shards, and how a search is replayed from them."""

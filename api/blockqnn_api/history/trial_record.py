@@ -1,0 +1,139 @@
+"""The records of the history: a header, then one record for each trial, as JSON lines.
+
+Records are versioned. A reader takes its own version and the older ones it knows; anything else
+stops the search; nothing is guessed.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError
+
+from blockqnn.contract.message import Accuracy, Outcome, describe
+from blockqnn.contract.trial import Seconds
+from blockqnn.model import Model
+from blockqnn_api.errors import HistoryUnreadable
+
+RECORD_VERSION: Literal[1] = 1
+
+M = TypeVar("M", bound=Model)
+
+
+class Header(Model):
+    """The first line of a history: its search, and the settings that its results depend on."""
+
+    kind: Literal["Header"] = "Header"
+    version: Literal[1] = RECORD_VERSION
+    operator_version: str
+    """The operator that started the search; for people."""
+    search_uid: str
+    seed: int
+    settings: dict[str, Any]
+    """The pinned sections of the spec (:func:`blockqnn_api.resolve.pin`)."""
+
+
+class TrialRecord(Model):
+    """A finished trial: everything kept of it once its Job is gone."""
+
+    kind: Literal["Trial"] = "Trial"
+    version: Literal[1] = RECORD_VERSION
+    trial: Annotated[int, Field(ge=0)]
+    attempt: Annotated[int, Field(ge=0)] = 0
+    iteration: Annotated[int, Field(ge=0)]
+    block: str
+    """The Network Structure Code that was trained."""
+    hash: str
+    """Its canonical hash: equal for codes that mean the same network."""
+    outcome: Outcome
+    reason: str
+    message: str = ""
+    shared_with: int | None = None
+    """For a cached trial: the earlier trial whose result this is."""
+    accuracy: Accuracy | None = None
+    reward: float | None = None
+    """The redefined reward in percent; none for a failed trial, which is not learned from."""
+    stopped_after: int | None = None
+    """The epoch after which the training stopped itself; the accuracy is extrapolated then."""
+    predicted: float | None = None
+    """The share of the trials before its iteration that it was expected to be better than, about 0
+    to 1; only where `agent.predictor` had a say."""
+    predicted_deviation: float | None = None
+    """The standard deviation of that share."""
+    curve: tuple[Accuracy, ...] = ()
+    parameters: int | None = None
+    macs: int | None = None
+    restarts: int = 0
+    device: str = ""
+    gpus: int = 0
+    """Number of accelerators of the trial's container."""
+    seconds: Seconds | None = None
+
+    @property
+    def gpu_seconds(self) -> float:
+        """Accelerator time of the trial, in seconds."""
+        return self.gpus * self.seconds.total if self.seconds else 0.0
+
+    def write(self) -> str:
+        """Write the record as one line of JSON, without empty fields."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        """Read a record from its line.
+
+        Raises:
+            HistoryUnreadable: when it is damaged or of an unknown version.
+        """
+        return read_line(cls, line)
+
+
+def write_header(header: Header) -> str:
+    """Write a header as one line of JSON."""
+    return header.model_dump_json()
+
+
+def read_header(line: str) -> Header:
+    """Read a header from its line.
+
+    Raises:
+        HistoryUnreadable: when it is damaged or of an unknown version.
+    """
+    return read_line(Header, line)
+
+
+def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
+    """Read a whole history: the header and the records in trial order.
+
+    Raises:
+        HistoryUnreadable: when a line cannot be read, or trials are missing or out of order.
+    """
+    iterator = iter(lines)
+    first = next(iterator, None)
+    if first is None:
+        raise HistoryUnreadable("The history is empty; it should begin with a header.")
+    header = read_header(first)
+    records = []
+    for number, line in enumerate(iterator):
+        record = TrialRecord.read(line)
+        if record.trial != number:
+            raise HistoryUnreadable(
+                f"The history has trial {record.trial} where trial {number} should be; restore "
+                "the search's history ConfigMaps from a backup, or start another search."
+            )
+        records.append(record)
+    return header, tuple(records)
+
+
+def read_line(model: type[M], line: str) -> M:
+    """Read one line of a history.
+
+    Raises:
+        HistoryUnreadable: when it is damaged or of an unknown version.
+    """
+    try:
+        return model.model_validate_json(line)
+    except ValidationError as error:
+        raise HistoryUnreadable(
+            f"A {model.__name__} of the history {describe(error)}; it was damaged, or written by "
+            "a newer operator: use that version or a later one."
+        ) from None

@@ -1,0 +1,78 @@
+"""The names that BlockQNN uses in a cluster."""
+
+GROUP = "blockqnn.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "BlockSearch"
+PLURAL = "blocksearches"
+SINGULAR = "blocksearch"
+SHORT_NAME = "bs"
+
+SEARCH_LABEL = f"{GROUP}/search"
+"""On every object that a search owns: the name of the search."""
+
+TRIAL_LABEL = f"{GROUP}/trial-index"
+"""On trial Jobs and their Pods: the number of the trial, zero-padded to five digits."""
+
+ITERATION_LABEL = f"{GROUP}/iteration"
+"""On trial Jobs and their Pods: the iteration that the trial belongs to."""
+
+ARCHIVED_LABEL = f"{GROUP}/archived"
+"""On Jobs that are kept for their logs after their result is in the history: ``true``."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+"""``trial``, ``preparation`` or ``finalist`` on Jobs and their Pods, ``history`` or ``finalists``
+on the ConfigMaps of the histories."""
+
+TRIAL_COMPONENT = "trial"
+"""Component of the Jobs that train blocks."""
+
+PREPARATION_COMPONENT = "preparation"
+"""Component of the Job that makes the dataset ready before the first trial."""
+
+FINALIST_COMPONENT = "finalist"
+"""Component of the Jobs that train one of the best blocks to convergence."""
+
+FINALIST_LABEL = f"{GROUP}/finalist"
+"""On finalists' Jobs and their Pods: the trial that found the block, zero-padded to five digits."""
+
+TARGET_LABEL = f"{GROUP}/target"
+"""On finalists' Jobs and their Pods: the name of the target; empty for the search's own dataset."""
+
+SEED_LABEL = f"{GROUP}/seed"
+"""On finalists' Jobs and their Pods: which of the seeds, from 0."""
+
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+"""Set on Pods by Kubernetes: the Job that made them."""
+
+BLOCK_ANNOTATION = f"{GROUP}/block"
+"""On trial Jobs and their Pods: the Network Structure Code that is trained."""
+
+BLOCK_HASH_ANNOTATION = f"{GROUP}/block-hash"
+"""On trial Jobs and their Pods: the canonical hash of the block; a result must name it, and a
+third-party trainer reads it by the downward API."""
+
+BLOCKS_ANNOTATION = f"{GROUP}/blocks"
+"""On Jobs of several trials, in place of the block: a JSON list of the blocks of the trials."""
+
+FAILURES_ANNOTATION = f"{GROUP}/failures"
+"""On Jobs of one trial: the number of earlier attempts that failed."""
+
+ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
+"""On trial Jobs: which attempt at the trial this Job is, from 0."""
+
+RESULT_ANNOTATION = f"{GROUP}/result"
+"""On trial Jobs: the trial's result, the durable record and the public contract. On Jobs of several
+trials there is one for each, with a dash and the five digits of its number behind the name."""
+
+DATASET_ANNOTATION = f"{GROUP}/dataset"
+"""On a preparation's Job: a hash of the dataset and the volume that it makes ready."""
+
+SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
+"""On trial Jobs: the version of the trial specification and result."""
+
+CONTAINER = "trainer"
+"""The container of a trial's Pod that trains the block."""
+
+FIELD_MANAGER = "blockqnn-operator"
+"""The field manager that the API server records for the fields that the operator writes."""

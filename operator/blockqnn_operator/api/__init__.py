@@ -1,1 +1,0 @@
-"""The BlockSearch resource: its names, its fields, its schema. Pure."""

@@ -1,1 +1,0 @@
-"""From the best blocks of a search to trained models. Pure."""

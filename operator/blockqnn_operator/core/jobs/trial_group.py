@@ -1,0 +1,71 @@
+"""The Job of several trials, which train one after another in one process. Pure."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from blockqnn.contract.trial_group import TRIALS_VARIABLE, write_trials
+from blockqnn.search import Proposal
+from blockqnn_api import names
+from blockqnn_api.objects import BlockOfJob, SearchObject, write_blocks
+from blockqnn_api.spec import BlockSearchSpec
+from blockqnn_operator.core.jobs.base import BAD_INPUT_STATUS, Manifest, exit_rule, job
+from blockqnn_operator.core.jobs.trial import (
+    job_name,
+    pod_template,
+    trial_job,
+    trial_labels,
+    trial_spec,
+)
+
+
+class Attempt(Protocol):
+    """An attempt at a trial that a Job is to make."""
+
+    @property
+    def proposal(self) -> Proposal:
+        """The trial."""
+
+    @property
+    def number(self) -> int:
+        """The number of the trial, from 0."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, from 0."""
+
+    @property
+    def failures(self) -> int:
+        """Number of earlier attempts that have failed."""
+
+
+def job_of(search: SearchObject, settings: BlockSearchSpec, trials: Sequence[Attempt]) -> Manifest:
+    """Return the Job that trains the blocks of trials; it bears the name of the first."""
+    first = trials[0]
+    if len(trials) == 1:
+        return trial_job(search, settings, first.proposal, first.attempt, first.failures)
+    blocks = [
+        BlockOfJob(
+            trial=trial.number,
+            block=str(trial.proposal.block),
+            hash=trial.proposal.hash,
+            failures=trial.failures,
+        )
+        for trial in trials
+    ]
+    annotation = {names.BLOCKS_ANNOTATION: write_blocks(blocks)}
+    labels = trial_labels(search, first.proposal)
+    specs = [trial_spec(search, settings, trial.proposal, trial.attempt) for trial in trials]
+    variable = {"name": TRIALS_VARIABLE, "value": write_trials(specs)}
+    return job(
+        search,
+        settings,
+        job_name(search.name, first.number, first.attempt),
+        labels,
+        {**annotation, names.ATTEMPT_ANNOTATION: str(first.attempt)},
+        {
+            # Another Pod would train finished blocks again: the remaining blocks get another Job.
+            "backoffLimit": 0,
+            "podFailurePolicy": {"rules": [exit_rule("FailJob", BAD_INPUT_STATUS)]},
+            "template": pod_template(settings, labels, annotation, variable, len(trials)),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Verdicts: what became of a Job, from its annotation, its Pods and its conditions."""

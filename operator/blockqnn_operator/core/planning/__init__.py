@@ -1,0 +1,1 @@
+"""Plans: what to start, stop, annotate, archive and delete, from what is observed."""

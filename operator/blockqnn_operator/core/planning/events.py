@@ -1,0 +1,180 @@
+"""Kubernetes Events of a search: they report what happened once, not the present state.
+
+An event's key makes it unique: the shell derives the object's name from it, so that the same event
+is never reported twice, not even after a restart.
+"""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from blockqnn.contract.message import Outcome
+from blockqnn_api.advice import advise
+from blockqnn_api.history.replay import SearchState, best
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.objects import SearchObject, write_time
+from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Reason
+from blockqnn_operator.core.jobs.trial import job_name
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a search."""
+
+    key: str
+    """Key that is unique within the search."""
+    type: Literal["Normal", "Warning"]
+    reason: str
+    """Name of the event, in CamelCase."""
+    message: str
+    """Description of the event, in a sentence."""
+
+
+def events_of(
+    open_trials: OpenTrials, state: SearchState, archive: Sequence[TrialRecord]
+) -> tuple[Event, ...]:
+    """Return the events of the open trials and of what enters the history now."""
+    events = []
+    for trial in open_trials.trials:
+        events += _troubles(trial)
+        verdict, job = trial.verdict, trial.job
+        if trial.judgement.invalid and job:
+            events.append(
+                Event(
+                    f"{_subject(job)}/ResultInvalid",
+                    "Warning",
+                    "ResultInvalid",
+                    f"Trial {trial.number} ({job.name}): {trial.judgement.invalid}",
+                )
+            )
+        if verdict and job and verdict.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
+            failed = verdict.outcome is Outcome.FAILED
+            events.append(
+                Event(
+                    f"{_subject(job)}/{verdict.outcome}",
+                    "Warning" if failed else "Normal",
+                    "TrialFailed" if failed else "TrialInfeasible",
+                    f"Trial {trial.number} ({job.name}): {verdict.reason}: {verdict.message}",
+                )
+            )
+    return (*events, *_new_best(state, archive))
+
+
+def beginning(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
+    """Return the events of a search that begins, which warn of too few iterations to learn.
+
+    A search that has a status has begun: a restarted operator does not report it again.
+    """
+    advice = advise(search.spec, state.settings)
+    if advice is None or search.status.get("startTime"):
+        return ()
+    reason = "FewLearningIterations"
+    return (Event(reason, "Warning", reason, advice.message),)
+
+
+def _troubles(trial: OpenTrial) -> list[Event]:
+    """Return the events that delay a trial without deciding its outcome."""
+    job = trial.job
+    if job is None:
+        return []
+    who = f"Trial {trial.number} ({job.name})"
+    events = [
+        Event(
+            f"{pod}/TrialInterrupted",
+            "Normal",
+            "TrialInterrupted",
+            f"{who}: Pod {pod} is ended before its time: {why} Another is started.",
+        )
+        for pod, why in trial.judgement.interruptions
+    ]
+    verdict = trial.judgement.verdict
+    if trial.attempt > job.attempt and verdict and not verdict.blameless:
+        text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
+        events.append(Event(f"{_subject(job)}/TrialRetried", "Warning", "TrialRetried", text))
+    return events
+
+
+def _subject(job: TrialJob) -> str:
+    """Return the subject of an event: a Job, or one of the trials that share it."""
+    return f"{job.name}/{job.trial}" if job.shared else job.name
+
+
+def deleted_jobs(
+    search: SearchObject, created: Sequence[Sequence[OpenTrial]], seen_jobs: Set[str], now: datetime
+) -> tuple[Event, ...]:
+    """Return the events of Jobs that somebody has deleted although their trials are not over.
+
+    Args:
+        search: the search.
+        created: the trials of each Job that was created just now.
+        seen_jobs: the names of Jobs that existed before.
+        now: the time, by which an event differs from that of an earlier deletion.
+    """
+    names = (
+        (trial.number, job_name(search.name, trial.number, trial.attempt)) for trial, *_ in created
+    )
+    return tuple(
+        Event(
+            f"{name}/JobDeleted/{write_time(now)}",
+            "Warning",
+            "JobDeleted",
+            f"Trial {number}: its Job {name} was deleted before its result was in the history; it "
+            "is created again.",
+        )
+        for number, name in names
+        if name in seen_jobs
+    )
+
+
+def _new_best(state: SearchState, archive: Sequence[TrialRecord]) -> list[Event]:
+    trained = [record for record in archive if record.outcome is Outcome.SUCCEEDED]
+    leader = best(trained, 1)
+    if not leader or leader[0].reward is None or leader[0].accuracy is None:
+        return []
+    previous = state.archive.top[0].reward if state.archive.top else None
+    if previous is not None and leader[0].reward <= previous:
+        return []
+    return [
+        Event(
+            f"{leader[0].trial}/NewBest",
+            "Normal",
+            "NewBest",
+            f"Trial {leader[0].trial} reached {leader[0].accuracy:.2%} accuracy, reward "
+            f"{leader[0].reward:.2f}: {leader[0].block}",
+        )
+    ]
+
+
+_TOLD = {
+    ConditionType.COMPLETE: ("Normal", "Complete"),
+    ConditionType.FAILED: ("Warning", "Failed"),
+    ConditionType.SUSPENDED: ("Normal", "Suspended"),
+    ConditionType.DATASET_READY: ("Normal", "DatasetReady"),
+    ConditionType.FINALISTS_READY: ("Normal", "FinalistsReady"),
+    ConditionType.DEGRADED: ("Warning", "Degraded"),
+}
+
+
+def transitions(before: Sequence[Condition], after: BlockSearchStatus) -> tuple[Event, ...]:
+    """Return the events of conditions that have become true."""
+    true_before = {(c.type, c.reason) for c in before if c.status == "True"}
+    events = []
+    for condition in after.conditions:
+        entry = _TOLD.get(condition.type)
+        if condition.status != "True" or entry is None or condition.reason == Reason.NOT_NEEDED:
+            continue
+        if (condition.type, condition.reason) in true_before:
+            continue
+        kind: Literal["Normal", "Warning"] = "Warning" if entry[0] == "Warning" else "Normal"
+        events.append(
+            Event(
+                f"{condition.type}/{condition.reason}/{condition.last_transition_time}",
+                kind,
+                entry[1] if condition.type is not ConditionType.DEGRADED else condition.reason,
+                condition.message,
+            )
+        )
+    return tuple(events)

@@ -1,0 +1,238 @@
+"""The open trials of a search, and the progress of each.
+
+A trial is open from its proposal until its record is in the history. Only the proposals that can
+matter now are looked at: those with a Job, those before them, and the next to start.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from blockqnn.block.graph import canonical_hash
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult
+from blockqnn.errors import InvalidBlock
+from blockqnn.search import Proposal
+from blockqnn_api.durations import seconds
+from blockqnn_api.history.replay import SearchState
+from blockqnn_operator.core.judging.trial import NOTHING_SAID, Judgement, Verdict, judge
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.observed.trial_job import TrialJob
+
+
+class Stage(Enum):
+    """Progress of an open trial."""
+
+    UNSTARTED = auto()
+    """It needs a Job and has none."""
+    WAITING = auto()
+    """An earlier open trial stands for the same network; its result will be shared."""
+    RUNNING = auto()
+    """Its Job exists and has no outcome yet."""
+    OVER = auto()
+    """Its outcome is known and durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTrial:
+    """An open trial."""
+
+    proposal: Proposal
+    stage: Stage
+    job: TrialJob | None = None
+    """Its Job of the latest attempt, if there is one."""
+    verdict: Verdict | None = None
+    judgement: Judgement = NOTHING_SAID
+    shared_with: int | None = None
+    """The trial whose result this one shares, once that is known."""
+    attempt: int = 0
+    """The attempt at the trial that runs, has ended, or is to be started."""
+    failures: int = 0
+    """Number of earlier attempts that have failed."""
+
+    @property
+    def number(self) -> int:
+        """The number of the trial, from 0."""
+        return self.proposal.trial
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome, once it is known."""
+        if self.shared_with is not None:
+            return Outcome.CACHED
+        return self.verdict.outcome if self.verdict else None
+
+    @property
+    def to_annotate(self) -> TrialResult | None:
+        """The result that must be written to the trial's Job."""
+        return self.judgement.annotate
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTrials:
+    """The open trials in order, without a gap, from the first that is not in the history."""
+
+    trials: tuple[OpenTrial, ...]
+    leftovers: tuple[TrialJob, ...]
+    """Jobs whose trials are all in the history, by trial."""
+
+    @property
+    def running_jobs(self) -> int:
+        """Number of Jobs with a trial whose outcome is not known."""
+        return len({trial.job.name for trial in self.at(Stage.RUNNING) if trial.job})
+
+    def at(self, stage: Stage) -> list[OpenTrial]:
+        """Return the open trials at a stage, in order."""
+        return [trial for trial in self.trials if trial.stage is stage]
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """Count the open trials whose outcome is known."""
+        counts = dict.fromkeys(Outcome, 0)
+        for trial in self.trials:
+            if trial.outcome is not None:
+                counts[trial.outcome] += 1
+        return counts
+
+
+def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
+    """Match the proposals, the Jobs and the Pods of a search."""
+    archived = len(state.archive)
+    jobs = _latest_jobs(observed)
+    pods: dict[str, list[TrialPod]] = defaultdict(list)
+    for pod in observed.pods:
+        pods[pod.job].append(pod)
+    last_job = max(jobs, default=-1)
+    originals = _Originals(state)
+    trials: list[OpenTrial] = []
+    startable = 0
+    together = state.settings.trial.blocks_per_job
+    for proposal in _proposals(state, archived):
+        enough = startable >= state.settings.parallelism * together
+        if enough and proposal.trial > last_job and group_of(proposal, state)[1] == 0:
+            break
+        job = jobs.get(proposal.trial)
+        trial = (
+            _started(proposal, job, pods[job.name], state, observed.now)
+            if job is not None
+            else _without_job(proposal, originals)
+        )
+        originals.add(trial)
+        startable += trial.stage in (Stage.UNSTARTED, Stage.RUNNING)
+        trials.append(trial)
+    leftovers = sorted(
+        (
+            job
+            for job in observed.jobs
+            if not job.deleting and all(part.trial < archived for part in job.parts)
+        ),
+        key=lambda job: (job.trial, job.attempt),
+    )
+    return OpenTrials(tuple(trials), tuple(leftovers))
+
+
+def _latest_jobs(observed: Observed) -> dict[int, TrialJob]:
+    """Return each trial's Job of the latest attempt; Jobs of other owners do not count."""
+    jobs: dict[int, TrialJob] = {}
+    for job in observed.jobs:
+        if job.owner_uid != observed.search.uid or job.deleting:
+            continue
+        for part in job.parts:
+            previous = jobs.get(part.trial)
+            # Two Jobs may have the same attempt at a trial when they were created from stale views.
+            if previous is None or (previous.attempt, part.name) < (part.attempt, previous.name):
+                jobs[part.trial] = part
+    return jobs
+
+
+def group_of(proposal: Proposal, state: SearchState) -> tuple[int, int]:
+    """Return a trial's group of `trial.blocksPerJob` in its iteration, and its index in there."""
+    index = proposal.trial % state.settings.agent.batch_size
+    return divmod(index, state.settings.trial.blocks_per_job)
+
+
+def _proposals(state: SearchState, first: int) -> Iterator[Proposal]:
+    """Yield the proposals that can be made now, from a trial on, up to the budget."""
+    size, budget = state.settings.agent.batch_size, state.settings.budget.trials
+    for iteration in range(first // size, -(-budget // size)):
+        if not state.agent.proposable(iteration):
+            return
+        for proposal in state.agent.proposals(iteration):
+            if first <= proposal.trial < budget:
+                yield proposal
+
+
+class _Originals:
+    """The earliest trial for each network, of those that did not fail."""
+
+    def __init__(self, state: SearchState) -> None:
+        self._archived = state.archive.originals
+        self._open: dict[str, OpenTrial] = {}
+
+    def find(self, block_hash: str) -> int | OpenTrial | None:
+        return self._archived.get(block_hash, self._open.get(block_hash))
+
+    def add(self, trial: OpenTrial) -> None:
+        if trial.outcome is not Outcome.FAILED and trial.stage is not Stage.WAITING:
+            self._open.setdefault(trial.proposal.hash, trial)
+
+
+def _started(
+    proposal: Proposal,
+    job: TrialJob,
+    pods: Sequence[TrialPod],
+    state: SearchState,
+    now: datetime,
+) -> OpenTrial:
+    adopted = _adopt(proposal, job, state)
+    if adopted is None:
+        message = f"Its Job trains {job.block!r}, which is no block of this search."
+        wrong = Verdict(Outcome.FAILED, "BlockInvalid", message)
+        return OpenTrial(proposal, Stage.OVER, job, wrong, attempt=job.attempt)
+    policy = state.settings.failure_policy
+    timeout = timedelta(seconds=seconds(policy.pending_timeout))
+    judgement = judge(job, pods, now, timeout, policy.retries)
+    verdict = judgement.verdict
+    if verdict and verdict.retry and (verdict.blameless or job.failures < policy.retries):
+        return OpenTrial(
+            adopted,
+            Stage.UNSTARTED,
+            job,
+            None,
+            judgement,
+            attempt=job.attempt + 1,
+            failures=job.failures + (not verdict.blameless),
+        )
+    stage = Stage.OVER if verdict else Stage.RUNNING
+    return OpenTrial(adopted, stage, job, verdict, judgement, attempt=job.attempt)
+
+
+def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:
+    original = originals.find(proposal.hash)
+    if original is None:
+        return OpenTrial(proposal, Stage.UNSTARTED)
+    if isinstance(original, int):
+        return OpenTrial(proposal, Stage.OVER, shared_with=original)
+    if original.stage is not Stage.OVER:
+        return OpenTrial(proposal, Stage.WAITING)
+    shared = original.number if original.shared_with is None else original.shared_with
+    return OpenTrial(proposal, Stage.OVER, verdict=original.verdict, shared_with=shared)
+
+
+def _adopt(proposal: Proposal, job: TrialJob, state: SearchState) -> Proposal | None:
+    """Return the proposal with the block that its Job trains, which wins over today's block.
+
+    None when the agent could not learn from the Job's block.
+    """
+    if job.block_hash == proposal.hash:
+        return proposal
+    try:
+        block = Block.parse(job.block)
+    except InvalidBlock:
+        return None
+    if not state.agent.admits(block):
+        return None
+    return replace(proposal, block=block, hash=canonical_hash(block), expected=None)

@@ -1,0 +1,157 @@
+"""Plans the next steps of a search from what is observed. Pure, total and deterministic.
+
+A trial always leaves its traces in this order: annotation, then history, then deletion of the Job.
+Each pass does at most the next step, from what it sees, so the same steps follow again after a
+crash anywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_operator.core.judging.preparation import Preparation
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.archiving import record_of
+from blockqnn_operator.core.planning.assessment import drained, last_wanted, wanted
+from blockqnn_operator.core.planning.budget import ends_at
+from blockqnn_operator.core.planning.events import Event, events_of
+from blockqnn_operator.core.planning.open_trials import (
+    OpenTrial,
+    OpenTrials,
+    Stage,
+    group_of,
+    list_open_trials,
+)
+from blockqnn_operator.core.planning.preparation import prepare
+from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Next steps of a search; every part may be empty, and each is safe to do twice."""
+
+    open_trials: OpenTrials
+    preparation: Preparation
+    """State of the images, and the Job that makes them ready."""
+    create: tuple[tuple[OpenTrial, ...], ...] = ()
+    """The trials of each Job that is to be created."""
+    annotate: tuple[OpenTrial, ...] = ()
+    """Trials whose Pods report a result that must become their Jobs' annotation."""
+    archive: tuple[TrialRecord, ...] = ()
+    """Records to append to the history, in trial order."""
+    cleanup: Cleanup = NOTHING_TO_CLEAN
+    """Jobs to label and to delete: their records are in the history, or they are stopped."""
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None
+    """Seconds until the next look, even if nothing happens before."""
+
+
+def plan(observed: Observed, state: SearchState) -> Plan:
+    """Decide what to do about a search."""
+    open_trials = list_open_trials(observed, state)
+    last = last_wanted(observed, state, open_trials)
+    archive = _to_archive(open_trials, state, last)
+    cleanup = clean_up(_own(observed, open_trials.leftovers), state)
+    stopped = _to_stop(observed, open_trials, state, last)
+    preparation = prepare(observed, state, wanted=bool(wanted(open_trials, last)))
+    return Plan(
+        open_trials=open_trials,
+        preparation=preparation,
+        create=_to_create(open_trials, state, last) if preparation.ready else (),
+        annotate=tuple(trial for trial in open_trials.trials if trial.to_annotate),
+        archive=archive,
+        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped, *preparation.delete)),
+        events=events_of(open_trials, state, archive),
+        requeue_after=_look_again(observed, state, open_trials, preparation),
+    )
+
+
+def _to_create(
+    open_trials: OpenTrials, state: SearchState, last: int | None
+) -> tuple[tuple[OpenTrial, ...], ...]:
+    """Return the trials to be started now, those of each Job together.
+
+    Which trials may share a Job depends on their numbers alone, so that the same Jobs come out
+    again after a crash.
+    """
+    groups: dict[tuple[int, int, int], list[OpenTrial]] = {}
+    for trial in wanted(open_trials, last):
+        group = group_of(trial.proposal, state)[0]
+        groups.setdefault((trial.proposal.iteration, group, trial.attempt), []).append(trial)
+    free = state.settings.parallelism - open_trials.running_jobs
+    return tuple(tuple(group) for group in groups.values())[: max(free, 0)]
+
+
+def _to_stop(
+    observed: Observed, open_trials: OpenTrials, state: SearchState, last: int | None
+) -> tuple[str, ...]:
+    """Return the running Jobs that are no longer needed.
+
+    Jobs of trials beyond a lowered budget are never needed; those of open trials, once no more are
+    started, by the user's choice. A Job that has ended, or reports just now, is left to be
+    collected.
+    """
+    end = max(state.settings.budget.trials, len(state.archive))
+    beyond = [
+        job.name
+        for job in _own(observed, observed.jobs)
+        if all(part.trial >= end for part in job.parts) and not job.is_over
+    ]
+    if last is None or state.settings.suspend_policy != "Stop":
+        return tuple(beyond)
+    running = dict.fromkeys(
+        trial.job.name
+        for trial in open_trials.at(Stage.RUNNING)
+        if trial.job and trial.number > last and not trial.job.condition
+    )
+    # A Job with something to be collected, or with a trial that is wanted, is left to its end.
+    for trial in open_trials.trials:
+        kept = trial.to_annotate or trial.stage is Stage.OVER or trial.number <= last
+        if trial.job and (kept or trial.job.result):
+            running.pop(trial.job.name, None)
+    return (*beyond, *running)
+
+
+def _to_archive(
+    open_trials: OpenTrials, state: SearchState, last: int | None
+) -> tuple[TrialRecord, ...]:
+    """Return the records of the iterations that are over, in order, without a gap.
+
+    The last iteration counts as over when the budget ends in its middle; so does one in which no
+    more trials are started and none runs: the history then ends before the first trial without a
+    result.
+    """
+    size, budget = state.settings.agent.batch_size, state.settings.budget.trials
+    records: dict[int, TrialRecord] = {}
+    complete: list[TrialRecord] = []
+    pending: list[TrialRecord] = []
+    for trial in open_trials.trials:
+        if trial.stage is not Stage.OVER:
+            break
+        record = record_of(trial, state, records)
+        records[record.trial] = record
+        pending.append(record)
+        if (trial.number + 1) % size == 0 or trial.number + 1 == budget:
+            complete += pending
+            pending = []
+    if drained(open_trials, last):
+        complete += pending
+    return tuple(complete)
+
+
+def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
+    return [job for job in jobs if job.owner_uid == observed.search.uid]
+
+
+def _look_again(
+    observed: Observed, state: SearchState, open_trials: OpenTrials, preparation: Preparation
+) -> float | None:
+    moments = [trial.judgement.wait_until for trial in open_trials.trials]
+    moments.append(preparation.wait_until)
+    end = ends_at(observed, state)
+    if end is not None and end > observed.now:
+        moments.append(end)
+    waits = [(moment - observed.now).total_seconds() for moment in moments if moment]
+    return max(min(waits), 0.1) if waits else None

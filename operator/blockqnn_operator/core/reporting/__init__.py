@@ -1,0 +1,1 @@
+"""Reports: the status of a search, its conditions, and the totals behind the metrics."""

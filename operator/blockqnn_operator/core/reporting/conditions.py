@@ -1,0 +1,198 @@
+"""The conditions of a search, and the problems that they report. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from blockqnn.contract.message import Outcome
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.objects import write_time
+from blockqnn_api.status import (
+    LONGEST_MESSAGE,
+    BlockSearchStatus,
+    Condition,
+    ConditionType,
+    Phase,
+    Reason,
+)
+from blockqnn_operator.core.judging.preparation import Preparation
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.planning.budget import BudgetExhausted
+from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
+from blockqnn_operator.core.reporting.finalists import FinalistReport
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that kept the plan from being carried out, to be reported as a condition."""
+
+    reason: Reason
+    message: str
+
+
+def previous_status(observed: Observed) -> BlockSearchStatus | None:
+    """Read the status of the object; None when it has none, or an unreadable one."""
+    try:
+        return BlockSearchStatus.model_validate(observed.search.status)
+    except ValidationError:
+        return None
+
+
+Facts = dict[ConditionType, tuple[bool, Reason, str]]
+
+
+def with_conditions(
+    status: BlockSearchStatus, facts: Facts, observed: Observed
+) -> BlockSearchStatus:
+    """Return the status with conditions that say when each last changed."""
+    before = previous_status(observed)
+    earlier = {condition.type: condition for condition in before.conditions} if before else {}
+    conditions = []
+    for kind, (value, reason, message) in facts.items():
+        previous = earlier.get(kind)
+        text = "True" if value else "False"
+        unchanged = previous is not None and previous.status == text
+        since = (
+            previous.last_transition_time if previous and unchanged else write_time(observed.now)
+        )
+        conditions.append(
+            Condition(
+                type=kind,
+                status="True" if value else "False",
+                reason=reason,
+                message=message[:LONGEST_MESSAGE],
+                last_transition_time=since,
+                observed_generation=observed.search.generation,
+            )
+        )
+    return status.model_copy(update={"conditions": tuple(conditions)})
+
+
+def conditions_of(
+    phase: Phase,
+    message: str,
+    state: SearchState,
+    reached: BudgetExhausted | None,
+    preparation: Preparation,
+) -> Facts:
+    """Return the facts behind each condition but those of finalists and of trouble."""
+    complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
+    why = reached.reason if reached else Reason.BUDGET_LEFT
+    failure = Reason.DATASET_NOT_READY if preparation.failed else Reason.TOO_MANY_FAILURES
+    reasons = {
+        Phase.COMPLETE: why,
+        Phase.FAILED: failure,
+        Phase.SUSPENDED: Reason.SUSPENDED,
+    }
+    progress = reasons.get(phase, Reason.TRIALS_RUNNING)
+    suspended = state.settings.suspend
+    return {
+        ConditionType.PROGRESSING: (phase is Phase.RUNNING, progress, message),
+        ConditionType.COMPLETE: (
+            complete,
+            why if complete else Reason.BUDGET_LEFT,
+            message,
+        ),
+        ConditionType.FAILED: (
+            failed,
+            failure if failed else Reason.AS_EXPECTED,
+            message if failed else "The search can go on.",
+        ),
+        ConditionType.SUSPENDED: (
+            suspended,
+            Reason.SUSPENDED if suspended else Reason.NOT_SUSPENDED,
+            "spec.suspend is true." if suspended else "spec.suspend is false.",
+        ),
+        ConditionType.DATASET_READY: (
+            preparation.ready,
+            preparation.reason,
+            preparation.message,
+        ),
+    }
+
+
+def add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over: bool) -> None:
+    """Add the condition of the finalists, and update the conditions that depend on them."""
+    facts[ConditionType.FINALISTS_READY] = (finalists.ready, finalists.reason, finalists.message)
+    if not over or finalists.finished:
+        return
+    message = facts[ConditionType.PROGRESSING][2]
+    unready = Reason.FINALISTS_NOT_READY
+    facts[ConditionType.COMPLETE] = (False, unready, message)
+    if phase is Phase.TRAINING_FINALISTS:
+        facts[ConditionType.PROGRESSING] = (True, Reason.FINALISTS_RUNNING, message)
+    if phase is Phase.FAILED:
+        facts[ConditionType.PROGRESSING] = (False, unready, message)
+        facts[ConditionType.FAILED] = (True, unready, message)
+
+
+def degraded_condition(
+    state: SearchState,
+    open_trials: OpenTrials,
+    problems: Sequence[Problem],
+    preparation: Preparation,
+    finalists: FinalistReport | None,
+) -> tuple[bool, Reason, str]:
+    """Return whether something needs attention, and what."""
+    if problems:
+        return True, problems[0].reason, problems[0].message
+    if preparation.failed or preparation.hindered:
+        return True, Reason.DATASET_NOT_READY, preparation.message
+    if finalists is not None and finalists.hindered:
+        return True, Reason.FINALISTS_NOT_READY, finalists.message
+    for trial in open_trials.trials:
+        if trial.judgement.invalid:
+            return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
+    waiting = _waiting(open_trials)
+    if waiting is not None:
+        return (True, *waiting)
+    failed = [t for t in open_trials.trials if t.outcome is Outcome.FAILED and t.verdict]
+    if failed and failed[-1].verdict:
+        return True, Reason.TRIALS_FAILED, _failure(failed[-1].number, failed[-1].verdict.message)
+    # One failure must not mark a long search for ever: only the latest iteration counts.
+    latest = state.archive.records[-state.settings.agent.batch_size :]
+    stored = [record for record in latest if record.outcome is Outcome.FAILED]
+    if stored:
+        return True, Reason.TRIALS_FAILED, _failure(stored[-1].trial, stored[-1].message)
+    return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
+
+
+def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
+    """Return the reason why existing Jobs wait; None when none waits."""
+    queued = [t for t in open_trials.at(Stage.RUNNING) if t.job and t.job.suspended]
+    if queued:
+        return Reason.QUEUED, _queued(len(queued))
+    unplaced = [
+        trial.judgement.unplaced for trial in open_trials.trials if trial.judgement.unplaced
+    ]
+    if unplaced:
+        return Reason.UNSCHEDULABLE, _unplaced(unplaced)
+    podless = [
+        trial.job.name for trial in open_trials.trials if trial.job and trial.judgement.podless
+    ]
+    if podless:
+        return Reason.PODS_MISSING, _podless(podless)
+    return None
+
+
+def _queued(count: int) -> str:
+    jobs = "1 Job is suspended and waits" if count == 1 else f"{count} Jobs are suspended and wait"
+    return f"{jobs} to be admitted by a queue, such as Kueue's."
+
+
+def _podless(jobs: Sequence[str]) -> str:
+    has = "1 Job has" if len(jobs) == 1 else f"{len(jobs)} Jobs have"
+    return (
+        f"{has} no Pod, such as {jobs[0]}: kubectl describe job says whether a quota or a webhook "
+        "refuses it; without a word there, the controller of Jobs does not run."
+    )
+
+
+def _unplaced(words: Sequence[str]) -> str:
+    pods = "1 Pod waits" if len(words) == 1 else f"{len(words)} Pods wait"
+    return f"{pods} for a node: {words[0]}"
+
+
+def _failure(trial: int, message: str) -> str:
+    return f"The latest failed trial is {trial}: {message}"

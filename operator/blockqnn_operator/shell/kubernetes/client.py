@@ -1,0 +1,283 @@
+"""The API server, as the operator uses it: a few verbs over plain JSON.
+
+The official client carries the connection: kubeconfig, in-cluster credentials and their renewal.
+Its models are left out, since a manifest here is data that the API server itself judges.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.request import getproxies
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from blockqnn_api.errors import OperatorError
+from blockqnn_operator.errors import ClusterUnavailable
+
+Json = dict[str, Any]
+
+Requested = Callable[[str, int], None]
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds that one request may take: the API server itself gives up after 60."""
+
+CONNECTIONS = 32
+"""Default limit of requests in flight, watches aside; the API server's fairness queues what is
+above its own limit."""
+
+WATCH_SECONDS = 300
+"""Seconds until the API server ends a watch, so that one that has died silently is noticed."""
+
+CONNECT_SECONDS = 30.0
+"""Seconds within which a watch must be connected."""
+
+PAGE = "500"
+"""Objects of one page of a list."""
+
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class ApiError(OperatorError):
+    """The API server answered a request with a refusal."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status."""
+        self.reason = reason
+        """The API server's reason in CamelCase, such as ``AlreadyExists``."""
+
+
+class Cluster:
+    """A connection to one API server."""
+
+    def __init__(
+        self, api: client.ApiClient, requested: Requested, connections: int = CONNECTIONS
+    ) -> None:
+        self._api = api
+        self._requested = requested
+        self._turns = asyncio.Semaphore(connections)
+
+    @classmethod
+    async def connect(
+        cls, requested: Requested = lambda _verb, _code: None, connections: int = CONNECTIONS
+    ) -> "Cluster":
+        """Find credentials: the service account inside a Pod, else the kubeconfig.
+
+        Args:
+            requested: called with the verb and the status of each request; 0 without an answer.
+            connections: the largest number of requests in flight, watches aside.
+
+        Raises:
+            ClusterUnavailable: when there are none, or they cannot be read.
+        """
+        configuration = client.Configuration()
+        configuration.connection_pool_maxsize = 0  # No limit: watches hold connections for long.
+        # Else each request asks in a thread for proxies and reads .netrc, which has no use here.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+        try:
+            try:
+                config.load_incluster_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration
+                )
+            except config.ConfigException:
+                await config.load_kube_config(  # type: ignore[no-untyped-call]
+                    client_configuration=configuration
+                )
+        except (config.ConfigException, OSError) as error:
+            raise ClusterUnavailable(
+                f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
+                "kubeconfig file, or run in a Pod with a service account."
+            ) from None
+        return cls(client.ApiClient(configuration), requested, connections)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return str(self._api.configuration.host)
+
+    async def version(self) -> str:
+        """Return the version of the API server."""
+        return str((await self._request("GET", "/version"))["gitVersion"])
+
+    async def get(self, path: str) -> Json:
+        """Return an object."""
+        return await self._request("GET", path)
+
+    async def list(self, path: str, selector: str) -> list[Json]:
+        """Return all objects of a collection that a label selector matches."""
+        return [body async for page in self.pages(path, selector) for body in page["items"]]
+
+    async def pages(self, path: str, selector: str) -> AsyncIterator[Json]:
+        """Yield the objects of a collection that a label selector matches, in pages.
+
+        A page has ``items`` and ``metadata``, with the version from which a watch goes on.
+        """
+        query = {"labelSelector": selector, "limit": PAGE}
+        while True:
+            page = await self._request("GET", path, query=query)
+            yield page
+            token = page["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def watch(self, path: str, selector: str, version: str) -> AsyncIterator[Json]:
+        """Yield what happens to the objects of a collection, until the API server ends the watch.
+
+        Args:
+            path: the collection.
+            selector: the label selector of the objects that matter.
+            version: the resource version after which to begin.
+
+        Yields:
+            Events: ``type`` is ADDED, MODIFIED, DELETED, or BOOKMARK, which tells a newer version
+            only; ``object`` is the object.
+
+        Raises:
+            ApiError: when the watch is refused or broken off, with status 410 when the API server
+                does not remember what happened after that version.
+            ClusterUnavailable: when the connection fails.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_SECONDS),
+            "labelSelector": selector,
+            "resourceVersion": version,
+        }
+        timeout = aiohttp.ClientTimeout(total=WATCH_SECONDS + 10, sock_connect=CONNECT_SECONDS)
+        response = await self._send("GET", path, query=query, limit=timeout)
+        try:
+            if response.status >= 400:
+                raise _refusal("GET", path, response.status, await self._read(response))
+            while True:
+                with self._reaching():
+                    line = await response.content.readline()
+                if not line.endswith(b"\n"):
+                    return
+                event = _json(line)
+                if event.get("type") == "ERROR":
+                    status = event["object"]
+                    raise _refusal("GET", path, int(status.get("code") or 500), status)
+                yield event
+        finally:
+            response.close()
+
+    async def create(self, path: str, body: Json) -> Json:
+        """Create an object in a collection and return it."""
+        return await self._request("POST", path, body=body)
+
+    async def replace(self, path: str, body: Json) -> Json:
+        """Replace an object; refused with 409 when ``resourceVersion`` is not the current one."""
+        return await self._request("PUT", path, body=body)
+
+    async def patch(self, path: str, body: Json) -> Json:
+        """Merge a patch into an object and return it."""
+        return await self._request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+    async def delete(self, path: str) -> None:
+        """Delete an object; what it owns goes in the background."""
+        await self._request("DELETE", path, query={"propagationPolicy": "Background"})
+
+    async def delete_collection(self, path: str, selector: str) -> None:
+        """Delete all objects of a collection that a label selector matches."""
+        query = {"labelSelector": selector, "propagationPolicy": "Background"}
+        await self._request("DELETE", path, query=query)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        async with self._turns:
+            try:
+                response = await self._send(
+                    method, path, query=query, body=body, content_type=content_type
+                )
+                answer = await self._read(response)
+            except ClusterUnavailable:
+                self._requested(method, 0)
+                raise
+        self._requested(method, response.status)
+        if response.status >= 400:
+            raise _refusal(method, path, response.status, answer)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+        limit: float | aiohttp.ClientTimeout = REQUEST_TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        with self._reaching():
+            verb, url, headers, payload, _ = await self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._api.call_api(verb, url, headers, payload, _request_timeout=limit)
+            response: aiohttp.ClientResponse = answer.response
+            return response
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Json:
+        with self._reaching():
+            return _json(await response.read())
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, OSError) as error:
+            raise ClusterUnavailable(
+                f"The API server {self.server} cannot be reached: {_said(error)}."
+            ) from error
+
+
+def _refusal(method: str, path: str, status: int, answer: Json) -> ApiError:
+    return ApiError(
+        status,
+        str(answer.get("reason", "")),
+        str(answer.get("message") or f"{method} {path} was answered {status}."),
+    )
+
+
+def _json(text: bytes) -> Json:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _said(error: BaseException) -> str:
+    return str(error).rstrip(".") or type(error).__name__
+
+
+def jobs_path(namespace: str, name: str = "") -> str:
+    """Return the path of a namespace's Jobs, or of one of them."""
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs" + (f"/{name}" if name else "")
+
+
+def config_maps_path(namespace: str, name: str = "") -> str:
+    """Return the path of a namespace's ConfigMaps, or of one of them."""
+    return f"/api/v1/namespaces/{namespace}/configmaps" + (f"/{name}" if name else "")

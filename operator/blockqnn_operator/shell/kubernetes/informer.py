@@ -1,0 +1,126 @@
+"""A copy of a collection of the API server, kept up to date by one list and one watch.
+
+The pattern of client-go's informers. Kopf's indices would do the same, but while Kopf lists, each
+object that it indexes wakes those before it: 2.6 seconds with 1,000 Jobs and Pods, 13 with 2,000
+(measured with Kopf 1.45), on every start of an operator with a large search. They also keep what
+was deleted while a watch was away.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from blockqnn_operator.errors import ClusterUnavailable
+from blockqnn_operator.shell.kubernetes.backoff import delay_after
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json
+
+FIRST_BACKOFF = 0.2
+"""Seconds before a collection is asked for again after a failure; doubled by each one after it."""
+
+LONGEST_BACKOFF = 10.0
+"""Seconds that the back-off never exceeds: a search stands still for as long."""
+
+T = TypeVar("T")
+
+Name = tuple[str, str]
+"""Namespace and name of an object."""
+
+logger = logging.getLogger(__name__)
+
+
+class Informer(Generic[T]):
+    """Keeps the objects of a collection, and reports each change.
+
+    Args:
+        cluster: the API server.
+        path: the path of the collection, in one namespace or in all.
+        selector: the label selector of the objects that matter.
+        read: reads what matters of an object from its JSON; None when nothing does.
+        changed: called with the previous and the present state of an object; None for no state.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        path: str,
+        selector: str,
+        read: Callable[[Json], T | None],
+        changed: Callable[[T | None, T | None], None],
+    ) -> None:
+        self.synced = asyncio.Event()
+        """Set when everything that was there at the start is known."""
+        self._cluster, self._path, self._selector = cluster, path, selector
+        self._read, self._changed = read, changed
+        self._known: dict[Name, T] = {}
+
+    async def run(self) -> None:
+        """Keep the copy until cancelled, however often the API server goes away."""
+        version, failures = None, 0
+        while True:
+            try:
+                if version is None:
+                    version = await self._list()
+                    self.synced.set()
+                async for event in self._cluster.watch(self._path, self._selector, version):
+                    version, failures = self._take(event), 0
+            except ClusterUnavailable as error:
+                # The watch goes on where it was.
+                failures = await self._back_off(failures, error)
+            except ApiError as error:
+                # Mostly 410: the API server does not remember what came after that version.
+                version = None
+                failures = await self._back_off(failures, error)
+
+    async def _list(self) -> str:
+        """List the present objects, and return the version of the collection."""
+        gone, version = set(self._known), ""
+        async for page in self._cluster.pages(self._path, self._selector):
+            version = page["metadata"]["resourceVersion"]
+            for body in page["items"]:
+                gone.discard(_name(body))
+                self._put(body)
+        for name in gone:
+            self._remove(name)
+        return version
+
+    def _take(self, event: Json) -> str:
+        """Apply an event of the watch, and return the version that it brings."""
+        kind, body = event["type"], event["object"]
+        if kind == "DELETED":
+            # Its last state, which the watch may not have reported before.
+            self._put(body)
+            self._remove(_name(body))
+        elif kind != "BOOKMARK":
+            self._put(body)
+        return str(body["metadata"]["resourceVersion"])
+
+    def _put(self, body: Json) -> None:
+        name, now = _name(body), self._read(body)
+        before = self._known.pop(name, None)
+        if now is not None:
+            self._known[name] = now
+        if now != before:
+            self._changed(before, now)
+
+    def _remove(self, name: Name) -> None:
+        before = self._known.pop(name, None)
+        if before is not None:
+            self._changed(before, None)
+
+    async def _back_off(self, failures: int, error: Exception) -> int:
+        delay = delay_after(failures + 1, FIRST_BACKOFF, LONGEST_BACKOFF)
+        # The first failure is nothing: every API server ends watches now and then.
+        level = logging.WARNING if failures else logging.DEBUG
+        logger.log(level, "watching %s: %s Trying again in %.1f s.", self._path, error, delay)
+        await asyncio.sleep(delay)
+        return failures + 1
+
+
+def _name(body: Json) -> Name:
+    metadata = body["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
+
+
+Key = tuple[str, str]
+"""Namespace and name of a search."""

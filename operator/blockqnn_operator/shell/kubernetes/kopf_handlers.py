@@ -1,0 +1,33 @@
+"""Kopf's handlers: the objects that it watches, and what each change sets off.
+
+There is only a plain event handler: it leaves no annotation, finalizer or status of Kopf's own on
+any object. The reconcile decides; a handler only names the search to look at. It is asynchronous:
+Kopf runs any other kind in threads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from blockqnn_api import names
+from blockqnn_api.objects import SearchObject
+from blockqnn_operator.shell.kubernetes.informer import Key
+
+
+def register(
+    registry: kopf.OperatorRegistry,
+    changed: Callable[[Key, SearchObject | None], None],
+) -> None:
+    """Register the handlers.
+
+    Args:
+        registry: the registry of the handlers.
+        changed: called with each search as it is now; None when it is gone.
+    """
+
+    @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
+    async def search_changed(event: Any, body: Any, **_: Any) -> None:
+        search = SearchObject.read(body)
+        gone = event["type"] == "DELETED"
+        changed((search.namespace, search.name), None if gone else search)

@@ -1,0 +1,310 @@
+"""Prometheus metrics of the searches: derived anew at each scrape.
+
+Nothing is counted here as it happens. The values come from the history and the open trials, so a
+restarted operator goes on where the last one was, and a deleted search leaves no series behind. No
+series is labelled by trial.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from blockqnn.contract.message import Outcome
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.objects import read_time
+from blockqnn_api.status import BlockSearchStatus, ConditionType, FinalistsStatus, Phase
+from blockqnn_operator.core.planning.open_trials import OpenTrials
+from blockqnn_operator.core.reporting.search_totals import (
+    KNOWN_REASONS,
+    OTHER_REASON,
+    Distribution,
+    SearchTotals,
+    accuracy_statistics,
+    count_open,
+    latest_iteration,
+    mean_reward,
+)
+
+LABELS = ("namespace", "search")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """State of a search at the moment of a scrape."""
+
+    namespace: str
+    name: str
+    uid: str
+    state: SearchState | None
+    """Settings and history; None while the history is being read, or cannot be read."""
+    open_trials: OpenTrials | None
+    """The open trials as last surveyed."""
+    status: BlockSearchStatus | None
+    finalist_gpus: int = 0
+    """Accelerators of its running finalists."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Values of a search that are kept between two scrapes."""
+
+    uid: str
+    totals: SearchTotals | None = None
+    highest: dict[tuple[str, ...], float] = field(default_factory=dict)
+    """The highest value of each counter that open trials add to: a trial whose Job somebody deletes
+    after it ended is trained again, and a counter must not go back for it."""
+
+    def tally_of(self, state: SearchState | None) -> SearchTotals | None:
+        """Return the sums over the history; the last known ones while it is read anew."""
+        if state is not None:
+            if self.totals is None or self.totals.state is not state:
+                self.totals = SearchTotals(state)
+            self.totals.catch_up()
+        return self.totals
+
+    def at_least(self, key: tuple[str, ...], value: float) -> float:
+        """Return a counter's value, never less than what it was."""
+        self.highest[key] = max(value, self.highest.get(key, 0))
+        return self.highest[key]
+
+
+class SearchMetrics(Collector):
+    """Derives the metrics of all searches at each scrape.
+
+    Args:
+        searches: returns the searches.
+    """
+
+    def __init__(self, searches: Callable[[], Iterable[Measured]]) -> None:
+        self._searches = searches
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: derived metrics are not collected at registration."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of all searches as they are now."""
+        families = SearchFamilies()
+        kept: dict[tuple[str, str], _Kept] = {}
+        for search in self._searches():
+            key = (search.namespace, search.name)
+            previous = self._kept.get(key)
+            kept[key] = previous if previous and previous.uid == search.uid else _Kept(search.uid)
+            if search.status is not None:
+                families.add(search, search.status, kept[key])
+        self._kept = kept
+        yield from families
+
+
+class SearchFamilies:
+    """The metrics of searches by name, filled search by search."""
+
+    def __init__(self) -> None:
+        self.trials = CounterMetricFamily(
+            "blockqnn_trials", "Trials whose outcome is known.", labels=(*LABELS, "outcome")
+        )
+        self.reasons = CounterMetricFamily(
+            "blockqnn_trials_without_accuracy",
+            "Trials that ended without an accuracy, by why.",
+            labels=(*LABELS, "outcome", "reason"),
+        )
+        self.retries = CounterMetricFamily(
+            "blockqnn_trial_retries",
+            "Further attempts at trials whose Jobs ended without their results.",
+            labels=LABELS,
+        )
+        self.gpu = CounterMetricFamily(
+            "blockqnn_gpu_seconds", "Accelerator time of the trials in the history.", labels=LABELS
+        )
+        self.saved = CounterMetricFamily(
+            "blockqnn_gpu_seconds_saved",
+            "Accelerator time that trials would have taken which share an earlier result.",
+            labels=LABELS,
+        )
+        self.finalist_gpu = CounterMetricFamily(
+            "blockqnn_finalist_gpu_seconds",
+            "Accelerator time of the finalists in the history.",
+            labels=LABELS,
+        )
+        self.durations = HistogramMetricFamily(
+            "blockqnn_trial_duration_seconds",
+            "Time that the trainers of the trials in the history took, from start to end.",
+            labels=LABELS,
+        )
+        self.accuracies = HistogramMetricFamily(
+            "blockqnn_trial_accuracy_ratio",
+            "Validation accuracies of the trials in the history.",
+            labels=LABELS,
+        )
+        self.info = InfoMetricFamily(
+            "blockqnn_search", "What a search is of; always 1.", labels=LABELS
+        )
+        self._gauges: dict[str, GaugeMetricFamily] = {}
+        for name, (text, labels) in _GAUGES.items():
+            self._gauges[name] = GaugeMetricFamily(
+                f"blockqnn_{name}", text, labels=(*LABELS, *labels)
+            )
+
+    def __iter__(self) -> Iterator[Metric]:
+        yield from (self.info, self.trials, self.reasons, self.retries, self.gpu, self.saved)
+        yield from (self.finalist_gpu, self.durations, self.accuracies)
+        yield from self._gauges.values()
+
+    def gauge(self, name: str, labels: Iterable[str], value: float | None) -> None:
+        """Add a sample; an unknown value makes no series."""
+        if value is not None:
+            self._gauges[name].add_metric(tuple(labels), value)
+
+    def add(self, search: Measured, status: BlockSearchStatus, kept: _Kept) -> None:
+        """Add all that is known of a search."""
+        labels = (search.namespace, search.name)
+        self._add_status(labels, status)
+        totals = kept.tally_of(search.state)
+        if totals is None:
+            return
+        self._add_sums(labels, totals, search, kept)
+        self._add_settings(labels, totals.state, search.uid)
+        self._add_learning(labels, totals)
+
+    def _add_status(self, labels: tuple[str, str], status: BlockSearchStatus) -> None:
+        for phase in Phase:
+            self.gauge("search_phase", (*labels, phase), status.phase is phase)
+        true = {condition.type for condition in status.conditions if condition.status == "True"}
+        for kind in ConditionType:
+            self.gauge("search_condition", (*labels, kind), kind in true)
+        for name, moment in (
+            ("search_start_timestamp_seconds", status.start_time),
+            ("search_completion_timestamp_seconds", status.completion_time),
+            ("search_estimated_completion_timestamp_seconds", status.estimated_completion_time),
+        ):
+            self.gauge(name, labels, read_time(moment).timestamp() if moment else None)
+        self.gauge("iteration", labels, status.iteration)
+        self.gauge("epsilon", labels, status.epsilon)
+        if status.best is not None:
+            self.gauge("best_accuracy_ratio", labels, status.best.accuracy)
+            self.gauge("best_reward", labels, status.best.reward)
+        if status.finalists is not None:
+            self._add_finalists(labels, status.finalists)
+
+    def _add_finalists(self, labels: tuple[str, str], finalists: FinalistsStatus) -> None:
+        self.gauge("finalists_wanted", labels, finalists.total)
+        self.gauge("finalists_running", labels, finalists.running)
+        self.finalist_gpu.add_metric(labels, finalists.gpu_seconds)
+        for outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED):
+            self.gauge("finalists", (*labels, outcome), getattr(finalists, outcome.lower()))
+        if finalists.best is not None:
+            self.gauge("best_converged_accuracy_ratio", labels, finalists.best.accuracy)
+
+    def _add_sums(
+        self, labels: tuple[str, str], totals: SearchTotals, search: Measured, kept: _Kept
+    ) -> None:
+        unarchived = count_open(search.open_trials, totals.counted)
+        for outcome in Outcome:
+            count = totals.outcomes[outcome] + unarchived.outcomes[outcome]
+            self.trials.add_metric((*labels, outcome), kept.at_least((outcome,), count))
+        for outcome, reasons in KNOWN_REASONS.items():
+            for reason in (*reasons, OTHER_REASON):
+                count = totals.reasons[outcome, reason] + unarchived.reasons[outcome, reason]
+                value = kept.at_least((outcome, reason), count)
+                self.reasons.add_metric((*labels, outcome, reason), value)
+        retries = kept.at_least(("retries",), totals.retries + unarchived.retries)
+        self.retries.add_metric(labels, retries)
+        self.gpu.add_metric(labels, totals.gpu_seconds)
+        self.saved.add_metric(labels, totals.gpu_seconds_saved)
+        _add_distribution(self.durations, labels, totals.durations)
+        _add_distribution(self.accuracies, labels, totals.accuracies)
+        self.gauge("trials_running", labels, unarchived.running)
+        self.gauge("gpus_in_use", labels, unarchived.gpus + search.finalist_gpus)
+
+    def _add_settings(self, labels: tuple[str, str], state: SearchState, uid: str) -> None:
+        settings = state.settings
+        self.gauge("trials_budget", labels, settings.budget.trials)
+        self.gauge("parallelism", labels, settings.parallelism)
+        self.gauge("failed_trials_limit", labels, settings.failure_policy.max_failed_trials)
+        values = {
+            "uid": uid,
+            "preset": settings.preset,
+            "algorithm": settings.agent.algorithm,
+            "dataset": settings.dataset.name,
+        }
+        self.info.add_metric(labels, values)
+
+    def _add_learning(self, labels: tuple[str, str], totals: SearchTotals) -> None:
+        latest = latest_iteration(totals.state)
+        self.gauge("iteration_mean_reward", labels, mean_reward(latest))
+        self.gauge("random_mean_reward", labels, totals.random_mean_reward)
+        predictions = totals.state.archive.predictions
+        if totals.state.settings.agent.predictor is not None:
+            self.gauge("predicted_trials", labels, len(predictions))
+            self.gauge("prediction_rank_correlation", labels, predictions.rank_correlation)
+        for statistic, value in accuracy_statistics(latest).items():
+            self.gauge("iteration_accuracy_ratio", (*labels, statistic), value)
+
+
+_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "trials_running": ("Trials that train: one for each Job that runs.", ()),
+    "trials_budget": ("Trials that the search may propose.", ()),
+    "parallelism": ("Trials that may run at the same time.", ()),
+    "failed_trials_limit": ("Failed trials that the search tolerates.", ()),
+    "gpus_in_use": ("Accelerators of the Jobs that run.", ()),
+    "iteration": ("Iterations that are in the history.", ()),
+    "epsilon": ("Share of random choices in the present iteration.", ()),
+    "best_accuracy_ratio": ("Validation accuracy of the block with the highest reward.", ()),
+    "best_converged_accuracy_ratio": (
+        "Highest accuracy of a finalist on the search's own dataset, the mean over its seeds.",
+        (),
+    ),
+    "finalists": ("Finalists that are over, by outcome.", ("outcome",)),
+    "finalists_running": ("Finalists whose Job has no outcome yet.", ()),
+    "finalists_wanted": ("Finalists that are to have a result, as far as is known yet.", ()),
+    "best_reward": ("Reward of the best block, in percent.", ()),
+    "iteration_mean_reward": (
+        "Mean reward of the latest iteration in the history, in percent.",
+        (),
+    ),
+    "random_mean_reward": (
+        "Mean reward of the iterations whose blocks were chosen at random, in percent.",
+        (),
+    ),
+    "predicted_trials": ("Trials in the history that a predictor has chosen.", ()),
+    "prediction_rank_correlation": (
+        "Spearman's correlation of what the predictor expected of them and what came out.",
+        (),
+    ),
+    "iteration_accuracy_ratio": (
+        "Extremes and quartiles of the accuracies of the latest iteration in the history.",
+        ("statistic",),
+    ),
+    "search_phase": ("1 for the phase of the search, else 0.", ("phase",)),
+    "search_condition": ("1 for a condition that is true, else 0.", ("condition",)),
+    "search_start_timestamp_seconds": ("When the search began.", ()),
+    "search_completion_timestamp_seconds": ("When the search was complete.", ()),
+    "search_estimated_completion_timestamp_seconds": (
+        "When the search will be complete at the rate so far.",
+        (),
+    ),
+}
+"""The gauges of a search: the meaning of each, and its labels besides namespace and search."""
+
+
+def _add_distribution(
+    family: HistogramMetricFamily, labels: tuple[str, str], values: Distribution
+) -> None:
+    buckets, count = [], 0
+    for bound, number in zip((*values.bounds, float("inf")), values.counts, strict=True):
+        count += number
+        buckets.append((_bound(bound), float(count)))
+    family.add_metric(labels, buckets, sum_value=values.total)
+
+
+def _bound(value: float) -> str:
+    return "+Inf" if value == float("inf") else str(float(value))

@@ -1,0 +1,224 @@
+"""Carries out the plan for a search's finalists, in the same steps as for trials."""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from blockqnn_api.history import shards as history
+from blockqnn_api.history.finalist_record import FinalistArchive
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.objects import SearchObject
+from blockqnn_operator.core.jobs.base import Manifest
+from blockqnn_operator.core.observed.finalist_job import FinalistJob
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.planning.assessment import is_over
+from blockqnn_operator.core.planning.finalists import (
+    NO_FINALISTS,
+    FinalistPlan,
+    FinalistState,
+    OpenFinalist,
+    plan_finalists,
+)
+from blockqnn_operator.core.planning.open_trials import OpenTrials
+from blockqnn_operator.core.reporting.conditions import Problem
+from blockqnn_operator.core.reporting.finalists import FinalistReport, report_finalists
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json, jobs_path
+from blockqnn_operator.shell.kubernetes.informer import Key
+from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
+from blockqnn_operator.shell.reconcile import apply
+from blockqnn_operator.shell.reconcile.load_history import load_shards
+from blockqnn_operator.shell.reconcile.preparing import create_preparation
+
+logger = logging.getLogger(__name__)
+
+
+class EarlierSearch(Exception):
+    """Leftovers of an earlier search of the same name are still being collected."""
+
+
+@dataclass(slots=True)
+class FinalistMemory:
+    """State of a search's finalists that the process keeps between two passes; it can be lost."""
+
+    freshest: WriteThroughCache[FinalistJob] = field(
+        default_factory=lambda: WriteThroughCache(FinalistJob.read)
+    )
+    state: FinalistState | None = None
+    """Their history; None until it is read."""
+    latest: FinalistPlan = NO_FINALISTS
+    """The latest plan for them."""
+
+
+class Finalists:
+    """Trains the finalists of searches.
+
+    Args:
+        cluster: the API server.
+        jobs: finds the watched Jobs of a search's finalists, with their resource versions.
+    """
+
+    def __init__(
+        self, cluster: Cluster, jobs: Callable[[Key], Iterable[tuple[int, FinalistJob]]]
+    ) -> None:
+        self._cluster, self._jobs = cluster, jobs
+
+    def in_flight(self, key: Key) -> int:
+        """Return how many Jobs of a search's finalists have not ended, as far as watches tell."""
+        return sum(not job.is_over for _, job in self._jobs(key))
+
+    async def decide(
+        self,
+        observed: Observed,
+        state: SearchState,
+        open_trials: OpenTrials,
+        memory: FinalistMemory,
+    ) -> FinalistPlan:
+        """Decide what to do about the finalists of a search; read their history first if needed.
+
+        Args:
+            observed: the snapshot of the search.
+            state: its settings and history.
+            open_trials: its open trials.
+            memory: the kept state of its finalists.
+
+        Raises:
+            EarlierSearch: when the history of another search of this name is still there.
+            HistoryUnreadable: when the history is damaged.
+        """
+        if state.settings.finalists is None:
+            memory.latest = NO_FINALISTS
+            return NO_FINALISTS
+        if memory.state is None:
+            shards = await load_shards(self._cluster, observed.search, history.FINALISTS)
+            if shards is None:
+                raise EarlierSearch
+            memory.state = FinalistState(FinalistArchive.recover(shards))
+        over = is_over(observed, state, open_trials)
+        return self._plan(observed, state, memory, memory.state, over=over)
+
+    async def carry_out(
+        self, search: SearchObject, decided: FinalistPlan, memory: FinalistMemory, granted: int
+    ) -> list[Problem]:
+        """Carry out a plan; return the API server's objections to it, if any.
+
+        Args:
+            search: the search.
+            decided: the plan.
+            memory: the kept state of its finalists.
+            granted: the largest number of Jobs to create.
+        """
+        if memory.state is None:
+            return []
+        await apply.at_once(
+            lambda open_finalist: self._annotate(search, open_finalist, memory), decided.annotate
+        )
+        await self._archive(search, decided, memory)
+        await apply.at_once(lambda name: self._delete(search, name, memory), decided.delete)
+        problems = []
+        for preparation in decided.preparations.values():
+            await apply.at_once(lambda name: self._delete(search, name, memory), preparation.delete)
+            problems += await create_preparation(self._cluster, search, preparation.create)
+        for manifest in decided.create[:granted]:
+            problem = await self._create(search, manifest, memory)
+            if problem is not None:
+                # The others would be refused for the same reason.
+                return [*problems, problem]
+        return problems
+
+    def report(
+        self,
+        observed: Observed,
+        state: SearchState,
+        open_trials: OpenTrials,
+        memory: FinalistMemory,
+    ) -> FinalistReport | None:
+        """Return the report on the finalists after a pass; None where none are wanted."""
+        if memory.state is None or state.settings.finalists is None:
+            return None
+        over = is_over(observed, state, open_trials)
+        memory.latest = self._plan(observed, state, memory, memory.state, over=over)
+        return report_finalists(state, memory.state.archive, memory.latest, over=over)
+
+    def _plan(
+        self,
+        observed: Observed,
+        state: SearchState,
+        memory: FinalistMemory,
+        kept: FinalistState,
+        *,
+        over: bool,
+    ) -> FinalistPlan:
+        search = observed.search
+        jobs = memory.freshest.over(self._jobs((search.namespace, search.name)))
+        return plan_finalists(observed, state, kept, jobs, over=over)
+
+    async def _annotate(
+        self, search: SearchObject, open_finalist: OpenFinalist, memory: FinalistMemory
+    ) -> None:
+        result = open_finalist.judgement.annotate
+        if open_finalist.job is None or result is None:
+            return
+        body = apply.result_patch(
+            open_finalist.job.result_annotation, result.write(), open_finalist.judgement.end
+        )
+        try:
+            answer = await self._cluster.patch(
+                jobs_path(search.namespace, open_finalist.job.name), body
+            )
+        except ApiError as error:
+            if error.status != apply.NOT_FOUND:
+                raise
+            return
+        memory.freshest.wrote(answer)
+        accuracy = "none" if result.accuracy is None else f"{result.accuracy:.4f}"
+        logger.info(
+            "%s: %s ended: %s, accuracy %s",
+            search.key,
+            open_finalist.finalist,
+            result.outcome,
+            accuracy,
+        )
+
+    async def _archive(
+        self, search: SearchObject, decided: FinalistPlan, memory: FinalistMemory
+    ) -> None:
+        """Append records to the history; when that fails, the history is read again."""
+        if not decided.archive or memory.state is None:
+            return
+        archive, memory.state = memory.state.archive, None
+        last = archive.shards[-1] if archive.shards else None
+        for write in history.append(last, decided.archive):
+            shard = await apply.write_shard(self._cluster, search, write, history.FINALISTS)
+            if write.replaces is not None:
+                archive.shards.pop()
+            archive.shards.append(shard)
+        archive.extend(decided.archive)
+        memory.state = FinalistState(archive)
+        for record in decided.archive:
+            logger.info("%s: %s is in the history", search.key, record.finalist)
+
+    async def _delete(self, search: SearchObject, name: str, memory: FinalistMemory) -> None:
+        try:
+            await self._cluster.delete(jobs_path(search.namespace, name))
+        except ApiError as error:
+            if error.status != apply.NOT_FOUND:
+                raise
+        memory.freshest.forget(name)
+
+    async def _create(
+        self, search: SearchObject, manifest: Manifest, memory: FinalistMemory
+    ) -> Problem | None:
+        name = manifest["metadata"]["name"]
+        try:
+            written: Json = await self._cluster.create(jobs_path(search.namespace), manifest)
+        except ApiError as error:
+            if not apply.already_exists(error):
+                return apply.refusal(error, "the Job of a finalist")
+            written = await self._cluster.get(jobs_path(search.namespace, name))
+            job = FinalistJob.read(written)
+            if job is None or job.owner_uid != search.uid:
+                return apply.taken(name)
+        else:
+            logger.info("%s: Job %s trains a finalist", search.key, name)
+        memory.freshest.wrote(written)
+        return None

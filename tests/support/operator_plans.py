@@ -1,0 +1,70 @@
+"""Decisions about small searches, and what they hold.
+
+Iterations have four trials here, and the budget is two iterations unless a test says otherwise.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from operator_builders import (
+    BLOCKS,
+    A,
+    B,
+    C,
+    D,
+    make_observed,
+    make_record,
+    make_state,
+    succeeded,
+)
+
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.trials import Plan, plan
+
+LEARNING = {
+    "agent": {"batchSize": 4, "epsilonSchedule": [{"epsilon": 0.5, "iterations": 2}]},
+}
+"""An agent that proposes an iteration only when it has learned the one before."""
+
+
+RANDOM = {"agent": {"batchSize": 4, "algorithm": "RandomSearch"}}
+"""An agent that can propose every iteration at once."""
+
+
+def planned(
+    *jobs: TrialJob,
+    script: Sequence[Block] = BLOCKS,
+    records: Sequence[TrialRecord] = (),
+    pods: Sequence[TrialPod] = (),
+    **changes: Any,
+) -> Plan:
+    return plan(make_observed(*jobs, pods=pods), make_state(script, records, **changes))
+
+
+def created(decided: Plan) -> list[int]:
+    return [trial.number for trials in decided.create for trial in trials]
+
+
+def archived(decided: Plan) -> list[int]:
+    return [record.trial for record in decided.archive]
+
+
+def stages(decided: Plan) -> dict[int, Stage]:
+    return {trial.number: trial.stage for trial in decided.open_trials.trials}
+
+
+def history_of(*outcomes: Outcome, script: Sequence[Block] = BLOCKS) -> list[TrialRecord]:
+    return [
+        make_record(trial, script[trial % len(script)], outcome=outcome)
+        for trial, outcome in enumerate(outcomes)
+    ]
+
+
+GOOD, BAD, UNFIT = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE
+FIRST_FOUR = (succeeded(0, A), succeeded(1, B), succeeded(2, C), succeeded(3, D))
+"""Jobs that carry good results of the first iteration."""

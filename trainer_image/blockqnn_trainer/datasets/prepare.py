@@ -1,0 +1,163 @@
+"""Preparation of a dataset: once for all trials, fetches, verifies, decodes and writes images.
+
+Digits and npz files are read as they are: they are only checked. A process that prepares waits
+for another one on the same volume, and finds the work done.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.network.datasets import OFFICIAL
+from blockqnn_trainer.datasets.arrays import Part, Source, check_classes
+from blockqnn_trainer.datasets.image_folder import ImageFolder
+from blockqnn_trainer.datasets.official import fetch, fingerprint, is_complete
+from blockqnn_trainer.datasets.prepared import (
+    FOLDER,
+    Manifest,
+    manifest_path,
+    read_manifest,
+    read_prepared,
+    write_prepared,
+)
+from blockqnn_trainer.datasets.sources import open_source
+from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable
+
+_DOWNLOADS = "downloads"
+"""The folder for fetched files; removed as soon as the images are written."""
+
+_LOCK = "lock"
+"""The lock file of the process that prepares; the kernel releases it when the process ends."""
+
+
+def prepare(dataset: DatasetSpec) -> str:
+    """Make a dataset ready; return a sentence about it.
+
+    Raises:
+        DatasetMissing: when there is nothing to prepare, or no volume to prepare it on.
+        DatasetInvalid: when it cannot be used.
+        VolumeUnusable: when the volume cannot be written to.
+        DownloadFailed: when it cannot be fetched.
+    """
+    if dataset.name in ("digits", "npz"):
+        count = len(open_source(dataset, "train").labels)
+        return f"{dataset.name}: {count:,} images to train on, which are read as they are."
+    root = Path(dataset.path)
+    if not root.is_dir():
+        raise DatasetMissing(
+            f"There is no directory {root}, which dataset.path names, to prepare {dataset.name} "
+            "in; set dataset.volume to a volume that keeps it."
+        )
+    began = time.monotonic()
+    manifest = _prepared_before(dataset)
+    if manifest is None:
+        with _volume_errors_named(root), _alone(root / FOLDER):
+            manifest = _prepared_before(dataset)
+            if manifest is None:
+                manifest = _prepare(dataset)
+                return (
+                    f"{dataset.name}: {manifest}; prepared in {time.monotonic() - began:.1f} s, "
+                    f"{manifest_path(dataset)}."
+                )
+    return f"{dataset.name}: {manifest}; prepared before, {manifest_path(dataset)}."
+
+
+def _prepared_before(dataset: DatasetSpec) -> Manifest | None:
+    """Return the manifest if the present files were prepared; None if it must be done (again)."""
+    try:
+        manifest = read_manifest(dataset)
+        if manifest is None or manifest.source != _source_name(dataset):
+            return None
+        read_prepared(dataset, "train")
+    except DatasetInvalid:
+        return None
+    return manifest
+
+
+def _source_name(dataset: DatasetSpec) -> str:
+    if dataset.name in OFFICIAL:
+        return fingerprint(dataset.name)
+    digest = hashlib.sha256()
+    parts: tuple[Part, ...] = ("train", "test")
+    for part in parts:
+        with suppress(DatasetMissing):
+            folder = ImageFolder(Path(dataset.path), part, dataset.image_size)
+            digest.update(folder.fingerprint().encode())
+    return digest.hexdigest()
+
+
+def _prepare(dataset: DatasetSpec) -> Manifest:
+    with _files_at_hand(dataset) as root:
+        there = dataset.model_copy(update={"path": str(root)})
+        parts = [open_source(there, "train"), *_test_images(there)]
+        check_classes(dataset.name, parts[0].labels)
+        return write_prepared(dataset, _source_name(dataset), parts)
+
+
+def _test_images(dataset: DatasetSpec) -> list[Source]:
+    try:
+        return [open_source(dataset, "test")]
+    except DatasetMissing:  # a folder of images need not have any
+        return []
+
+
+@contextmanager
+def _files_at_hand(dataset: DatasetSpec) -> Iterator[Path]:
+    """Give the directory with the files of a dataset: the user's, or one for fetched files."""
+    root = Path(dataset.path)
+    if dataset.name not in OFFICIAL or is_complete(dataset.name, root):
+        yield root
+        return
+    downloads = root / FOLDER / _DOWNLOADS
+    shutil.rmtree(downloads, ignore_errors=True)  # of one who was killed
+    downloads.mkdir()
+    try:
+        fetch(dataset.name, downloads)
+        yield downloads
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _volume_errors_named(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        sentence = _VOLUME_SENTENCES.get(error.errno or 0)
+        if sentence is None:
+            raise
+        raise VolumeUnusable(sentence.format(root=root, user=os.getuid())) from None
+
+
+_READ_ONLY = (
+    "The volume at {root} is mounted read-only, so that no dataset can be prepared on it; mount it "
+    "writable."
+)
+_FORBIDDEN = (
+    "The directory {root} may not be written by this process, whose user id is {user}; let it, for "
+    "example by securityContext.fsGroup."
+)
+_FULL = "The volume at {root} has no room left; give it more."
+
+_VOLUME_SENTENCES = {
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+}

@@ -1,0 +1,1 @@
+"""The network of a block as a torch module."""

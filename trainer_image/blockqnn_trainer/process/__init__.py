@@ -1,0 +1,1 @@
+"""A trainer's process: its exit status, its termination message, its machine."""

@@ -1,0 +1,198 @@
+"""One trial from its specification to its result. Importing this imports torch."""
+
+import gc
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+from blockqnn.block.nsc import Block
+from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import TrialResult, TrialSpec
+from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn_trainer.datasets.split import Split, check_shape, load
+from blockqnn_trainer.errors import Infeasible, OutOfMemory, OverConstraint
+from blockqnn_trainer.network.network import (
+    Network,
+    build_network,
+    check_batch_size,
+    check_image_size,
+    count_macs,
+    count_parameters,
+)
+from blockqnn_trainer.process import machine
+from blockqnn_trainer.process.memory_errors import memory_errors_named
+from blockqnn_trainer.process.termination_message import Progress
+from blockqnn_trainer.training.early_stop import train
+
+
+def run_trial(
+    spec: TrialSpec, block: Block, progress: Progress, note: Callable[[], None]
+) -> TrialResult:
+    """Train the network of a block as a specification says.
+
+    One line for each epoch goes to standard output.
+
+    Args:
+        spec: the trial.
+        block: the block of `spec`, read.
+        progress: updated all the time, so that it can be reported at any moment.
+        note: called whenever an epoch has added to it.
+
+    Returns:
+        A verdict about the block: Succeeded or Infeasible.
+
+    Raises:
+        InvalidInput: when the dataset or the network cannot be used as they are.
+    """
+    device = _choose_device()
+    progress.device = _describe(device)
+    with progress.timed("data"):
+        split = _load_once(spec.dataset, spec.split_seed, device)
+    check_image_size(spec.network, split.input_shape)
+    check_batch_size(spec.network, split.input_shape, spec.training.batch_size)
+    check_shape(spec.dataset, split)
+    generator = torch.Generator().manual_seed(spec.seed)
+    try:
+        _check_constraints(spec, block, split)
+        with memory_errors_named():
+            network = _build(spec, block, split, generator, device, progress)
+            _announce(spec, split, progress)
+            observer = _Log(progress, spec.training.epochs, note)
+            rules = spec.stopping or ()
+            accuracy = train(network, split, spec.training, generator, observer, rules)
+    except Infeasible as error:
+        return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
+    reason = "Completed" if progress.stopped_after is None else "StoppedEarly"
+    return progress.result(Outcome.SUCCEEDED, reason, accuracy=accuracy)
+
+
+def forget_the_last() -> None:
+    """Free the memory that the trial before has left in this process."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+_load_once = lru_cache(maxsize=1)(load)
+"""All trials of a process read the same images."""
+
+
+def limit_memory() -> None:
+    """Make a network fail that is too large for the memory, unless it is on a GPU."""
+    if not torch.cuda.is_available():
+        machine.limit_memory(machine.memory_limit())
+
+
+def _choose_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _describe(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _build(
+    spec: TrialSpec,
+    block: Block,
+    split: Split,
+    generator: torch.Generator,
+    device: torch.device,
+    progress: Progress,
+) -> Network:
+    _check_memory(network_parameters(block, spec.network, split.input_shape, split.classes), device)
+    with progress.timed("build"):
+        network = build_network(
+            block, spec.network, split.input_shape, split.classes, generator=generator
+        )
+        progress.parameters = count_parameters(network)
+        network = network.to(device)
+        progress.macs = count_macs(network, split.input_shape)
+    return network
+
+
+def _check_constraints(spec: TrialSpec, block: Block, split: Split) -> None:
+    """Refuse a network that costs more than a search with these constraints proposes."""
+    if spec.constraints is None:
+        return
+    parameters = network_parameters(block, spec.network, split.input_shape, split.classes)
+    macs = network_macs(block, spec.network, split.input_shape, split.classes)
+    if not spec.constraints.allow(parameters, macs):
+        raise OverConstraint(
+            f"The network has {parameters:,} parameters and takes {macs:,} multiply-accumulates, "
+            "more than space.constraints of the search allow."
+        )
+
+
+_BYTES_PER_PARAMETER = 16
+"""float32: the weight, its gradient, and Adam's two moments."""
+
+
+def _check_memory(parameters: int, device: torch.device) -> None:
+    """Refuse at once a network that cannot fit, before minutes go into drawing its weights."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    else:
+        memory = machine.memory_limit()
+    needed = parameters * _BYTES_PER_PARAMETER
+    if needed > memory:
+        raise OutOfMemory(
+            f"The network has {parameters:,} parameters; they, their gradients and Adam's moments "
+            f"need {needed / 1e9:,.1f} GB of memory, but there are {memory / 1e9:,.1f} GB."
+        )
+
+
+def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
+    threads = f" with {torch.get_num_threads()} thread(s)" if progress.device == "cpu" else ""
+    size = "x".join(str(length) for length in split.training.pixels.shape[1:])
+    print(
+        f"trial {spec.trial} attempt {spec.attempt} of {spec.search}: block {spec.block}, "
+        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device}{threads}"
+    )
+    seconds = progress.seconds()
+    print(
+        f"{spec.dataset.name}: {len(split.training):,} images to train on and "
+        f"{len(split.validation):,} held out, {size}, {split.classes} classes; "
+        f"start {seconds.start:.2f} s, data {seconds.data:.2f} s, build {seconds.build:.2f} s",
+        flush=True,
+    )
+
+
+class _Log:
+    """Writes each epoch down: a line on standard output, a point of the curve."""
+
+    def __init__(self, progress: Progress, epochs: int, note: Callable[[], None]) -> None:
+        self._progress = progress
+        self._epochs = epochs
+        self._note = note
+        self._began = time.monotonic()
+
+    def timed(self, stage: Literal["train", "evaluate"]) -> AbstractContextManager[None]:
+        return self._progress.timed(stage)
+
+    def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
+        self._progress.curve += (accuracy,)
+        self._note()
+        now = time.monotonic()
+        print(
+            f"epoch {epoch}/{self._epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
+            f"{now - self._began:.2f} s",
+            flush=True,
+        )
+        self._began = now
+
+    def restarted(self, learning_rate: float) -> None:
+        self._progress.curve = ()
+        self._progress.restarts += 1
+        print(
+            f"restart {self._progress.restarts}: the first epoch ended no better than chance; "
+            f"learning rate {learning_rate:g}",
+            flush=True,
+        )
+
+    def stopped(self, epoch: int) -> None:
+        self._progress.stopped_after = epoch
+        print(f"stopped after epoch {epoch}: the block will not be among the best", flush=True)

@@ -1,0 +1,1 @@
+"""The early-stop training of a network."""
