@@ -11,7 +11,12 @@ from blockqnn.contract.message import Outcome
 from blockqnn_api.finalist_targets import FinalistTarget, goals_of
 from blockqnn_api.history.finalist_record import Finalist, FinalistRecord
 from blockqnn_operator.core.jobs.base import Manifest
-from blockqnn_operator.core.jobs.finalist import finalist_job, finalist_job_name, finalist_seed
+from blockqnn_operator.core.jobs.finalist import (
+    FinalistAttempt,
+    finalist_job,
+    finalist_job_name,
+    finalist_seed,
+)
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
 
@@ -29,10 +34,8 @@ def manifest(finalist: Finalist = FIRST, attempt: int = 0, **changes: Any) -> Ma
     settings = make_settings(**{**asking(), **changes})
     assert settings.finalists is not None
     goal: FinalistTarget = next(goal for goal in goals_of(settings) if goal.name == finalist.target)
-    record = make_record(finalist.trial)
-    return finalist_job(
-        make_search(), settings, settings.finalists, goal, finalist, record, attempt
-    )
+    asked = FinalistAttempt(goal, finalist, make_record(finalist.trial), attempt)
+    return finalist_job(make_search(), settings, settings.finalists, asked)
 
 
 def make_result(finalist: Finalist = FIRST, block: Block = A, **changes: Any) -> FinalistResult:

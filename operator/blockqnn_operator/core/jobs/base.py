@@ -1,8 +1,14 @@
-"""Parts that the manifests of all kinds of Jobs share. Pure."""
+"""The manifest of a Job, built once for all kinds of Jobs. Pure.
+
+A kind of Job says what its trainer runs (:class:`TrainerPod`), what the Job is called, and how
+often a failed Pod is replaced. The Pod, its security context, the labels and the merge with the
+user's template are the same for all.
+"""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from blockqnn.contract.message import SCHEMA_VERSION
@@ -10,7 +16,7 @@ from blockqnn.contract.trial import THREADS_VARIABLE
 from blockqnn_api import names
 from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.objects import SearchObject
-from blockqnn_api.spec import BlockSearchSpec
+from blockqnn_api.spec import BlockSearchSpec, Dataset
 
 BAD_INPUT_STATUS = 2
 """The trainer's exit status for input that no retry mends: the Job fails at once."""
@@ -27,30 +33,158 @@ _CPU_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m?)$")
 Manifest = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume of the trainer's container."""
+
+    name: str
+    source: Mapping[str, Any]
+    """Where its files are, as a Pod names it: ``persistentVolumeClaim``, ``emptyDir``, ..."""
+    path: str
+    read_only: bool = False
+
+    @property
+    def mount(self) -> Manifest:
+        """The entry of the container's mounts."""
+        read_only = {"readOnly": True} if self.read_only else {}
+        return {"name": self.name, "mountPath": self.path, **read_only}
+
+
+SCRATCH = Volume("scratch", {"emptyDir": {}}, "/tmp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerPod:
+    """Properties of a Pod in which the kinds of Jobs differ."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    command: Sequence[str]
+    environment: Sequence[Manifest] = ()
+    volumes: Sequence[Volume] = ()
+    """Those besides the scratch directory."""
+    resources: Mapping[str, Mapping[str, str | int]]
+    accelerators: bool = True
+    """False drops the extended resources, even those of the user's template."""
+    timeout: int | None = None
+    """Seconds that the Pod may run, of the Pod and not of the Job, whose clock runs while the Pod
+    waits for a node."""
+    shutdown_seconds: int = SHUTDOWN_SECONDS
+
+    def template(self, settings: BlockSearchSpec) -> Manifest:
+        """Return the Pod template: the operator's, with the user's merged over it."""
+        limit = {} if self.timeout is None else {"activeDeadlineSeconds": self.timeout}
+        # A volume must be writable for the trainer's user; one that already is stays as it is.
+        owned = {"fsGroup": TRAINER_USER, "fsGroupChangePolicy": "OnRootMismatch"}
+        writes = any(not volume.read_only for volume in self.volumes)
+        base: Manifest = {
+            "restartPolicy": "Never",
+            **limit,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": self.shutdown_seconds,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": TRAINER_USER,
+                **(owned if writes else {}),
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [self._container(settings)],
+            "volumes": [{"name": v.name, **v.source} for v in (SCRATCH, *self.volumes)],
+        }
+        user = settings.trial.pod_template
+        metadata = {"labels": dict(self.labels), "annotations": dict(self.annotations)}
+        spec = merge(base, user.spec)
+        if not self.accelerators:
+            spec["containers"] = [_without_accelerators(c) for c in spec["containers"]]
+        return {"metadata": merge(user.metadata.model_dump(), metadata), "spec": spec}
+
+    def _container(self, settings: BlockSearchSpec) -> Manifest:
+        environment = {"env": list(self.environment)} if self.environment else {}
+        return {
+            "name": names.CONTAINER,
+            "image": settings.trial.image,
+            "command": list(self.command),
+            **environment,
+            "resources": self.resources,
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": [volume.mount for volume in (SCRATCH, *self.volumes)],
+        }
+
+
 def job(
     search: SearchObject,
     settings: BlockSearchSpec,
     name: str,
-    labels: Mapping[str, str],
+    pod: TrainerPod,
     annotations: Mapping[str, str],
-    spec: Manifest,
+    retries: int,
+    failure_policy: Manifest | None = None,
 ) -> Manifest:
-    """Return a Job that the operator manages."""
+    """Return a Job that the operator manages.
+
+    Args:
+        search: the search, which owns the Job.
+        settings: its settings.
+        name: the Job's name: it must be the same, whoever creates the Job.
+        pod: what is particular about its Pods.
+        annotations: the Job's own annotations.
+        retries: how often Kubernetes replaces a failed Pod.
+        failure_policy: which ends of a Pod count as failures; None for the usual.
+    """
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": name,
             "namespace": search.namespace,
-            "labels": {**queue_labels(settings), **labels},
-            "annotations": {
-                **annotations,
-                names.SCHEMA_VERSION_ANNOTATION: str(SCHEMA_VERSION),
-            },
+            "labels": {**queue_labels(settings), **pod.labels},
+            "annotations": dict(annotations),
             "ownerReferences": [owner_reference(search)],
         },
-        "spec": spec,
+        "spec": {
+            "backoffLimit": max(retries, 0),
+            "podFailurePolicy": failure_policy or pod_failure_policy(),
+            "template": pod.template(settings),
+        },
     }
+
+
+def job_labels(search: SearchObject, component: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of a Job and its Pods: those of all kinds, and a kind's own."""
+    return {
+        "app.kubernetes.io/name": f"blockqnn-{component}",
+        "app.kubernetes.io/instance": search.name,
+        "app.kubernetes.io/part-of": "blockqnn",
+        "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
+        names.COMPONENT_LABEL: component,
+        names.SEARCH_LABEL: search.name,
+        **own,
+    }
+
+
+def block_annotations(block: str, block_hash: str) -> dict[str, str]:
+    """Return the annotations of a Job and its Pods that train one block."""
+    return {names.BLOCK_ANNOTATION: block, names.BLOCK_HASH_ANNOTATION: block_hash}
+
+
+def attempt_annotations(attempt: int, version: int = SCHEMA_VERSION) -> dict[str, str]:
+    """Return the annotations of a Job whose trainer reports a result of a contract's version."""
+    return {
+        names.ATTEMPT_ANNOTATION: str(attempt),
+        names.SCHEMA_VERSION_ANNOTATION: str(version),
+    }
+
+
+def dataset_volume(dataset: Dataset, *, read_only: bool = True) -> tuple[Volume, ...]:
+    """Return the volume of a dataset's images; none where they come with the trainer's image."""
+    if not dataset.volume:
+        return ()
+    return (Volume("dataset", dataset.volume, dataset.path, read_only),)
 
 
 def queue_labels(settings: BlockSearchSpec) -> dict[str, str]:
@@ -99,6 +233,19 @@ def derived_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def _without_accelerators(container: Any) -> Any:
+    """Drop the extended resources, whose names have a domain: only training needs them."""
+    resources = container.get("resources") if isinstance(container, Mapping) else None
+    if not isinstance(resources, Mapping):
+        return container
+    kept = {
+        kind: {name: amount for name, amount in amounts.items() if "/" not in name}
+        for kind, amounts in resources.items()
+        if isinstance(amounts, Mapping)
+    }
+    return {**container, "resources": kept}
+
+
 MERGE_KEYS = {
     "containers": "name",
     "initContainers": "name",
@@ -114,14 +261,14 @@ merge keys of Kubernetes itself."""
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Manifest:
     """Lay one partial manifest over another, as a strategic merge patch does."""
     merged = dict(base)
-    for field, value in over.items():
-        below, key = merged.get(field), MERGE_KEYS.get(field, "")
+    for name, value in over.items():
+        below, key = merged.get(name), MERGE_KEYS.get(name, "")
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[field] = merge(below, value)
+            merged[name] = merge(below, value)
         elif _has_keys(below, key) and _has_keys(value, key):
-            merged[field] = _merge_items(below, value, key)
+            merged[name] = _merge_items(below, value, key)
         else:
-            merged[field] = value
+            merged[name] = value
     return merged
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import dataclass
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FINALIST_VARIABLE, FINALIST_VERSION, FinalistSpec
@@ -10,18 +11,20 @@ from blockqnn_api.durations import seconds
 from blockqnn_api.finalist_targets import FinalistTarget
 from blockqnn_api.finalists_spec import Finalists
 from blockqnn_api.history.finalist_record import Finalist
-from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import limits_of
 from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.base import (
-    TRAINER_USER,
     Manifest,
+    TrainerPod,
+    Volume,
+    attempt_annotations,
+    block_annotations,
+    dataset_volume,
     derived_seed,
-    merge,
-    pod_failure_policy,
-    queue_labels,
+    job,
+    job_labels,
     threads,
 )
 
@@ -50,14 +53,21 @@ def finalist_seed(search_seed: int, finalist: Finalist) -> int:
     return derived_seed(search_seed, f"finalist:{trial}:{target}:{seed}")
 
 
+@dataclass(frozen=True, slots=True)
+class FinalistAttempt:
+    """An attempt at a finalist that a Job is to make."""
+
+    goal: FinalistTarget
+    """What the finalist is trained for."""
+    finalist: Finalist
+    record: TrialRecord
+    """The record of the trial that found its block."""
+    number: int = 0
+    """Counts the Jobs of the finalist, from 0."""
+
+
 def finalist_job(
-    search: SearchObject,
-    settings: BlockSearchSpec,
-    asked: Finalists,
-    goal: FinalistTarget,
-    finalist: Finalist,
-    record: TrialRecord,
-    attempt: int = 0,
+    search: SearchObject, settings: BlockSearchSpec, asked: Finalists, attempt: FinalistAttempt
 ) -> Manifest:
     """Return the Job that trains a finalist.
 
@@ -65,60 +75,51 @@ def finalist_job(
         search: the search.
         settings: its settings.
         asked: the settings of its finalists.
-        goal: what the finalist is trained for.
-        finalist: the finalist.
-        record: the record of its trial.
-        attempt: counts the Jobs of the finalist, from 0.
+        attempt: the finalist, and which attempt at it this is.
     """
-    labels = _labels(search, finalist)
-    block = {names.BLOCK_ANNOTATION: record.block, names.BLOCK_HASH_ANNOTATION: record.hash}
-    spec = finalist_spec(search, settings, asked, goal, finalist, record, attempt)
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": finalist_job_name(search.name, finalist, attempt),
-            "namespace": search.namespace,
-            "labels": {**queue_labels(settings), **labels},
-            "annotations": {
-                **block,
-                names.ATTEMPT_ANNOTATION: str(attempt),
-                names.SCHEMA_VERSION_ANNOTATION: str(FINALIST_VERSION),
-            },
-            "ownerReferences": [owner_reference(search)],
-        },
-        "spec": {
-            "backoffLimit": max(asked.retries - attempt, 0),
-            "podFailurePolicy": pod_failure_policy(),
-            "template": {
-                "metadata": merge(
-                    settings.trial.pod_template.metadata.model_dump(),
-                    {"labels": labels, "annotations": block},
-                ),
-                "spec": _pod(settings, asked, goal, spec),
-            },
-        },
+    finalist, record, dataset = attempt.finalist, attempt.record, attempt.goal.dataset
+    own = {
+        names.FINALIST_LABEL: f"{finalist.trial:05d}",
+        names.TARGET_LABEL: finalist.target,
+        names.SEED_LABEL: str(finalist.seed),
     }
+    spec = finalist_spec(search, settings, asked, attempt)
+    block = block_annotations(record.block, record.hash)
+    resources = settings.trial.resources if asked.resources is None else asked.resources
+    variable = {"name": FINALIST_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}
+    pod = TrainerPod(
+        labels=job_labels(search, names.FINALIST_COMPONENT, own),
+        annotations=block,
+        command=["blockqnn-train", "finalist"],
+        environment=[variable, *threads(resources)],
+        volumes=[Volume("finalists", asked.volume, asked.path), *dataset_volume(dataset)],
+        resources=resources,
+        timeout=None if asked.timeout is None else seconds(asked.timeout),
+        shutdown_seconds=SHUTDOWN_SECONDS,
+    )
+    return job(
+        search,
+        settings,
+        finalist_job_name(search.name, finalist, attempt.number),
+        pod,
+        {**block, **attempt_annotations(attempt.number, FINALIST_VERSION)},
+        asked.retries - attempt.number,
+    )
 
 
 def finalist_spec(
-    search: SearchObject,
-    settings: BlockSearchSpec,
-    asked: Finalists,
-    goal: FinalistTarget,
-    finalist: Finalist,
-    record: TrialRecord,
-    attempt: int = 0,
+    search: SearchObject, settings: BlockSearchSpec, asked: Finalists, attempt: FinalistAttempt
 ) -> FinalistSpec:
     """Return the spec that a finalist's trainer reads; the arguments are those of its Job."""
-    searched = limits_of(settings).network_for(Block.parse(record.block).body)
+    goal, finalist, block = attempt.goal, attempt.finalist, attempt.record.block
+    searched = limits_of(settings).network_for(Block.parse(block).body)
     return FinalistSpec.model_validate(
         {
             "search": search.key,
             "trial": finalist.trial,
-            "attempt": attempt,
+            "attempt": attempt.number,
             "target": finalist.target,
-            "block": record.block,
+            "block": block,
             "seed": finalist_seed(settings.seed, finalist),
             "splitSeed": derived_seed(settings.seed, "split"),
             "recipe": goal.recipe,
@@ -141,69 +142,3 @@ def folder_of(search: SearchObject, finalist: Finalist) -> str:
     target = f"targets/{finalist.target}/" if finalist.target else ""
     own = f"{search.name}-{search.uid[:8]}"
     return f"{search.namespace}/{own}/{target}trial-{finalist.trial:05d}/seed-{finalist.seed}"
-
-
-def _pod(
-    settings: BlockSearchSpec, asked: Finalists, goal: FinalistTarget, spec: FinalistSpec
-) -> Manifest:
-    limit = {} if asked.timeout is None else {"activeDeadlineSeconds": seconds(asked.timeout)}
-    dataset = goal.dataset.volume
-    volumes = [{"name": "scratch", "emptyDir": {}}, {"name": "finalists", **asked.volume}]
-    base: Manifest = {
-        "restartPolicy": "Never",
-        **limit,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": TRAINER_USER,
-            # The volume must be writable for this user; one that already is stays as it is.
-            "fsGroup": TRAINER_USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(settings, asked, goal, spec)],
-        "volumes": [*volumes, *([{"name": "dataset", **dataset}] if dataset else [])],
-    }
-    return merge(base, settings.trial.pod_template.spec)
-
-
-def _container(
-    settings: BlockSearchSpec, asked: Finalists, goal: FinalistTarget, spec: FinalistSpec
-) -> Manifest:
-    resources = settings.trial.resources if asked.resources is None else asked.resources
-    mounts: list[Manifest] = [
-        {"name": "scratch", "mountPath": "/tmp"},
-        {"name": "finalists", "mountPath": asked.path},
-    ]
-    if goal.dataset.volume:
-        mounts.append({"name": "dataset", "mountPath": goal.dataset.path, "readOnly": True})
-    variable = {"name": FINALIST_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}
-    return {
-        "name": names.CONTAINER,
-        "image": settings.trial.image,
-        "command": ["blockqnn-train", "finalist"],
-        "env": [variable, *threads(resources)],
-        "resources": resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": mounts,
-    }
-
-
-def _labels(search: SearchObject, finalist: Finalist) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": "blockqnn-finalist",
-        "app.kubernetes.io/instance": search.name,
-        "app.kubernetes.io/part-of": "blockqnn",
-        "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
-        names.COMPONENT_LABEL: names.FINALIST_COMPONENT,
-        names.SEARCH_LABEL: search.name,
-        names.FINALIST_LABEL: f"{finalist.trial:05d}",
-        names.TARGET_LABEL: finalist.target,
-        names.SEED_LABEL: str(finalist.seed),
-    }

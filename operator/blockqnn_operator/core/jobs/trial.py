@@ -10,13 +10,14 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import limits_of
 from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.base import (
-    SHUTDOWN_SECONDS,
-    TRAINER_USER,
     Manifest,
+    TrainerPod,
+    attempt_annotations,
+    block_annotations,
+    dataset_volume,
     derived_seed,
     job,
-    merge,
-    pod_failure_policy,
+    job_labels,
     threads,
 )
 
@@ -45,89 +46,53 @@ def trial_job(
         failures: the number of earlier attempts that failed; by default all of them.
     """
     failures = attempt if failures is None else failures
-    block = {
-        names.BLOCK_ANNOTATION: str(proposal.block),
-        names.BLOCK_HASH_ANNOTATION: proposal.hash,
-    }
     spec = trial_spec(search, settings, proposal, attempt)
-    variable = {"name": TRIAL_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}
-    labels = trial_labels(search, proposal)
+    block = block_annotations(str(proposal.block), proposal.hash)
     counted = {names.FAILURES_ANNOTATION: str(failures)} if failures != attempt else {}
     return job(
         search,
         settings,
         job_name(search.name, proposal.trial, attempt),
-        labels,
-        {**block, names.ATTEMPT_ANNOTATION: str(attempt), **counted},
-        {
-            "backoffLimit": max(settings.failure_policy.retries - failures, 0),
-            "podFailurePolicy": pod_failure_policy(),
-            "template": pod_template(settings, labels, block, variable),
-        },
+        trial_pod(search, settings, proposal, block, spec.model_dump_json(exclude_none=True)),
+        {**block, **counted, **attempt_annotations(attempt)},
+        settings.failure_policy.retries - failures,
     )
 
 
-def pod_template(
+def trial_pod(
+    search: SearchObject,
     settings: BlockSearchSpec,
-    labels: Mapping[str, str],
+    first: Proposal,
     annotations: Mapping[str, str],
-    variable: Manifest,
+    specs: str,
+    variable: str = TRIAL_VARIABLE,
     blocks: int = 1,
-) -> Manifest:
-    """Return the Pod template of trials: the operator's, with the user's merged over it.
+) -> TrainerPod:
+    """Return the Pod of a trial, or of several.
 
     Args:
-        settings: the search's settings.
-        labels: the Pods' labels.
-        annotations: the Pods' annotations.
-        variable: the environment variable that tells the trainer what to train.
+        search: the search.
+        settings: its settings.
+        first: the trial, or the first of them, which the labels name.
+        annotations: the Pod's annotations.
+        specs: what the trainer reads.
+        variable: the environment variable that holds it.
         blocks: the number of blocks that the Pod trains.
     """
-    base: Manifest = {
-        "metadata": {"labels": dict(labels), "annotations": dict(annotations)},
-        "spec": {
-            "restartPolicy": "Never",
-            # Of the Pod and not of the Job, whose clock runs while the Pod waits for a node.
-            "activeDeadlineSeconds": seconds(settings.failure_policy.trial_timeout) * blocks,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": SHUTDOWN_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": TRAINER_USER,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [_container(settings, variable)],
-            "volumes": [{"name": "scratch", "emptyDir": {}}, *_dataset_volume(settings)],
-        },
+    own = {
+        names.TRIAL_LABEL: f"{first.trial:05d}",
+        names.ITERATION_LABEL: str(first.iteration),
     }
-    template = settings.trial.pod_template
-    metadata = merge(template.metadata.model_dump(), base["metadata"])
-    return {"metadata": metadata, "spec": merge(base["spec"], template.spec)}
-
-
-def _container(settings: BlockSearchSpec, variable: Manifest) -> Manifest:
-    mounts: list[Manifest] = [{"name": "scratch", "mountPath": "/tmp"}]
-    if settings.dataset.volume:
-        mounts.append({"name": "dataset", "mountPath": settings.dataset.path, "readOnly": True})
-    return {
-        "name": names.CONTAINER,
-        "image": settings.trial.image,
-        "command": ["blockqnn-train", "run"],
-        "env": [variable, *threads(settings.trial.resources)],
-        "resources": settings.trial.resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": mounts,
-    }
-
-
-def _dataset_volume(settings: BlockSearchSpec) -> list[Manifest]:
-    volume = settings.dataset.volume
-    return [{"name": "dataset", **volume}] if volume else []
+    resources = settings.trial.resources
+    return TrainerPod(
+        labels=job_labels(search, names.TRIAL_COMPONENT, own),
+        annotations=annotations,
+        command=["blockqnn-train", "run"],
+        environment=[{"name": variable, "value": specs}, *threads(resources)],
+        volumes=dataset_volume(settings.dataset),
+        resources=resources,
+        timeout=seconds(settings.failure_policy.trial_timeout) * blocks,
+    )
 
 
 def trial_spec(
@@ -150,17 +115,3 @@ def trial_spec(
             "stopping": proposal.stopping or None,
         }
     )
-
-
-def trial_labels(search: SearchObject, proposal: Proposal) -> dict[str, str]:
-    """Return the labels of a trial's Job and Pods; for several trials, those of the first."""
-    return {
-        "app.kubernetes.io/name": "blockqnn-trial",
-        "app.kubernetes.io/instance": search.name,
-        "app.kubernetes.io/part-of": "blockqnn",
-        "app.kubernetes.io/managed-by": names.FIELD_MANAGER,
-        names.COMPONENT_LABEL: names.TRIAL_COMPONENT,
-        names.SEARCH_LABEL: search.name,
-        names.TRIAL_LABEL: f"{proposal.trial:05d}",
-        names.ITERATION_LABEL: str(proposal.iteration),
-    }

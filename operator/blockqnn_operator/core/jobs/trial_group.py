@@ -8,14 +8,14 @@ from blockqnn.search import Proposal
 from blockqnn_api import names
 from blockqnn_api.objects import BlockOfJob, SearchObject, write_blocks
 from blockqnn_api.spec import BlockSearchSpec
-from blockqnn_operator.core.jobs.base import BAD_INPUT_STATUS, Manifest, exit_rule, job
-from blockqnn_operator.core.jobs.trial import (
-    job_name,
-    pod_template,
-    trial_job,
-    trial_labels,
-    trial_spec,
+from blockqnn_operator.core.jobs.base import (
+    BAD_INPUT_STATUS,
+    Manifest,
+    attempt_annotations,
+    exit_rule,
+    job,
 )
+from blockqnn_operator.core.jobs.trial import job_name, trial_job, trial_pod, trial_spec
 
 
 class Attempt(Protocol):
@@ -53,19 +53,15 @@ def job_of(search: SearchObject, settings: BlockSearchSpec, trials: Sequence[Att
         for trial in trials
     ]
     annotation = {names.BLOCKS_ANNOTATION: write_blocks(blocks)}
-    labels = trial_labels(search, first.proposal)
     specs = [trial_spec(search, settings, trial.proposal, trial.attempt) for trial in trials]
-    variable = {"name": TRIALS_VARIABLE, "value": write_trials(specs)}
+    text = write_trials(specs)
     return job(
         search,
         settings,
         job_name(search.name, first.number, first.attempt),
-        labels,
-        {**annotation, names.ATTEMPT_ANNOTATION: str(first.attempt)},
-        {
-            # Another Pod would train finished blocks again: the remaining blocks get another Job.
-            "backoffLimit": 0,
-            "podFailurePolicy": {"rules": [exit_rule("FailJob", BAD_INPUT_STATUS)]},
-            "template": pod_template(settings, labels, annotation, variable, len(trials)),
-        },
+        trial_pod(search, settings, first.proposal, annotation, text, TRIALS_VARIABLE, len(trials)),
+        {**annotation, **attempt_annotations(first.attempt)},
+        # Another Pod would train finished blocks again: the remaining blocks get another Job.
+        retries=0,
+        failure_policy={"rules": [exit_rule("FailJob", BAD_INPUT_STATUS)]},
     )

@@ -18,9 +18,8 @@ from blockqnn_api.finalist_targets import OWN, goals_of
 from blockqnn_api.finalists_spec import Finalists
 from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
 from blockqnn_api.history.replay import SearchState
-from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_operator.core.jobs.base import Manifest
-from blockqnn_operator.core.jobs.finalist import finalist_job, finalist_seed
+from blockqnn_operator.core.jobs.finalist import FinalistAttempt, finalist_job, finalist_seed
 from blockqnn_operator.core.judging.finalist import (
     RUNNING,
     VOLUME_MISSING,
@@ -287,18 +286,10 @@ class _Planning:
         }
 
     def _manifest(self, open_finalist: OpenFinalist) -> Manifest:
-        return finalist_job(
-            self._observed.search,
-            self._state.settings,
-            self._asked,
-            self._goals[open_finalist.finalist.target],
-            open_finalist.finalist,
-            self._found(open_finalist.finalist),
-            open_finalist.attempt,
-        )
-
-    def _found(self, finalist: Finalist) -> TrialRecord:
-        return self._state.archive.records[finalist.trial]
+        finalist = open_finalist.finalist
+        goal, record = self._goals[finalist.target], self._state.archive.records[finalist.trial]
+        attempt = FinalistAttempt(goal, finalist, record, open_finalist.attempt)
+        return finalist_job(self._observed.search, self._state.settings, self._asked, attempt)
 
     def _to_delete(self, open_: Sequence[OpenFinalist]) -> tuple[str, ...]:
         """Return the Jobs that are no longer needed.
