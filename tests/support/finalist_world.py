@@ -173,9 +173,9 @@ def read_finalists(world: World) -> list[FinalistJob]:
 def _carried_out(plan: FinalistPlan, kept: FinalistState, world: World) -> Iterator[World]:
     for one in plan.annotate:
         assert one.job is not None
-        assert one.judgement.annotate is not None
-        text = one.judgement.annotate.write()
-        world = annotated(world, one.job.name, one.job.result_annotation, text)
+        assert one.assessment.annotate is not None
+        text = one.assessment.annotate.write()
+        world = annotated(world, one.job.name, one.job.part.result_annotation, text)
         yield world
     shards = list(kept.archive.shards)
     for write in history.append(shards[-1] if shards else None, plan.archive, SHARD_LIMIT):

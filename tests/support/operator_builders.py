@@ -18,7 +18,7 @@ from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.observed.trial_job import TrialJob, TrialPart
 
 NOW = datetime(2024, 5, 1, 12, 0, 0, tzinfo=UTC)
 UID = "5ea2c400-0000-4000-8000-000000000001"
@@ -169,23 +169,19 @@ def make_job(
     **changes: Any,
 ) -> TrialJob:
     """A trial's Job as it is observed; running unless a condition or a result says more."""
+    part = TrialPart(
+        trial=trial,
+        block=str(block) if code is None else code,
+        block_hash=changes.pop("block_hash", canonical_hash(block)),
+        result=result.write() if isinstance(result, TrialResult) else result,
+        failures=changes.pop("failures", changes.get("attempt", 0)),
+    )
     fields: dict[str, Any] = {
         "name": job_name("digits", trial, 0),
         "owner_uid": UID,
-        "trial": trial,
-        "attempt": 0,
-        "block": str(block) if code is None else code,
-        "block_hash": canonical_hash(block),
-        "result": result.write() if isinstance(result, TrialResult) else result,
-        "archived": False,
-        "deleting": False,
-        "condition": None,
-        "reason": "",
-        "message": "",
+        "parts": (part,),
         "finished_at": NOW if changes.get("condition") else None,
-        "failed_pods": 0,
         "gpus": 1,
-        "failures": changes.get("attempt", 0),
     }
     return TrialJob(**(fields | changes))
 

@@ -17,7 +17,7 @@ from blockqnn_operator.core.jobs.finalist import (
     finalist_job_name,
     finalist_seed,
 )
-from blockqnn_operator.core.observed.finalist_job import FinalistJob
+from blockqnn_operator.core.observed.finalist_job import FinalistJob, FinalistPart
 from blockqnn_operator.core.observed.pod import TrialPod
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "models"}}
@@ -70,20 +70,18 @@ def make_job(
     **changes: Any,
 ) -> FinalistJob:
     """A finalist's Job as it is observed; running unless a condition or a result says more."""
+    part = FinalistPart(
+        finalist=finalist,
+        block=str(block),
+        block_hash=canonical_hash(block),
+        result=result.write() if isinstance(result, FinalistResult) else result,
+    )
     fields: dict[str, Any] = {
         "name": finalist_job_name("digits", finalist, attempt),
         "owner_uid": UID,
-        "finalist": finalist,
+        "parts": (part,),
         "attempt": attempt,
-        "block": str(block),
-        "block_hash": canonical_hash(block),
-        "result": result.write() if isinstance(result, FinalistResult) else result,
-        "deleting": False,
-        "condition": None,
-        "reason": "",
-        "message": "",
         "finished_at": NOW if changes.get("condition") else None,
-        "failed_pods": 0,
     }
     return FinalistJob(**(fields | changes))
 

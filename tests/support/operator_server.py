@@ -196,7 +196,9 @@ class Server(Cluster):
             if record.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
                 job = TrialJob.read(self._job(f"digits-t{record.trial:05d}-a{record.attempt}"))
                 assert job is not None
-                assert job.result, "only what is an annotation enters the history"
+                assert job.part_of(record.trial).result, (
+                    "only what is an annotation enters the history"
+                )
         self.put(world)
         return self._config_map(number)
 

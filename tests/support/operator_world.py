@@ -372,9 +372,10 @@ def _carried_out(
 ) -> Iterator[World]:
     for trial in decided.annotate:
         assert trial.job is not None
+        assert trial.part is not None
         assert trial.to_annotate is not None
         text = trial.to_annotate.write()
-        world = annotated(world, trial.job.name, trial.job.result_annotation, text)
+        world = annotated(world, trial.job.name, trial.part.result_annotation, text)
         yield world
     writes = history.append(state.shards[-1], decided.archive, SHARD_LIMIT)
     shards = list(state.shards)

@@ -37,7 +37,7 @@ def test_its_own_labels_say_which_finalist_it_is_and_it_is_read_again() -> None:
     job = FinalistJob.read({**body, "status": {}})
     assert job is not None
     assert (job.finalist, job.attempt, job.is_over) == (finalist, 1, False)
-    assert job.block == told(body).block
+    assert job.part.block == told(body).block
 
 
 def test_names_fit_however_long_the_search_and_the_target_are_called() -> None:

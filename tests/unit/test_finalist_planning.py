@@ -132,7 +132,7 @@ def test_annotation_then_history_then_deletion() -> None:
     job, good = make_job(one, BLOCKS[1]), make_result(one, BLOCKS[1])
     pod = make_pod(job, message=good, exit_code=0)
     first = planned(job, pods=[pod])
-    assert [x.judgement.annotate for x in first.annotate] == [good]
+    assert [x.assessment.annotate for x in first.annotate] == [good]
     assert (first.archive, first.delete) == ((), ())
     second = planned(make_job(one, BLOCKS[1], result=good))
     assert [record.finalist for record in second.archive] == [one]

@@ -9,8 +9,12 @@ from operator_finalists import FIRST, failure, make_job, make_pod, make_result
 
 from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.jobs.finalist import finalist_seed
-from blockqnn_operator.core.judging.finalist import RUNNING, Judgement, judge
-from blockqnn_operator.core.judging.result import REPORTING_DEADLINE
+from blockqnn_operator.core.judging.finalist import (
+    UNASSESSED,
+    FinalistAssessment,
+    assess_finalist,
+)
+from blockqnn_operator.core.judging.result import REPORTING_DEADLINE, JobAssessment
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -20,21 +24,23 @@ FULL = failure("VolumeUnusable")
 KILLED = failure("Killed")
 
 
-def judged(job: FinalistJob, pods: Sequence[TrialPod] = (), now: datetime = NOW) -> Judgement:
-    return judge(job, pods, finalist_seed(0, FIRST), now, timedelta(minutes=5))
+def judged(
+    job: FinalistJob, pods: Sequence[TrialPod] = (), now: datetime = NOW
+) -> FinalistAssessment:
+    return assess_finalist(job, pods, finalist_seed(0, FIRST), now, timedelta(minutes=5))
 
 
 def test_a_job_that_has_said_nothing_runs() -> None:
     job = make_job()
-    assert judged(job) == RUNNING
-    assert judged(job, [make_pod(job)]) == RUNNING
+    assert judged(job) == UNASSESSED
+    assert judged(job, [make_pod(job)]) == UNASSESSED
 
 
 def test_a_good_result_of_a_pod_becomes_the_annotation_before_it_counts() -> None:
     job = make_job()
     pods = [make_pod(job, message=GOOD, exit_code=0)]
-    assert judged(job, pods) == Judgement(annotate=GOOD)
-    assert judged(make_job(result=GOOD)) == Judgement(result=GOOD)
+    assert judged(job, pods) == JobAssessment(annotate=GOOD)
+    assert judged(make_job(result=GOOD)).result == GOOD
 
 
 def test_an_infeasible_block_has_a_result() -> None:
@@ -45,7 +51,7 @@ def test_an_infeasible_block_has_a_result() -> None:
 def test_a_pod_that_was_killed_or_drained_decides_nothing_while_the_job_goes_on() -> None:
     job = make_job(failed_pods=1)
     for status in (137, 143):
-        assert judged(job, [make_pod(job, message=KILLED, exit_code=status)]) == RUNNING
+        assert judged(job, [make_pod(job, message=KILLED, exit_code=status)]) == UNASSESSED
 
 
 def test_the_words_of_the_last_pod_decide_once_the_job_has_failed() -> None:
@@ -54,7 +60,7 @@ def test_the_words_of_the_last_pod_decide_once_the_job_has_failed() -> None:
         make_pod(job, message=KILLED, exit_code=137, name="first"),
         make_pod(job, message=FULL, exit_code=2, name="second", created_at=at(60)),
     ]
-    assert judged(job, pods) == Judgement(annotate=FULL)
+    assert judged(job, pods) == JobAssessment(annotate=FULL)
     failed = judged(make_job(result=FULL)).failure
     assert failed is not None
     assert (failed.reason, failed.message, failed.retry) == ("VolumeUnusable", "It is so.", False)
@@ -63,7 +69,7 @@ def test_the_words_of_the_last_pod_decide_once_the_job_has_failed() -> None:
 def test_a_job_that_has_ended_waits_for_its_pods_to_be_seen_but_not_for_ever() -> None:
     job = make_job(condition="Failed", reason="BackoffLimitExceeded", failed_pods=1)
     deadline = NOW + REPORTING_DEADLINE
-    assert judged(job) == Judgement(wait_until=deadline)
+    assert judged(job) == JobAssessment(wait_until=deadline)
     lost = judged(job, now=deadline).failure
     assert lost is not None
     assert lost.reason == "BackoffLimitExceeded"
@@ -74,9 +80,9 @@ def test_a_job_that_has_ended_waits_for_its_pods_to_be_seen_but_not_for_ever() -
 )
 def test_a_trainer_that_ends_well_without_a_result_is_tried_again(text: str, reason: str) -> None:
     job = make_job(condition="Complete")
-    judgement = judged(job, [make_pod(job, message=text, exit_code=0)])
-    assert judgement.failure is not None
-    assert (judgement.failure.reason, judgement.failure.retry) == (reason, True)
+    assessment = judged(job, [make_pod(job, message=text, exit_code=0)])
+    assert assessment.failure is not None
+    assert (assessment.failure.reason, assessment.failure.retry) == (reason, True)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +96,18 @@ def test_a_trainer_that_ends_well_without_a_result_is_tried_again(text: str, rea
     ids=["trial", "target", "seed", "block"],
 )
 def test_the_result_of_another_finalist_is_none(other: object) -> None:
-    judgement = judged(make_job(result=other))  # type: ignore[arg-type]
-    assert judgement.result is None
-    assert "expected were" in judgement.invalid
+    assessment = judged(make_job(result=other))  # type: ignore[arg-type]
+    assert assessment.result is None
+    assert "expected were" in assessment.invalid
 
 
 def test_a_pod_that_took_too_long_ends_the_job() -> None:
     job = make_job()
-    judgement = judged(job, [make_pod(job, out_of_time=True)])
-    assert judgement.end
-    assert judgement.annotate is not None
-    assert judgement.annotate.reason == OUT_OF_TIME
-    assert "spec.finalists.timeout" in judgement.annotate.message
+    assessment = judged(job, [make_pod(job, out_of_time=True)])
+    assert assessment.end
+    assert assessment.annotate is not None
+    assert assessment.annotate.reason == OUT_OF_TIME
+    assert "spec.finalists.timeout" in assessment.annotate.message
 
 
 def test_a_pod_that_cannot_start_is_given_up_after_a_time() -> None:
@@ -126,7 +132,7 @@ def test_a_pod_that_cannot_start_is_given_up_after_a_time() -> None:
 def test_a_pod_without_a_node_is_news_after_ten_seconds(words: str, reason: str) -> None:
     job = make_job()
     pods = [make_pod(job, unplaced=words)]
-    assert judged(job, pods) == Judgement(wait_until=at(10))
+    assert judged(job, pods) == JobAssessment(wait_until=at(10))
     waiting = judged(job, pods, at(10)).waiting
     assert waiting is not None
     assert waiting.reason == reason
@@ -135,9 +141,9 @@ def test_a_pod_without_a_node_is_news_after_ten_seconds(words: str, reason: str)
 
 def test_a_job_without_a_pod_is_news_after_a_minute() -> None:
     job = make_job(created_at=NOW)
-    assert judged(job) == Judgement(wait_until=at(60))
+    assert judged(job) == JobAssessment(wait_until=at(60))
     waiting = judged(job, now=at(60)).waiting
     assert waiting is not None
     assert waiting.reason == "PodsMissing"
-    assert judged(make_job(created_at=NOW, pods=1), now=at(60)) == RUNNING
-    assert judged(make_job(created_at=NOW, suspended=True), now=at(60)) == RUNNING
+    assert judged(make_job(created_at=NOW, pods=1), now=at(60)) == UNASSESSED
+    assert judged(make_job(created_at=NOW, suspended=True), now=at(60)) == UNASSESSED

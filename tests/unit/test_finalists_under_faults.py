@@ -61,7 +61,7 @@ class FinalistServer(Server):
 
     def _annotated(self, finalist: Finalist) -> bool:
         jobs = [FinalistJob.read(body) for body in self.world.jobs.values() if is_finalist(body)]
-        return any(job and job.result for job in jobs if job and job.finalist == finalist)
+        return any(job and job.part.result for job in jobs if job and job.finalist == finalist)
 
     def _shard(self, shard: Shard) -> Json:
         body = config_map(self.search, ShardWrite(shard.number, shard.text, None), FINALISTS)

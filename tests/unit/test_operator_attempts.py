@@ -60,7 +60,7 @@ class TestFurtherAttempts:
 
     def test_a_result_of_an_older_attempt_is_none_of_the_newer(self) -> None:
         decided = self.again(self.SILENT, self.second(result=make_result(0, A)))
-        assert "is of trial 0, attempt 0" in decided.open_trials.trials[0].judgement.invalid
+        assert "is of trial 0, attempt 0" in decided.open_trials.trials[0].assessment.invalid
         assert decided.open_trials.trials[0].outcome is None
 
     def test_a_result_that_comes_after_the_trial_is_in_the_history_changes_nothing(self) -> None:
@@ -111,7 +111,7 @@ class TestTroubledPods:
     def test_a_pod_that_can_never_start_ends_its_job_with_a_result_of_the_operators(self) -> None:
         pod = make_pod(0, reason="ImagePullBackOff", message="no such image", created_at=at(-901))
         (trial,) = planned(make_job(0, A), pods=[pod]).annotate
-        assert trial.judgement.end
+        assert trial.assessment.end
         assert trial.to_annotate is not None
         assert trial.to_annotate.outcome is Outcome.FAILED
 

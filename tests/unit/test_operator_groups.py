@@ -27,7 +27,8 @@ from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, write_re
 from blockqnn_cli.searches import _trained_by
 from blockqnn_operator.core.jobs.trial import trial_job
 from blockqnn_operator.core.jobs.trial_group import job_of
-from blockqnn_operator.core.judging.trial import Judgement
+from blockqnn_operator.core.judging.result import JobAssessment
+from blockqnn_operator.core.judging.trial import TrialAssessment
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.events import Event, events_of
@@ -96,8 +97,8 @@ class TestReading:
         assert (first.trial, first.block, first.failures, first.result) == (4, str(B), 0, None)
         assert (second.trial, second.block, second.failures) == (6, str(A), 1)
         assert second.result == result
-        assert first.attempt == second.attempt == 1
-        assert (first.before, second.before) == ((), (first,))
+        assert job.attempt == 1
+        assert (job.before(4), job.before(6)) == ((), (first,))
         assert first.result_annotation == "blockqnn.dev/result-00004"
         assert not job.is_over
 
@@ -111,8 +112,8 @@ class TestReading:
         self, blocks: str
     ) -> None:
         body = manifest_of(open_trial(4), open_trial(6))
-        (job,) = observed_job(body, **{"blockqnn.dev/blocks": blocks}).parts
-        assert (job.trial, job.block, job.shared) == (4, "", False)
+        (part,) = observed_job(body, **{"blockqnn.dev/blocks": blocks}).parts
+        assert (part.trial, part.block, part.shared) == (4, "", False)
 
 
 GOOD = [make_result(number, block) for number, block in enumerate(BLOCKS)]
@@ -120,48 +121,52 @@ BROKEN = make_result(1, B, outcome=Outcome.FAILED, reason="Error", message="The 
 KILLED = make_result(1, B, outcome=Outcome.FAILED, reason="Killed", message="It was killed.")
 
 
-def parts(**changes: Any) -> tuple[TrialJob, ...]:
-    """The parts of a Job of three trials."""
-    made: list[TrialJob] = []
-    for number, block in enumerate(BLOCKS):
-        fields = {"name": "digits-t00000-a0", "shared": True, "before": tuple(made), **changes}
-        made.append(make_job(number, block, **fields))
-    return tuple(made)
+def job_of_three(**changes: Any) -> TrialJob:
+    """A Job of three trials."""
+    parts = [
+        replace(make_job(number, block).parts[0], shared=True)
+        for number, block in enumerate(BLOCKS)
+    ]
+    return make_job(parts=tuple(parts), **changes)
 
 
-RUNNING = parts()
-COMPLETE = parts(condition="Complete")
-FAILED = parts(condition="Failed", reason="BackoffLimitExceeded", failed_pods=1)
+def with_part(job: TrialJob, trial: int, **changes: Any) -> TrialJob:
+    """A Job one of whose parts is different."""
+    changed = [replace(p, **changes) if p.trial == trial else p for p in job.parts]
+    return replace(job, parts=tuple(changed))
+
+
+RUNNING = job_of_three()
+COMPLETE = job_of_three(condition="Complete")
+FAILED = job_of_three(condition="Failed", reason="BackoffLimitExceeded", failed_pods=1)
 
 
 def pod_saying(*results: TrialResult, exit_code: int | None = 0, **changes: Any) -> TrialPod:
     return make_pod(exit_code=exit_code, message=write_results(results), **changes)
 
 
-def all_judged(parts: tuple[TrialJob, ...], *pods: TrialPod) -> list[Judgement]:
-    return [judged(part, *pods) for part in parts]
+def all_judged(job: TrialJob, *pods: TrialPod) -> list[TrialAssessment]:
+    return [judged(job, *pods, trial=part.trial) for part in job.parts]
 
 
-def retried(judgement: Judgement) -> tuple[str, bool]:
+def retried(assessment: TrialAssessment) -> tuple[str, bool]:
     """Why a trial is tried again, and whether that is blamed on nobody."""
-    assert judgement.verdict is not None
-    assert judgement.verdict.retry
-    assert judgement.annotate is None
-    return judgement.verdict.reason, judgement.verdict.blameless
+    assert assessment.verdict is not None
+    assert assessment.verdict.retry
+    assert assessment.annotate is None
+    return assessment.verdict.reason, assessment.verdict.blameless
 
 
 class TestVerdicts:
     """What becomes of each trial."""
 
-    @pytest.mark.parametrize("parts", [RUNNING, COMPLETE])
-    def test_each_result_is_collected_from_the_one_message(
-        self, parts: tuple[TrialJob, ...]
-    ) -> None:
-        found = all_judged(parts, pod_saying(*GOOD))
-        assert [judgement.annotate for judgement in found] == GOOD
+    @pytest.mark.parametrize("job", [RUNNING, COMPLETE])
+    def test_each_result_is_collected_from_the_one_message(self, job: TrialJob) -> None:
+        found = all_judged(job, pod_saying(*GOOD))
+        assert [assessment.annotate for assessment in found] == GOOD
 
     def test_nothing_is_read_before_the_container_has_ended(self) -> None:
-        assert all_judged(RUNNING, pod_saying(GOOD[0], exit_code=None)) == [Judgement()] * 3
+        assert all_judged(RUNNING, pod_saying(GOOD[0], exit_code=None)) == [JobAssessment()] * 3
 
     def test_what_was_trained_counts_however_the_pod_ended(self) -> None:
         for exit_code in (1, 2, 137, 143):
@@ -179,8 +184,8 @@ class TestVerdicts:
 
     def test_the_last_attempt_fails_with_the_words_of_its_trial(self) -> None:
         pod = pod_saying(GOOD[0], BROKEN, exit_code=1)
-        part = replace(FAILED[1], failures=2)
-        assert judged(part, pod).annotate == BROKEN
+        job = with_part(FAILED, 1, failures=2)
+        assert judged(job, pod, trial=1).annotate == BROKEN
 
     def test_bad_input_fails_its_trial_at_once_and_no_other(self) -> None:
         pod = pod_saying(GOOD[0], BROKEN, exit_code=2)
@@ -203,13 +208,13 @@ class TestVerdicts:
         assert {retried(one) for one in others} == {("NotBegun", True)}
 
     def test_a_pod_that_nobody_has_seen_is_waited_for_a_minute_and_costs_a_retry(self) -> None:
-        assert judged(FAILED[0]) == Judgement(wait_until=at(60))
-        assert retried(judged(FAILED[0], now=at(60))) == ("BackoffLimitExceeded", False)
+        assert judged(FAILED) == JobAssessment(wait_until=at(60))
+        assert retried(judged(FAILED, now=at(60))) == ("BackoffLimitExceeded", False)
 
     def test_the_memory_of_the_first_trial_is_its_own(self) -> None:
         said = make_result(0, A, outcome=Outcome.FAILED, reason="Killed", message="It was killed.")
         pod = pod_saying(said, exit_code=137, reason="OOMKilled")
-        annotated = judged(FAILED[0], pod).annotate
+        annotated = judged(FAILED, pod).annotate
         assert annotated is not None
         assert (annotated.outcome, annotated.reason) == (Outcome.INFEASIBLE, "OutOfMemory")
 
@@ -235,8 +240,8 @@ class TestVerdicts:
         assert retried(third) == ("ResultMissing", False)
 
     def test_the_message_of_one_trial_alone_is_no_answer(self) -> None:
-        for judgement in all_judged(COMPLETE, make_pod(exit_code=0, message=GOOD[0])):
-            assert failure_of(judgement)[0] == "ResultInvalid"
+        for assessment in all_judged(COMPLETE, make_pod(exit_code=0, message=GOOD[0])):
+            assert failure_of(assessment)[0] == "ResultInvalid"
 
     def test_plain_words_of_a_trainer_that_refused_its_input_are_quoted(self) -> None:
         pod = make_pod(exit_code=2, message="The list of trial specifications is empty.")
@@ -256,15 +261,16 @@ def events(*trials: OpenTrial) -> tuple[Event, ...]:
 def test_trials_of_one_job_have_events_of_their_own() -> None:
     pod = pod_saying(GOOD[0], BROKEN, exit_code=2)
     infeasible = make_result(0, A, outcome=Outcome.INFEASIBLE)
-    parts = (replace(FAILED[0], result=infeasible.write()), replace(FAILED[1], failures=2))
-    found = [judged(part, pod) for part in parts]
+    job = with_part(with_part(FAILED, 0, result=infeasible.write()), 1, failures=2)
+    found = [judged(job, pod, trial=n) for n in (0, 1)]
     trials = [
-        OpenTrial(make_proposal(n, BLOCKS[n]), Stage.OVER, part, judgement.verdict, judgement)
-        for n, (part, judgement) in enumerate(zip(parts, found, strict=True))
+        OpenTrial(make_proposal(n, BLOCKS[n]), Stage.OVER, job, assessment.verdict, assessment)
+        for n, assessment in enumerate(found)
     ]
-    again = judged(replace(FAILED[1], failures=1), pod_saying(GOOD[0], BROKEN, exit_code=1))
-    third = replace(FAILED[2], before=())
-    trials.append(OpenTrial(make_proposal(1, B), Stage.UNSTARTED, FAILED[1], None, again, None, 1))
+    failed_once = with_part(FAILED, 1, failures=1)
+    again = judged(failed_once, pod_saying(GOOD[0], BROKEN, exit_code=1), trial=1)
+    trials.append(OpenTrial(make_proposal(1, B), Stage.UNSTARTED, FAILED, None, again, None, 1))
+    third = replace(FAILED, parts=FAILED.parts[2:])
     again = judged(third, pod_saying(exit_code=1))
     trials.append(OpenTrial(make_proposal(2, C), Stage.UNSTARTED, third, None, again, None, 1))
     keys = [event.key for event in events(*trials)]
@@ -279,7 +285,7 @@ class TestGonePods:
     """Pods that somebody has deleted are remembered for as long as they matter."""
 
     POD = make_pod(exit_code=143, interrupted="It was deleted.", created_at=at(5))
-    JOB = replace(RUNNING[0], created_at=NOW)
+    JOB = replace(RUNNING, created_at=NOW)
 
     def test_the_pod_of_a_job_of_several_trials_is_kept_with_its_message(self) -> None:
         gone = GonePods()
@@ -290,7 +296,7 @@ class TestGonePods:
     @pytest.mark.parametrize(
         "job",
         [
-            replace(JOB, shared=False),
+            replace(make_job(), created_at=NOW),
             replace(JOB, name="digits-t00004-a0"),
             replace(JOB, created_at=at(6)),
         ],
@@ -313,7 +319,7 @@ def test_the_annotation_of_a_pod_says_which_blocks_it_trains() -> None:
 
 
 def test_of_the_trials_of_a_job_one_runs_on_its_accelerators() -> None:
-    trials = [OpenTrial(make_proposal(n), Stage.RUNNING, part) for n, part in enumerate(RUNNING)]
+    trials = [OpenTrial(make_proposal(n), Stage.RUNNING, RUNNING) for n in range(3)]
     another = OpenTrial(make_proposal(4), Stage.RUNNING, make_job(4))
     counted = count_open(OpenTrials((*trials, another), ()), 0)
     assert (counted.running, counted.gpus) == (2, 2)

@@ -82,9 +82,10 @@ def test_a_job_tells_its_trial_what_to_train_and_is_read_back() -> None:
     body = trial_job(make_search(), make_settings(), make_proposal(6, B))
     job, spec = TrialJob.read(body), told(body)
     assert job is not None
-    assert (job.name, job.trial, job.attempt) == ("digits-t00006-a0", 6, 0)
-    assert (job.block, job.block_hash) == (str(B), make_proposal(6, B).hash)
-    assert (job.result, job.condition, job.archived, job.deleting) == (None, None, False, False)
+    (part,) = job.parts
+    assert (job.name, part.trial, job.attempt) == ("digits-t00006-a0", 6, 0)
+    assert (part.block, part.block_hash) == (str(B), make_proposal(6, B).hash)
+    assert (part.result, job.condition, job.archived, job.deleting) == (None, None, False, False)
     assert (spec.search, spec.trial, spec.block) == ("lab/digits", 6, str(B))
     assert body["metadata"]["labels"]["blockqnn.dev/iteration"] == "1"
 

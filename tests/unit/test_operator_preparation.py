@@ -1,5 +1,6 @@
 """The Job that makes the images ready before the first trial: when, what it is, what it says."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,8 +47,7 @@ def prepares(manifest: dict[str, Any] | None = None, **changes: Any) -> Preparat
     """The Job as it is observed."""
     job = PreparationJob.read({**(manifest or manifest_of()), "status": {}})
     assert job is not None
-    fields = {name: getattr(job, name) for name in PreparationJob.__slots__} | changes
-    return PreparationJob(**fields)
+    return replace(job, **changes)
 
 
 def said(job: PreparationJob, exit_code: int, **result: Any) -> TrialPod:

@@ -8,8 +8,13 @@ from operator_verdicts import failure_of, judged
 
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult
-from blockqnn_operator.core.judging.pod_start import CANNOT_START
-from blockqnn_operator.core.judging.trial import Judgement
+from blockqnn_operator.core.judging.pod_start import (
+    CANNOT_START,
+    PODS_MISSING,
+    UNSCHEDULABLE,
+    Trouble,
+)
+from blockqnn_operator.core.judging.result import JobAssessment
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
 
@@ -40,19 +45,21 @@ def annotated(text: str) -> TrialJob:
 
 def test_a_job_without_a_pod_is_news_after_a_minute_unless_a_queue_holds_it() -> None:
     job = make_job(created_at=NOW)
-    assert judged(job, now=at(59)) == Judgement(wait_until=at(60))
-    assert judged(job, now=at(60)) == Judgement(podless=True)
+    assert judged(job, now=at(59)) == JobAssessment(wait_until=at(60))
+    waiting = judged(job, now=at(60)).waiting
+    assert waiting is not None
+    assert waiting.reason == PODS_MISSING
     for waiting in (
         make_job(created_at=NOW, suspended=True),
         make_job(created_at=NOW, pods=1),
         make_job(),
     ):
-        assert judged(waiting, now=at(3600)) == Judgement()
+        assert judged(waiting, now=at(3600)) == JobAssessment()
 
 
 @pytest.mark.parametrize("pods", [(), (make_pod(),), (make_pod(reason="ContainerCreating"),)])
 def test_a_job_that_runs_says_nothing(pods: tuple[TrialPod, ...]) -> None:
-    assert judged(RUNNING, *pods) == Judgement()
+    assert judged(RUNNING, *pods) == JobAssessment()
 
 
 @pytest.mark.parametrize("result", [GOOD, INFEASIBLE, FAILURE])
@@ -100,16 +107,16 @@ def test_a_valid_annotation_ends_the_trial_whatever_else_there_is(
     ids=["empty", "null", "trial", "attempt", "block", "accuracy", "version", "too long"],
 )
 def test_an_invalid_annotation_is_reported_and_does_not_count(text: str, said: str) -> None:
-    judgement = judged(annotated(text))
-    assert judgement.verdict is None
-    assert judgement.annotate is None
-    assert judgement.invalid.startswith(f"Its annotation is no result: {said}")
+    assessment = judged(annotated(text))
+    assert assessment.verdict is None
+    assert assessment.annotate is None
+    assert assessment.invalid.startswith(f"Its annotation is no result: {said}")
 
 
 def test_an_invalid_annotation_gives_way_to_the_message_of_the_pod() -> None:
-    judgement = judged(annotated("null"), make_pod(exit_code=0, message=GOOD))
-    assert judgement.annotate == GOOD
-    assert judgement.invalid.startswith("Its annotation is no result: ")
+    assessment = judged(annotated("null"), make_pod(exit_code=0, message=GOOD))
+    assert assessment.annotate == GOOD
+    assert assessment.invalid.startswith("Its annotation is no result: ")
 
 
 @pytest.mark.parametrize("job", [RUNNING, COMPLETE, OUT_OF_RETRIES, OUT_OF_TIME])
@@ -119,11 +126,11 @@ def test_what_a_pod_says_of_its_block_is_annotated_however_the_job_ends(
     job: TrialJob, result: object, exit_code: int
 ) -> None:
     pod = make_pod(exit_code=exit_code, message=result)  # type: ignore[arg-type]
-    assert judged(job, pod) == Judgement(annotate=result)  # type: ignore[arg-type]
+    assert judged(job, pod) == JobAssessment(annotate=result)  # type: ignore[arg-type]
 
 
 def test_a_message_counts_only_once_the_container_has_ended() -> None:
-    assert judged(RUNNING, make_pod(message=GOOD)) == Judgement()
+    assert judged(RUNNING, make_pod(message=GOOD)) == JobAssessment()
 
 
 def test_the_result_of_a_retry_counts_and_the_failure_before_it_does_not() -> None:
@@ -140,36 +147,36 @@ def test_a_result_about_the_block_counts_even_when_a_later_pod_failed() -> None:
 
 
 def test_a_failure_is_not_the_end_while_the_job_still_tries_again() -> None:
-    assert judged(RUNNING, make_pod(exit_code=1, message=FAILURE)) == Judgement()
+    assert judged(RUNNING, make_pod(exit_code=1, message=FAILURE)) == JobAssessment()
 
 
 def test_the_latest_failure_is_annotated_when_the_job_gives_up() -> None:
     first = replace(FIRST, message=FAILURE.write())
     second = replace(SECOND, message=LATER_FAILURE.write())
     for pods in [(first, second), (second, first)]:
-        assert judged(OUT_OF_RETRIES, *pods) == Judgement(annotate=LATER_FAILURE)
+        assert judged(OUT_OF_RETRIES, *pods) == JobAssessment(annotate=LATER_FAILURE)
 
 
 def test_a_failure_that_ends_with_status_0_is_annotated_when_the_job_is_complete() -> None:
-    assert judged(RUNNING, make_pod(exit_code=0, message=FAILURE)) == Judgement()
+    assert judged(RUNNING, make_pod(exit_code=0, message=FAILURE)) == JobAssessment()
     assert judged(COMPLETE, make_pod(exit_code=0, message=FAILURE)).annotate == FAILURE
 
 
 def test_an_invalid_message_is_reported_when_the_pod_claims_success() -> None:
-    judgement = judged(RUNNING, make_pod(exit_code=0, message="Done!"))
-    assert judgement.verdict is None
-    assert judgement.invalid == (
+    assessment = judged(RUNNING, make_pod(exit_code=0, message="Done!"))
+    assert assessment.verdict is None
+    assert assessment.invalid == (
         "The message of its Pod is no result: The trial result is wrong: Invalid JSON: expected "
         "value at line 1 column 1."
     )
     assert failure_of(judged(COMPLETE, make_pod(exit_code=0, message="Done!"))) == (
         "ResultInvalid",
-        judgement.invalid,
+        assessment.invalid,
     )
 
 
 def test_an_invalid_message_is_nothing_to_report_when_the_pod_failed() -> None:
-    assert judged(RUNNING, make_pod(exit_code=1, message="Traceback ...")) == Judgement()
+    assert judged(RUNNING, make_pod(exit_code=1, message="Traceback ...")) == JobAssessment()
 
 
 def test_a_trainer_that_leaves_no_result_has_failed() -> None:
@@ -181,8 +188,8 @@ def test_a_trainer_that_leaves_no_result_has_failed() -> None:
 
 def test_the_failure_of_an_earlier_pod_does_not_explain_a_complete_job() -> None:
     failed = replace(FIRST, message=FAILURE.write())
-    judgement = judged(COMPLETE, failed, make_pod(exit_code=0, created_at=at(30)))
-    assert failure_of(judgement)[0] == "ResultMissing"
+    assessment = judged(COMPLETE, failed, make_pod(exit_code=0, created_at=at(30)))
+    assert failure_of(assessment)[0] == "ResultMissing"
 
 
 NOT_ALL_SEEN = {
@@ -201,16 +208,16 @@ def test_a_job_that_ended_waits_until_its_pods_are_seen(
     job: TrialJob, pods: tuple[TrialPod, ...]
 ) -> None:
     for now in (NOW, at(59)):
-        assert judged(job, *pods, now=now) == Judgement(wait_until=at(60))
+        assert judged(job, *pods, now=now) == JobAssessment(wait_until=at(60))
 
 
 @pytest.mark.parametrize(("job", "pods"), NOT_ALL_SEEN.values(), ids=NOT_ALL_SEEN)
 def test_after_a_minute_a_job_is_judged_by_what_is_seen(
     job: TrialJob, pods: tuple[TrialPod, ...]
 ) -> None:
-    judgement = judged(job, *pods, now=at(60))
-    assert judgement.wait_until is None
-    reason, _ = failure_of(judgement)
+    assessment = judged(job, *pods, now=at(60))
+    assert assessment.wait_until is None
+    reason, _ = failure_of(assessment)
     assert reason == ("ResultMissing" if job is COMPLETE else "BackoffLimitExceeded")
 
 
@@ -277,35 +284,39 @@ PULLING = make_pod(reason="ErrImagePull", message="pull of trainer:none failed\n
 @pytest.mark.parametrize("reason", sorted(CANNOT_START))
 def test_a_pod_that_cannot_start_is_waited_for_until_its_time_is_up(reason: str) -> None:
     pod = replace(PULLING, reason=reason)
-    assert judged(RUNNING, pod) == Judgement(wait_until=at(900))
-    judgement = judged(RUNNING, pod, now=at(900))
-    assert judgement.end, "its Job would try for ever"
-    assert judgement.annotate is not None
-    assert (judgement.annotate.outcome, judgement.annotate.reason) == (Outcome.FAILED, reason)
-    assert judgement.annotate.message == "Its Pod cannot start: pull of trainer:none failed"
+    message = "Its Pod cannot start: pull of trainer:none failed"
+    waiting = Trouble(reason, message, PULLING.message)
+    assert judged(RUNNING, pod) == JobAssessment(waiting=waiting, wait_until=at(900))
+    assessment = judged(RUNNING, pod, now=at(900))
+    assert assessment.end, "its Job would try for ever"
+    assert assessment.annotate is not None
+    assert (assessment.annotate.outcome, assessment.annotate.reason) == (Outcome.FAILED, reason)
+    assert assessment.annotate.message == message
 
 
 def test_the_time_in_which_a_pod_had_no_node_is_no_part_of_it() -> None:
     placed = replace(PULLING, placed_at=at(7200))
-    assert judged(RUNNING, placed, now=at(7300)) == Judgement(wait_until=at(8100))
+    assert judged(RUNNING, placed, now=at(7300)).wait_until == at(8100)
 
 
 def test_a_pod_without_a_node_waits_for_ever_and_is_quoted_after_a_moment() -> None:
     pod = make_pod(unplaced="0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
-    assert judged(RUNNING, pod) == Judgement(wait_until=at(10))
+    assert judged(RUNNING, pod) == JobAssessment(wait_until=at(10))
     for now in (at(10), at(10_000_000)):
-        assert judged(RUNNING, pod, now=now) == Judgement(unplaced=pod.unplaced)
+        message = f"Its Pod waits for a node: {pod.unplaced}"
+        waiting = Trouble(UNSCHEDULABLE, message, pod.unplaced)
+        assert judged(RUNNING, pod, now=now) == JobAssessment(waiting=waiting)
 
 
 def test_a_pod_that_ran_out_of_time_has_failed_whatever_its_last_words() -> None:
     last_words = make_result(outcome=Outcome.FAILED, reason="Terminated", message="By SIGTERM.")
     for message in ("", last_words.write()):
         pod = make_pod(exit_code=143, message=message, out_of_time=True)
-        judgement = judged(RUNNING, pod)
-        assert judgement.end
-        assert judgement.annotate is not None
-        assert judgement.annotate.reason == "DeadlineExceeded"
-        assert "trialTimeout" in judgement.annotate.message
+        assessment = judged(RUNNING, pod)
+        assert assessment.end
+        assert assessment.annotate is not None
+        assert assessment.annotate.reason == "DeadlineExceeded"
+        assert "trialTimeout" in assessment.annotate.message
 
 
 KILLED = make_result(outcome=Outcome.FAILED, reason="Killed", message="It was killed.")
@@ -315,14 +326,14 @@ KILLED = make_result(outcome=Outcome.FAILED, reason="Killed", message="It was ki
 def test_a_trainer_that_was_killed_over_its_memory_shows_what_its_block_needs(
     job: TrialJob,
 ) -> None:
-    judgement = judged(job, make_pod(exit_code=137, reason="OOMKilled", message=KILLED))
-    assert judgement.annotate is not None
-    assert (judgement.annotate.outcome, judgement.annotate.reason) == (
+    assessment = judged(job, make_pod(exit_code=137, reason="OOMKilled", message=KILLED))
+    assert assessment.annotate is not None
+    assert (assessment.annotate.outcome, assessment.annotate.reason) == (
         Outcome.INFEASIBLE,
         "OutOfMemory",
     )
-    assert judgement.annotate.block_hash == KILLED.block_hash
-    assert judgement.end is (job is RUNNING), "another Pod would be killed for the same reason"
+    assert assessment.annotate.block_hash == KILLED.block_hash
+    assert assessment.end is (job is RUNNING), "another Pod would be killed for the same reason"
 
 
 @pytest.mark.parametrize(
@@ -334,19 +345,19 @@ def test_a_kill_that_is_not_the_blocks_fault_is_tried_again(
     reason: str, message: TrialResult | str
 ) -> None:
     pod = make_pod(exit_code=137, reason=reason, message=message)
-    assert judged(RUNNING, pod) == Judgement()
+    assert judged(RUNNING, pod) == JobAssessment()
 
 
 def test_a_trainer_that_ends_itself_as_if_it_were_deleted_fails_after_its_retries() -> None:
     """Kubernetes takes the status for that of a deleted Pod, and starts another for ever."""
     pods = [make_pod(exit_code=143, name=f"pod-{n}", created_at=at(n)) for n in range(4)]
-    assert judged(RUNNING, *pods[:2]) == Judgement()
+    assert judged(RUNNING, *pods[:2]) == JobAssessment()
     drained = make_pod(exit_code=143, name="drained", interrupted="It was deleted.")
     assert judged(RUNNING, *pods[:2], drained).annotate is None
-    judgement = judged(RUNNING, *pods[:3])
-    assert judgement.end
-    assert judgement.annotate is not None
-    assert (judgement.annotate.outcome, judgement.annotate.reason) == (
+    assessment = judged(RUNNING, *pods[:3])
+    assert assessment.end
+    assert assessment.annotate is not None
+    assert (assessment.annotate.outcome, assessment.annotate.reason) == (
         Outcome.FAILED,
         "Terminated",
     )
@@ -354,12 +365,12 @@ def test_a_trainer_that_ends_itself_as_if_it_were_deleted_fails_after_its_retrie
 
 def test_a_result_that_came_before_the_time_was_up_counts() -> None:
     pod = make_pod(exit_code=143, message=GOOD, out_of_time=True)
-    assert judged(RUNNING, pod) == Judgement(annotate=GOOD)
+    assert judged(RUNNING, pod) == JobAssessment(annotate=GOOD)
 
 
 def test_a_drained_or_deleted_pod_is_told_of_and_decides_nothing() -> None:
     pod = make_pod(exit_code=143, interrupted="It was deleted.")
-    assert judged(RUNNING, pod) == Judgement(interruptions=((pod.name, "It was deleted."),))
+    assert judged(RUNNING, pod) == JobAssessment(interruptions=((pod.name, "It was deleted."),))
 
 
 def test_only_a_missing_result_is_worth_another_attempt() -> None:

@@ -4,7 +4,8 @@ The one Job in Kubernetes is the only record: it has completed, it runs, or it h
 crash at any moment loses nothing, and deleting the Job repeats its work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +13,14 @@ from blockqnn.contract.preparation import PreparationResult
 from blockqnn.errors import InvalidMessage
 from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.base import Manifest
-from blockqnn_operator.core.judging.pod_start import SCHEDULING, stuck, unplaced
-from blockqnn_operator.core.judging.result import REPORTING_DEADLINE, quote
+from blockqnn_operator.core.judging.pod_start import start_delay
+from blockqnn_operator.core.judging.result import (
+    REPORTING_DEADLINE,
+    all_seen,
+    describe_end,
+    last_words,
+    newest_first,
+)
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
@@ -50,77 +57,70 @@ class Preparation:
     """Time to look again, even if nothing happens before."""
 
 
-def judge_job(observed: Observed, job: PreparationJob, outdated: tuple[str, ...]) -> Preparation:
-    """Judge a Job that prepares images, and its Pods."""
+def assess_preparation(
+    observed: Observed, job: PreparationJob, outdated: tuple[str, ...]
+) -> Preparation:
+    """Assess a Job that prepares images and is not complete.
+
+    Args:
+        observed: the snapshot of the search.
+        job: the Job.
+        outdated: other Jobs, which are no longer needed.
+    """
     pods = pods_of(observed, job)
     if job.condition is None:
-        return _of_running_job(observed.now, job, pods, outdated)
-    ended = [pod for pod in pods if pod.exit_code is not None]
+        return _running(observed.now, job, pods, outdated)
     deadline = (job.finished_at or observed.now) + REPORTING_DEADLINE
-    if observed.now < deadline and len(ended) < job.failed_pods:
+    if observed.now < deadline and not all_seen(job, pods):
         # It has failed; the message of its last Pod is about to arrive.
         message = f"Job {job.name} has ended."
         return Preparation(False, Reason.PREPARING, message, delete=outdated, wait_until=deadline)
-    reason, said = _failure(ended, job)
+    reason, said = _failure([pod for pod in pods if pod.exit_code is not None], job)
     message = f"{said} When it is mended, delete Job {job.name} to have it tried again."
     return Preparation(False, reason, message, delete=outdated, failed=True)
 
 
-def _of_running_job(
+def _running(
     now: datetime, job: PreparationJob, pods: Sequence[TrialPod], outdated: tuple[str, ...]
 ) -> Preparation:
-    message, hindered, wait_until = f"Job {job.name} prepares the images.", False, None
-    if pod := stuck(pods):
-        message, hindered = f"Its Pod cannot start: {quote(pod.message) or pod.reason}", True
-    elif pod := unplaced(pods):
-        news_at = pod.created_at + SCHEDULING
-        if now >= news_at:
-            message, hindered = f"Its Pod waits for a node: {quote(pod.unplaced)}", True
-        else:
-            wait_until = news_at
-    elif ended := [pod for pod in pods if pod.exit_code]:
+    message = f"Job {job.name} prepares the images."
+    trouble, wait_until = start_delay(pods, now)
+    if trouble is not None:
+        message = trouble.message
+    elif wait_until is None and (ended := [pod for pod in pods if pod.exit_code]):
         message = f"It is tried again: {_failure(ended, job)[1]}"
     return Preparation(
         False,
         Reason.PREPARING,
         message,
         delete=outdated,
-        hindered=hindered,
+        hindered=trouble is not None,
         wait_until=wait_until,
     )
 
 
 def pods_of(observed: Observed, job: PreparationJob) -> list[TrialPod]:
-    """Return the Pods of a Job, the latest first."""
-    pods = [pod for pod in observed.pods if pod.job == job.name]
-    return sorted(pods, key=lambda pod: (pod.created_at, pod.name), reverse=True)
+    """Return the Pods of a Job, the newest first."""
+    return newest_first(pod for pod in observed.pods if pod.job == job.name)
 
 
 def success_message(pods: Sequence[TrialPod]) -> str | None:
     """Return the message of the Pod that prepared the images; None where there is none."""
-    for pod in pods:
-        result = _result(pod)
-        if result is not None and result.prepared:
-            return result.message
-    return None
+    return next((result.message for result in _results(pods) if result.prepared), None)
 
 
 def _failure(ended: Sequence[TrialPod], job: PreparationJob) -> tuple[Reason, str]:
     """Return why a preparation failed, in the words of its latest Pod that left a message."""
-    for pod in ended:
-        result = _result(pod)
-        if result is not None and not result.prepared:
-            reason = _REASONS.get(result.reason, Reason.PREPARATION_FAILED)
-            return reason, result.message
+    for result in _results(ended):
+        if not result.prepared:
+            return _REASONS.get(result.reason, Reason.PREPARATION_FAILED), result.message
+    message = f"The preparation's Job failed: {job.message or job.reason}"
     if ended:
-        said = f": {quote(ended[0].message)}" if ended[0].message.strip() else "."
-        why = f"{ended[0].reason or 'no reason'}, status {ended[0].exit_code}"
-        return Reason.PREPARATION_FAILED, f"The preparation's Pod ended with {why}{said}"
-    return Reason.PREPARATION_FAILED, f"The preparation's Job failed: {job.message}"
+        message = f"The preparation's Pod {describe_end(ended[0])}{last_words(ended[0])}"
+    return Reason.PREPARATION_FAILED, message
 
 
-def _result(pod: TrialPod) -> PreparationResult | None:
-    try:
-        return PreparationResult.read(pod.message)
-    except InvalidMessage:
-        return None
+def _results(pods: Sequence[TrialPod]) -> Iterator[PreparationResult]:
+    for pod in pods:
+        with suppress(InvalidMessage):
+            yield PreparationResult.read(pod.message)

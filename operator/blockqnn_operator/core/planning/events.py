@@ -16,7 +16,6 @@ from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.jobs.trial import job_name
-from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 
 
@@ -41,20 +40,20 @@ def events_of(
     for trial in open_trials.trials:
         events += _troubles(trial)
         verdict, job = trial.verdict, trial.job
-        if trial.judgement.invalid and job:
+        if trial.assessment.invalid and job:
             events.append(
                 Event(
-                    f"{_subject(job)}/ResultInvalid",
+                    f"{_subject(trial)}/ResultInvalid",
                     "Warning",
                     "ResultInvalid",
-                    f"Trial {trial.number} ({job.name}): {trial.judgement.invalid}",
+                    f"Trial {trial.number} ({job.name}): {trial.assessment.invalid}",
                 )
             )
         if verdict and job and verdict.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
             failed = verdict.outcome is Outcome.FAILED
             events.append(
                 Event(
-                    f"{_subject(job)}/{verdict.outcome}",
+                    f"{_subject(trial)}/{verdict.outcome}",
                     "Warning" if failed else "Normal",
                     "TrialFailed" if failed else "TrialInfeasible",
                     f"Trial {trial.number} ({job.name}): {verdict.reason}: {verdict.message}",
@@ -88,18 +87,20 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             "TrialInterrupted",
             f"{who}: Pod {pod} is ended before its time: {why} Another is started.",
         )
-        for pod, why in trial.judgement.interruptions
+        for pod, why in trial.assessment.interruptions
     ]
-    verdict = trial.judgement.verdict
+    verdict = trial.assessment.verdict
     if trial.attempt > job.attempt and verdict and not verdict.blameless:
         text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
-        events.append(Event(f"{_subject(job)}/TrialRetried", "Warning", "TrialRetried", text))
+        events.append(Event(f"{_subject(trial)}/TrialRetried", "Warning", "TrialRetried", text))
     return events
 
 
-def _subject(job: TrialJob) -> str:
-    """Return the subject of an event: a Job, or one of the trials that share it."""
-    return f"{job.name}/{job.trial}" if job.shared else job.name
+def _subject(trial: OpenTrial) -> str:
+    """Return the subject of an event: a trial's Job, or the trial if others share the Job."""
+    if trial.job is None:
+        return str(trial.number)
+    return f"{trial.job.name}/{trial.number}" if trial.job.shared else trial.job.name
 
 
 def deleted_jobs(

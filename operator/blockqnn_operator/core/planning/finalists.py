@@ -21,11 +21,10 @@ from blockqnn_api.history.replay import SearchState
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.jobs.finalist import FinalistAttempt, finalist_job, finalist_seed
 from blockqnn_operator.core.judging.finalist import (
-    RUNNING,
+    UNASSESSED,
     VOLUME_MISSING,
-    Failure,
-    Judgement,
-    judge,
+    FinalistAssessment,
+    assess_finalist,
 )
 from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
@@ -65,7 +64,7 @@ class OpenFinalist:
     stage: Stage
     job: FinalistJob | None = None
     """Its Job of the latest attempt."""
-    judgement: Judgement = RUNNING
+    assessment: FinalistAssessment = UNASSESSED
     attempt: int = 0
     """The attempt that runs, has ended, or is to be started."""
 
@@ -198,14 +197,14 @@ class _Planning:
         )
         running = any(open_finalist.stage in (Stage.RUNNING, Stage.OVER) for open_finalist in open_)
         preparing = [p.wait_until for p in preparations.values()]
-        moments = [open_finalist.judgement.wait_until for open_finalist in open_] + preparing
+        moments = [open_finalist.assessment.wait_until for open_finalist in open_] + preparing
         return FinalistPlan(
             wanted=wanted,
             open=open_,
             settled=not waiting and not running,
             create=tuple(map(self._manifest, ready[: max(free, 0)])),
             annotate=tuple(
-                open_finalist for open_finalist in open_ if open_finalist.judgement.annotate
+                open_finalist for open_finalist in open_ if open_finalist.assessment.annotate
             ),
             archive=tuple(
                 _record(open_finalist)
@@ -249,12 +248,12 @@ class _Planning:
         settings = self._state.settings
         pending = timedelta(seconds=seconds(settings.failure_policy.pending_timeout))
         seed = finalist_seed(settings.seed, finalist)
-        judgement = judge(job, self._pods[job.name], seed, self._observed.now, pending)
-        failure = judgement.failure
+        assessment = assess_finalist(job, self._pods[job.name], seed, self._observed.now, pending)
+        failure = assessment.failure
         if failure and failure.retry and job.attempt < self._asked.retries:
-            return OpenFinalist(finalist, Stage.UNSTARTED, job, judgement, job.attempt + 1)
-        stage = Stage.FAILED if failure else Stage.OVER if judgement.result else Stage.RUNNING
-        return OpenFinalist(finalist, stage, job, judgement, job.attempt)
+            return OpenFinalist(finalist, Stage.UNSTARTED, job, assessment, job.attempt + 1)
+        stage = Stage.FAILED if failure else Stage.OVER if assessment.result else Stage.RUNNING
+        return OpenFinalist(finalist, stage, job, assessment, job.attempt)
 
     def _startable(self, open_: Sequence[OpenFinalist]) -> list[OpenFinalist]:
         """Return the finalists to start, in order, without those that a shared failure blocks."""
@@ -268,7 +267,7 @@ class _Planning:
     def _blocked(self, target: str, open_: Sequence[OpenFinalist]) -> bool:
         """Return whether another finalist's failure would end those of a target too."""
         for open_finalist in open_:
-            failure = open_finalist.judgement.failure
+            failure = open_finalist.assessment.failure
             if open_finalist.stage is Stage.FAILED and failure is not None:
                 same = open_finalist.finalist.target == target
                 if failure.reason in SHARED_BY_ALL or (same and failure.reason in SHARED_BY_TARGET):
@@ -310,7 +309,7 @@ class _Planning:
                 for open_finalist in open_
                 if open_finalist.job
                 and open_finalist.stage is Stage.RUNNING
-                and not open_finalist.judgement.annotate
+                and not open_finalist.assessment.annotate
                 and not open_finalist.job.is_over
             ]
         return (*archived, *earlier, *stopped)
@@ -327,7 +326,7 @@ def _settled(own: Sequence[Finalist], open_: Sequence[OpenFinalist]) -> bool:
 
 
 def _record(open_finalist: OpenFinalist) -> FinalistRecord:
-    result, job = open_finalist.judgement.result, open_finalist.job
+    result, job = open_finalist.assessment.result, open_finalist.job
     if result is None or job is None:
         raise ValueError(f"{open_finalist.finalist} is not over")
     fields: dict[str, Any] = {
@@ -344,8 +343,8 @@ def _record(open_finalist: OpenFinalist) -> FinalistRecord:
         target=target,
         seed=seed,
         attempt=job.attempt,
-        block=job.block,
-        hash=job.block_hash,
+        block=job.part.block,
+        hash=job.part.block_hash,
         epochs=result.epoch,
         gpus=job.gpus,
         **fields,
@@ -353,32 +352,32 @@ def _record(open_finalist: OpenFinalist) -> FinalistRecord:
 
 
 def _events(open_finalist: OpenFinalist) -> list[Event]:
-    job, judgement = open_finalist.job, open_finalist.judgement
+    job, assessment = open_finalist.job, open_finalist.assessment
     if job is None:
         return []
     who = f"{open_finalist.finalist} ({job.name})"
     events = []
-    if judgement.invalid:
+    if assessment.invalid:
         events.append(
             Event(
                 f"{job.name}/ResultInvalid",
                 "Warning",
                 "ResultInvalid",
-                f"{who}: {judgement.invalid}",
+                f"{who}: {assessment.invalid}",
             )
         )
-    if open_finalist.stage is Stage.FAILED and judgement.failure:
-        why: Failure = judgement.failure
+    if open_finalist.stage is Stage.FAILED and assessment.failure:
+        why = assessment.failure
         text = f"{who}: {why.reason}: {why.message}"
         events.append(Event(f"{job.name}/FinalistFailed", "Warning", "FinalistFailed", text))
-    if judgement.result and judgement.result.damaged_checkpoints:
-        text = f"{who}: {_damage(judgement.result)}"
+    if assessment.result and assessment.result.damaged_checkpoints:
+        text = f"{who}: {_damage(assessment.result)}"
         events.append(Event(f"{job.name}/CheckpointDamaged", "Warning", "CheckpointDamaged", text))
-    if judgement.result and judgement.result.accuracy is not None:
-        text = f"{who} reached {judgement.result.accuracy:.2%} accuracy."
+    if assessment.result and assessment.result.accuracy is not None:
+        text = f"{who} reached {assessment.result.accuracy:.2%} accuracy."
         events.append(Event(f"{job.name}/FinalistTrained", "Normal", "FinalistTrained", text))
-    elif judgement.result:
-        text = f"{who}: {judgement.result.reason}: {judgement.result.message}"
+    elif assessment.result:
+        text = f"{who}: {assessment.result.reason}: {assessment.result.message}"
         events.append(Event(f"{job.name}/FinalistInfeasible", "Normal", "FinalistInfeasible", text))
     return events
 

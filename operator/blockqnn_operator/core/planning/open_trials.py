@@ -18,10 +18,16 @@ from blockqnn.errors import InvalidBlock
 from blockqnn.search import Proposal
 from blockqnn_api.durations import seconds
 from blockqnn_api.history.replay import SearchState
-from blockqnn_operator.core.judging.trial import NOTHING_SAID, Judgement, Verdict, judge
+from blockqnn_operator.core.judging.result import Verdict
+from blockqnn_operator.core.judging.trial import (
+    UNASSESSED,
+    TrialAssessment,
+    TrialVerdict,
+    assess_trial,
+)
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.observed.trial_job import TrialJob, TrialPart
 
 
 class Stage(Enum):
@@ -45,8 +51,8 @@ class OpenTrial:
     stage: Stage
     job: TrialJob | None = None
     """Its Job of the latest attempt, if there is one."""
-    verdict: Verdict | None = None
-    judgement: Judgement = NOTHING_SAID
+    verdict: TrialVerdict | None = None
+    assessment: TrialAssessment = UNASSESSED
     shared_with: int | None = None
     """The trial whose result this one shares, once that is known."""
     attempt: int = 0
@@ -60,6 +66,11 @@ class OpenTrial:
         return self.proposal.trial
 
     @property
+    def part(self) -> TrialPart | None:
+        """Its part of the Job, if there is one."""
+        return self.job.part_of(self.number) if self.job else None
+
+    @property
     def outcome(self) -> Outcome | None:
         """The outcome, once it is known."""
         if self.shared_with is not None:
@@ -69,7 +80,7 @@ class OpenTrial:
     @property
     def to_annotate(self) -> TrialResult | None:
         """The result that must be written to the trial's Job."""
-        return self.judgement.annotate
+        return self.assessment.annotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
             for job in observed.jobs
             if not job.deleting and all(part.trial < archived for part in job.parts)
         ),
-        key=lambda job: (job.trial, job.attempt),
+        key=lambda job: (job.first, job.attempt),
     )
     return OpenTrials(tuple(trials), tuple(leftovers))
 
@@ -143,8 +154,8 @@ def _latest_jobs(observed: Observed) -> dict[int, TrialJob]:
         for part in job.parts:
             previous = jobs.get(part.trial)
             # Two Jobs may have the same attempt at a trial when they were created from stale views.
-            if previous is None or (previous.attempt, part.name) < (part.attempt, previous.name):
-                jobs[part.trial] = part
+            if previous is None or (previous.attempt, job.name) < (job.attempt, previous.name):
+                jobs[part.trial] = job
     return jobs
 
 
@@ -187,27 +198,28 @@ def _started(
     state: SearchState,
     now: datetime,
 ) -> OpenTrial:
-    adopted = _adopt(proposal, job, state)
+    part = job.part_of(proposal.trial)
+    adopted = _adopt(proposal, part, state)
     if adopted is None:
-        message = f"Its Job trains {job.block!r}, which is no block of this search."
-        wrong = Verdict(Outcome.FAILED, "BlockInvalid", message)
+        message = f"Its Job trains {part.block!r}, which is no block of this search."
+        wrong: TrialVerdict = Verdict(Outcome.FAILED, "BlockInvalid", message)
         return OpenTrial(proposal, Stage.OVER, job, wrong, attempt=job.attempt)
     policy = state.settings.failure_policy
     timeout = timedelta(seconds=seconds(policy.pending_timeout))
-    judgement = judge(job, pods, now, timeout, policy.retries)
-    verdict = judgement.verdict
-    if verdict and verdict.retry and (verdict.blameless or job.failures < policy.retries):
+    assessment = assess_trial(job, proposal.trial, pods, now, timeout, policy.retries)
+    verdict = assessment.verdict
+    if verdict and verdict.retry and (verdict.blameless or part.failures < policy.retries):
         return OpenTrial(
             adopted,
             Stage.UNSTARTED,
             job,
             None,
-            judgement,
+            assessment,
             attempt=job.attempt + 1,
-            failures=job.failures + (not verdict.blameless),
+            failures=part.failures + (not verdict.blameless),
         )
     stage = Stage.OVER if verdict else Stage.RUNNING
-    return OpenTrial(adopted, stage, job, verdict, judgement, attempt=job.attempt)
+    return OpenTrial(adopted, stage, job, verdict, assessment, attempt=job.attempt)
 
 
 def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:
@@ -222,15 +234,15 @@ def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:
     return OpenTrial(proposal, Stage.OVER, verdict=original.verdict, shared_with=shared)
 
 
-def _adopt(proposal: Proposal, job: TrialJob, state: SearchState) -> Proposal | None:
+def _adopt(proposal: Proposal, part: TrialPart, state: SearchState) -> Proposal | None:
     """Return the proposal with the block that its Job trains, which wins over today's block.
 
     None when the agent could not learn from the Job's block.
     """
-    if job.block_hash == proposal.hash:
+    if part.block_hash == proposal.hash:
         return proposal
     try:
-        block = Block.parse(job.block)
+        block = Block.parse(part.block)
     except InvalidBlock:
         return None
     if not state.agent.admits(block):

@@ -9,7 +9,7 @@ from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.preparation import dataset_hash, no_need, preparation_job
 from blockqnn_operator.core.judging.preparation import (
     Preparation,
-    judge_job,
+    assess_preparation,
     pods_of,
     success_message,
 )
@@ -57,7 +57,7 @@ def prepare(
     if current is None:
         message = f"Job {name} is to prepare the images."
         return Preparation(False, Reason.PREPARING, message, manifest, outdated)
-    return judge_job(observed, current, outdated)
+    return assess_preparation(observed, current, outdated)
 
 
 def _datasets(settings: BlockSearchSpec) -> set[str]:

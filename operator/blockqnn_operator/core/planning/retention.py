@@ -35,9 +35,9 @@ def clean_up(leftovers: Sequence[TrialJob], state: SearchState) -> Cleanup:
     return Cleanup(
         keep=tuple(job.name for job in leftovers if job.name in kept and not job.archived),
         delete_iterations=tuple(
-            sorted({job.trial // size for job in going if not job.archived} & set(range(complete)))
+            sorted({job.first // size for job in going if not job.archived} & set(range(complete)))
         ),
-        delete=tuple(job.name for job in going if job.archived or job.trial // size >= complete),
+        delete=tuple(job.name for job in going if job.archived or job.first // size >= complete),
     )
 
 

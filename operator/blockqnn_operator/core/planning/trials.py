@@ -109,7 +109,7 @@ def _to_stop(
     # A Job with something to be collected, or with a trial that is wanted, is left to its end.
     for trial in open_trials.trials:
         kept = trial.to_annotate or trial.stage is Stage.OVER or trial.number <= last
-        if trial.job and (kept or trial.job.result):
+        if trial.job and (kept or (trial.part and trial.part.result)):
             running.pop(trial.job.name, None)
     return (*beyond, *running)
 
@@ -148,7 +148,7 @@ def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
 def _look_again(
     observed: Observed, state: SearchState, open_trials: OpenTrials, preparation: Preparation
 ) -> float | None:
-    moments = [trial.judgement.wait_until for trial in open_trials.trials]
+    moments = [trial.assessment.wait_until for trial in open_trials.trials]
     moments.append(preparation.wait_until)
     end = ends_at(observed, state)
     if end is not None and end > observed.now:

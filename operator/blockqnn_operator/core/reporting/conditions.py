@@ -16,6 +16,7 @@ from blockqnn_api.status import (
     Phase,
     Reason,
 )
+from blockqnn_operator.core.judging.pod_start import PODS_MISSING, UNSCHEDULABLE, WHY_NO_POD
 from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.budget import BudgetExhausted
@@ -142,8 +143,8 @@ def degraded_condition(
     if finalists is not None and finalists.hindered:
         return True, Reason.FINALISTS_NOT_READY, finalists.message
     for trial in open_trials.trials:
-        if trial.judgement.invalid:
-            return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.judgement.invalid}"
+        if trial.assessment.invalid:
+            return True, Reason.RESULT_INVALID, f"Trial {trial.number}: {trial.assessment.invalid}"
     waiting = _waiting(open_trials)
     if waiting is not None:
         return (True, *waiting)
@@ -163,14 +164,12 @@ def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
     queued = [t for t in open_trials.at(Stage.RUNNING) if t.job and t.job.suspended]
     if queued:
         return Reason.QUEUED, _queued(len(queued))
-    unplaced = [
-        trial.judgement.unplaced for trial in open_trials.trials if trial.judgement.unplaced
-    ]
+    waiting = [(t.job, t.assessment.waiting) for t in open_trials.trials if t.job]
+    troubles = [(job, trouble) for job, trouble in waiting if trouble]
+    unplaced = [trouble.words for _, trouble in troubles if trouble.reason == UNSCHEDULABLE]
     if unplaced:
         return Reason.UNSCHEDULABLE, _unplaced(unplaced)
-    podless = [
-        trial.job.name for trial in open_trials.trials if trial.job and trial.judgement.podless
-    ]
+    podless = [job.name for job, trouble in troubles if trouble.reason == PODS_MISSING]
     if podless:
         return Reason.PODS_MISSING, _podless(podless)
     return None
@@ -183,10 +182,7 @@ def _queued(count: int) -> str:
 
 def _podless(jobs: Sequence[str]) -> str:
     has = "1 Job has" if len(jobs) == 1 else f"{len(jobs)} Jobs have"
-    return (
-        f"{has} no Pod, such as {jobs[0]}: kubectl describe job says whether a quota or a webhook "
-        "refuses it; without a word there, the controller of Jobs does not run."
-    )
+    return f"{has} no Pod, such as {jobs[0]}: {WHY_NO_POD}"
 
 
 def _unplaced(words: Sequence[str]) -> str:

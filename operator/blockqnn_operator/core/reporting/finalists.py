@@ -8,7 +8,7 @@ from blockqnn_api.finalist_targets import OWN, goals_of
 from blockqnn_api.history.finalist_record import FinalistArchive, SeedStatistics
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.status import MOST_TOP, BestFinalist, FinalistsStatus, Reason, TargetStatus
-from blockqnn_operator.core.judging.finalist import Failure
+from blockqnn_operator.core.judging.pod_start import Trouble
 from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.planning.finalists import SHARED, FinalistPlan, OpenFinalist, Stage
 
@@ -118,8 +118,8 @@ def _given_up(decided: FinalistPlan, open_: Sequence[OpenFinalist]) -> bool:
     """
     return decided.settled and all(
         open_finalist.stage is Stage.FAILED
-        and open_finalist.judgement.failure is not None
-        and open_finalist.judgement.failure.reason not in SHARED
+        and open_finalist.assessment.failure is not None
+        and open_finalist.assessment.failure.reason not in SHARED
         for open_finalist in open_
     )
 
@@ -207,14 +207,14 @@ def _unready(
 
 def _trouble(
     preparations: Mapping[str, Preparation], open_: Sequence[OpenFinalist]
-) -> Failure | None:
+) -> Trouble | None:
     """Return what needs attention first: a failure, then a hindrance."""
     failures = [
-        (open_finalist, open_finalist.job, open_finalist.judgement.failure)
+        (open_finalist, open_finalist.job, open_finalist.assessment.failure)
         for open_finalist in open_
         if open_finalist.stage is Stage.FAILED
         and open_finalist.job
-        and open_finalist.judgement.failure
+        and open_finalist.assessment.failure
     ]
     if failures:
         open_finalist, job, why = failures[0]
@@ -223,25 +223,25 @@ def _trouble(
             f"{open_finalist.finalist} failed: {_sentence(why.message)} When it is mended, delete "
             f"Job {job.name} to have it tried again; it goes on from its last checkpoint.{more}"
         )
-        return Failure(why.reason, message)
+        return Trouble(why.reason, message)
     for preparation in preparations.values():
         if preparation.failed or preparation.hindered:
-            return Failure(str(preparation.reason), preparation.message)
+            return Trouble(str(preparation.reason), preparation.message)
     for open_finalist in open_:
-        judgement = open_finalist.judgement
-        if judgement.waiting:
-            waiting = judgement.waiting
-            return Failure(waiting.reason, f"{open_finalist.finalist}: {waiting.message}")
+        assessment = open_finalist.assessment
+        if assessment.waiting:
+            waiting = assessment.waiting
+            return Trouble(waiting.reason, f"{open_finalist.finalist}: {waiting.message}")
         if (
             open_finalist.job
             and open_finalist.job.suspended
             and open_finalist.stage is Stage.RUNNING
         ):
             message = "Its Job is suspended and waits to be admitted by a queue, such as Kueue's."
-            return Failure(str(Reason.QUEUED), f"{open_finalist.finalist}: {message}")
-        if judgement.invalid:
-            return Failure(
-                str(Reason.RESULT_INVALID), f"{open_finalist.finalist}: {judgement.invalid}"
+            return Trouble(str(Reason.QUEUED), f"{open_finalist.finalist}: {message}")
+        if assessment.invalid:
+            return Trouble(
+                str(Reason.RESULT_INVALID), f"{open_finalist.finalist}: {assessment.invalid}"
             )
     return None
 

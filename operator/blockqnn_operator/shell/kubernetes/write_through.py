@@ -7,9 +7,10 @@ which are newer, are laid over what was watched.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from blockqnn_api.objects import version_of
+from blockqnn_operator.core.observed.job import Job
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
 
@@ -18,22 +19,17 @@ UNSEEN_SECONDS = 10.0
 is never seen, and must be created again."""
 
 
-class _Job(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-Job = TypeVar("Job", bound=_Job)
+AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
 @dataclass(frozen=True, slots=True)
-class _Written(Generic[Job]):
+class _Written(Generic[AnyJob]):
     version: int
-    job: Job
+    job: AnyJob
     at: float
 
 
-class WriteThroughCache(Generic[Job]):
+class WriteThroughCache(Generic[AnyJob]):
     """The newest known state of a search's Jobs: from the watch, or from the operator's writes.
 
     Args:
@@ -43,11 +39,11 @@ class WriteThroughCache(Generic[Job]):
 
     def __init__(
         self,
-        read: Callable[[Mapping[str, Any]], Job | None],
+        read: Callable[[Mapping[str, Any]], AnyJob | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read, self._clock = read, clock
-        self._written: dict[str, _Written[Job]] = {}
+        self._written: dict[str, _Written[AnyJob]] = {}
 
     def wrote(self, body: Mapping[str, Any]) -> None:
         """Record a Job as the API server returned it from a write."""
@@ -55,7 +51,7 @@ class WriteThroughCache(Generic[Job]):
         if job is not None:
             self._written[job.name] = _Written(version_of(body), job, self._clock())
 
-    def over(self, watched: Iterable[tuple[int, Job]]) -> tuple[Job, ...]:
+    def over(self, watched: Iterable[tuple[int, AnyJob]]) -> tuple[AnyJob, ...]:
         """Return the Jobs as they are best known.
 
         Args:

@@ -143,10 +143,10 @@ async def annotate_jobs(
     """
 
     async def annotate(trial: OpenTrial) -> None:
-        if trial.job is None or trial.to_annotate is None:
+        part, result = trial.part, trial.to_annotate
+        if trial.job is None or part is None or result is None:
             return
-        result = trial.to_annotate
-        patch = result_patch(trial.job.result_annotation, result.write(), trial.judgement.end)
+        patch = result_patch(part.result_annotation, result.write(), trial.assessment.end)
         try:
             freshest.wrote(await cluster.patch(jobs_path(search.namespace, trial.job.name), patch))
         except ApiError as error:

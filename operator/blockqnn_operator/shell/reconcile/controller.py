@@ -305,7 +305,11 @@ class Controller:
             return
         launched = None
         # The later trials of a Job have waited only for the trials before them.
-        if pod.started_at is not None and job.created_at is not None and not job.before:
+        if (
+            pod.started_at is not None
+            and job.created_at is not None
+            and not job.before(trial.number)
+        ):
             launched = (pod.started_at - job.created_at).total_seconds()
         self._metrics.collected(launched, (self._clock() - pod.finished_at).total_seconds())
 

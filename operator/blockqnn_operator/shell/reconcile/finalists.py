@@ -155,11 +155,11 @@ class Finalists:
     async def _annotate(
         self, search: SearchObject, open_finalist: OpenFinalist, memory: FinalistMemory
     ) -> None:
-        result = open_finalist.judgement.annotate
+        result = open_finalist.assessment.annotate
         if open_finalist.job is None or result is None:
             return
         body = apply.result_patch(
-            open_finalist.job.result_annotation, result.write(), open_finalist.judgement.end
+            open_finalist.job.part.result_annotation, result.write(), open_finalist.assessment.end
         )
         try:
             answer = await self._cluster.patch(
