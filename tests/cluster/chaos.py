@@ -28,6 +28,7 @@ from blockqnn_devcluster import DevCluster
 from blockqnn_operator.core.jobs.trial import trial_job
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.trials import plan
 
 PATIENCE = 8
@@ -57,7 +58,8 @@ def undisturbed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     state = SearchState.recover(header, settings, [Shard(0, "", "0")], ())
     jobs: dict[int, TrialJob] = {}
     while len(state.archive) < settings.budget.trials:
-        decided = plan(Observed(search, tuple(jobs.values()), (), search.created_at), state)
+        seen = Observed(search, tuple(jobs.values()), (), search.created_at)
+        decided = plan(seen, state, assess(seen, state))
         state.extend(decided.archive)
         for (trial,) in decided.create:
             body = trial_job(search, settings, trial.proposal)

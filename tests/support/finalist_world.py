@@ -36,9 +36,8 @@ from blockqnn_api.history import shards as history
 from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
 from blockqnn_api.history.replay import SearchState
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
-from blockqnn_operator.core.planning.assessment import is_over
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.finalists import FinalistPlan, FinalistState, plan_finalists
-from blockqnn_operator.core.planning.open_trials import list_open_trials
 from blockqnn_operator.core.reporting.finalists import report_finalists
 from blockqnn_operator.core.reporting.status import report
 
@@ -139,12 +138,11 @@ def reconcile_all(
     for later, _, _ in (passes := _Last(reconcile(operator, past, world))):
         world = later
         yield world, None
-    _, state, decided = passes.last
+    _, state, _ = passes.last
     kept = kept or FinalistState(FinalistArchive.recover(world.finalists))
     seen = observed(operator, past["jobs"], past["pods"], world)
     jobs = read_finalists(past["jobs"])
-    over = is_over(seen, state, decided.open_trials)
-    plan = plan_finalists(seen, state, kept, jobs, over=over)
+    plan = plan_finalists(seen, state, kept, jobs, over=assess(seen, state).over)
     for later in _carried_out(plan, kept, world):
         world = later
         yield world, None
@@ -200,8 +198,7 @@ def status_of(operator: Operator, remembered: Remembered, world: World) -> Any:
     """The status that the operator reports of the world as it is."""
     state, kept = remembered.state, remembered.kept
     seen = observed(operator, world, world, world)
-    open_trials = list_open_trials(seen, state)
-    over = is_over(seen, state, open_trials)
-    plan = plan_finalists(seen, state, kept, read_finalists(world), over=over)
-    told = report_finalists(state, kept.archive, plan, over=over)
-    return report(seen, state, open_trials, finalists=told)
+    assessment = assess(seen, state)
+    plan = plan_finalists(seen, state, kept, read_finalists(world), over=assessment.over)
+    told = report_finalists(state, kept.archive, plan, over=assessment.over)
+    return report(seen, state, assessment, finalists=told)

@@ -20,11 +20,16 @@ from operator_builders import (
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
+from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_api.status import BlockSearchStatus
 from blockqnn_operator.core.observed.pod import TrialPod
+from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.open_trials import Stage
 from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.reporting.status import report
 
 LEARNING = {
     "agent": {"batchSize": 4, "epsilonSchedule": [{"epsilon": 0.5, "iterations": 2}]},
@@ -36,6 +41,18 @@ RANDOM = {"agent": {"batchSize": 4, "algorithm": "RandomSearch"}}
 """An agent that can propose every iteration at once."""
 
 
+def decide(observed: Observed, state: SearchState) -> Plan:
+    """Assess a search and plan by that, as a pass does."""
+    return plan(observed, state, assess(observed, state))
+
+
+def status_of(
+    observed: Observed, state: SearchState, *more: Any, **named: Any
+) -> BlockSearchStatus:
+    """Assess a search and report it, as a pass does."""
+    return report(observed, state, assess(observed, state), *more, **named)
+
+
 def planned(
     *jobs: TrialJob,
     script: Sequence[Block] = BLOCKS,
@@ -43,7 +60,7 @@ def planned(
     pods: Sequence[TrialPod] = (),
     **changes: Any,
 ) -> Plan:
-    return plan(make_observed(*jobs, pods=pods), make_state(script, records, **changes))
+    return decide(make_observed(*jobs, pods=pods), make_state(script, records, **changes))
 
 
 def created(decided: Plan) -> list[int]:
@@ -55,7 +72,7 @@ def archived(decided: Plan) -> list[int]:
 
 
 def stages(decided: Plan) -> dict[int, Stage]:
-    return {trial.number: trial.stage for trial in decided.open_trials.trials}
+    return {trial.number: trial.stage for trial in decided.assessment.open_trials.trials}
 
 
 def history_of(*outcomes: Outcome, script: Sequence[Block] = BLOCKS) -> list[TrialRecord]:

@@ -32,6 +32,7 @@ from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.trials import Plan, plan
 
 Json = dict[str, Any]
@@ -361,7 +362,8 @@ def reconcile(
     """
     state = operator.state or recovered(operator.spec, world)
     state.settings = resolved(operator.spec, state.header)
-    decided = plan(observed(operator, past["jobs"], past["pods"], world), state)
+    seen = observed(operator, past["jobs"], past["pods"], world)
+    decided = plan(seen, state, assess(seen, state))
     yield world, state, decided
     for later in _carried_out(operator, decided, state, world):
         yield later, state, decided
@@ -395,8 +397,8 @@ def _carried_out(
     for iteration in cleanup.delete_iterations:
         world = without_jobs(world, set(selected(world, iteration)))
         yield world
-    if decided.preparation.create is not None:
-        world = created(world, decided.preparation.create)
+    if decided.assessment.preparation.create is not None:
+        world = created(world, decided.assessment.preparation.create)
         yield world
     for trials in decided.create:
         world = created(world, job_of(operator.search, state.settings, trials))

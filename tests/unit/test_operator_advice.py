@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_observed, make_search, make_state
+from operator_plans import status_of
 
 from blockqnn.settings.epsilon_schedule import epsilon_at
 from blockqnn.settings.presets import PRESETS
 from blockqnn_api.advice import FEWEST_ITERATIONS, Advice, advise, learning_of
 from blockqnn_api.resolve import pin, resolve
 from blockqnn_operator.core.planning.events import beginning
-from blockqnn_operator.core.planning.open_trials import list_open_trials
-from blockqnn_operator.core.reporting.status import report
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -124,7 +123,7 @@ def test_the_status_and_one_event_say_so() -> None:
     state = make_state(budget={"trials": 64}, agent={"batchSize": 64})
     search = make_search(SMALL)
     observed = make_observed(search=search)
-    status = report(observed, state, list_open_trials(observed, state))
+    status = status_of(observed, state)
     (event,) = beginning(search, state)
     assert event.message.startswith("With this budget the preset explores at random: 0 of 1 it")
     assert status.message == f"0 trials are running. {event.message}"
@@ -143,7 +142,4 @@ def test_a_search_that_learns_is_told_nothing() -> None:
     search = make_search({**SMALL, "preset": "Efficient", "agent": {"batchSize": 4}})
     observed = make_observed(search=search)
     assert not beginning(search, state)
-    assert (
-        report(observed, state, list_open_trials(observed, state)).message
-        == "0 trials are running."
-    )
+    assert status_of(observed, state).message == "0 trials are running."

@@ -47,21 +47,22 @@ class TestFurtherAttempts:
     def test_the_second_attempt_runs_in_place_of_the_first(self) -> None:
         decided = self.again(self.SILENT, self.second())
         assert created(decided) == []
-        assert decided.open_trials.trials[0].stage is Stage.RUNNING
+        assert decided.assessment.open_trials.trials[0].stage is Stage.RUNNING
 
     def test_a_late_result_of_an_older_attempt_is_ignored(self) -> None:
         late = make_job(0, A, condition="Complete", result=make_result(0, A, accuracy=0.9))
         decided = self.again(late, self.second())
-        assert decided.open_trials.trials[0].outcome is None
+        assert decided.assessment.open_trials.trials[0].outcome is None
         result = make_result(0, A, accuracy=0.4, attempt=1)
-        trial = self.again(late, self.second(result=result)).open_trials.trials[0]
+        trial = self.again(late, self.second(result=result)).assessment.open_trials.trials[0]
         assert trial.verdict is not None
         assert trial.verdict.result == result
 
     def test_a_result_of_an_older_attempt_is_none_of_the_newer(self) -> None:
         decided = self.again(self.SILENT, self.second(result=make_result(0, A)))
-        assert "is of trial 0, attempt 0" in decided.open_trials.trials[0].assessment.invalid
-        assert decided.open_trials.trials[0].outcome is None
+        trial = decided.assessment.open_trials.trials[0]
+        assert "is of trial 0, attempt 0" in trial.assessment.invalid
+        assert decided.assessment.open_trials.trials[0].outcome is None
 
     def test_a_result_that_comes_after_the_trial_is_in_the_history_changes_nothing(self) -> None:
         records = planned(*FIRST_FOUR).archive
@@ -74,7 +75,7 @@ class TestFurtherAttempts:
         pods = [make_pod(0, exit_code=0, job="digits-t00000-a1")]
         jobs = [self.SILENT, self.second(condition="Complete")]
         decided = self.again(*jobs, pods=pods, failurePolicy={"retries": 1})
-        trial = decided.open_trials.trials[0]
+        trial = decided.assessment.open_trials.trials[0]
         assert (trial.outcome, trial.attempt, created(decided)) == (Outcome.FAILED, 1, [1])
         assert created(self.again(self.SILENT, failurePolicy={"retries": 0})) == [1]
 

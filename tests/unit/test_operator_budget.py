@@ -21,7 +21,7 @@ from operator_builders import (
     make_state,
     succeeded,
 )
-from operator_plans import FIRST_FOUR, GOOD, archived, created, history_of
+from operator_plans import FIRST_FOUR, GOOD, archived, created, decide, history_of, status_of
 
 from blockqnn.contract.trial import Seconds
 from blockqnn_api.history.replay import SearchState
@@ -31,9 +31,7 @@ from blockqnn_api.resolve import pin
 from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase, Reason
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
-from blockqnn_operator.core.planning.open_trials import list_open_trials
-from blockqnn_operator.core.planning.trials import Plan, plan
-from blockqnn_operator.core.reporting.status import report
+from blockqnn_operator.core.planning.trials import Plan
 
 GOAL: dict[str, Any] = {"budget": {"targetAccuracy": 0.8}}
 STOP: dict[str, Any] = {"suspendPolicy": "Stop"}
@@ -53,12 +51,12 @@ def seen(
 
 
 def planned(*jobs: TrialJob, **rest: Any) -> Plan:
-    return plan(*seen(*jobs, **rest))
+    return decide(*seen(*jobs, **rest))
 
 
 def reported(*jobs: TrialJob, **rest: Any) -> BlockSearchStatus:
     observed, state = seen(*jobs, **rest)
-    return report(observed, state, list_open_trials(observed, state))
+    return status_of(observed, state)
 
 
 def reason_of(status: BlockSearchStatus, kind: ConditionType) -> tuple[str, str]:
@@ -136,9 +134,9 @@ class TestRaising:
         records = history_of(GOOD, GOOD)
         state = make_state(records=records, parallelism=9, budget={"targetAccuracy": 0.9})
         assert state.agent.learned == 0, "a part of an iteration is not learned"
-        decided = plan(make_observed(), state)
+        decided = decide(make_observed(), state)
         assert created(decided) == [2, 3]
-        rest = plan(make_observed(succeeded(2, BLOCKS[2]), succeeded(3, BLOCKS[3])), state)
+        rest = decide(make_observed(succeeded(2, BLOCKS[2]), succeeded(3, BLOCKS[3])), state)
         assert archived(rest) == [2, 3]
         state.extend(rest.archive)
         assert state.agent.learned == 1

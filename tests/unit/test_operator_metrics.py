@@ -21,15 +21,15 @@ from operator_builders import (
     make_state,
     succeeded,
 )
+from operator_plans import status_of
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.status import BestFinalist, FinalistsStatus
-from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.reporting.search_totals import Distribution, accuracy_statistics
-from blockqnn_operator.core.reporting.status import report
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured, SearchMetrics
 
@@ -40,8 +40,8 @@ TOO_BIG = {"outcome": Outcome.INFEASIBLE, "reason": "OutOfMemory"}
 def known(state: SearchState, *jobs: Any, uid: str = UID) -> Measured:
     """A search as the operator knows it after a pass over these Jobs."""
     observed = make_observed(*jobs)
-    open_trials = list_open_trials(observed, state)
-    return Measured("lab", "digits", uid, state, open_trials, report(observed, state, open_trials))
+    open_trials = assess(observed, state).open_trials
+    return Measured("lab", "digits", uid, state, open_trials, status_of(observed, state))
 
 
 def scrape(metrics: SearchMetrics) -> dict[str, dict[tuple[str, ...], float]]:

@@ -35,6 +35,7 @@ from operator_plans import (
     UNFIT,
     archived,
     created,
+    decide,
     history_of,
     planned,
     stages,
@@ -43,10 +44,10 @@ from operator_plans import (
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.observed.trial_job import TrialJob
-from blockqnn_operator.core.planning.assessment import too_many_failures
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.open_trials import Stage
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN
-from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.planning.trials import Plan
 
 
 class TestCreating:
@@ -124,9 +125,9 @@ class TestFailures:
     def test_raising_the_limit_goes_on(self) -> None:
         state = make_state(parallelism=1, **self.POLICY)
         observed = make_observed(failed(0, A), failed(1, B))
-        assert too_many_failures(plan(observed, state).open_trials, state)
+        assert assess(observed, state).too_many_failures
         raised = make_state(parallelism=1, failurePolicy={"maxFailedTrials": 2})
-        assert created(plan(observed, raised)) == [2]
+        assert created(decide(observed, raised)) == [2]
 
     def test_what_runs_when_the_search_stops_is_still_archived(self) -> None:
         jobs = [failed(0, A), failed(1, B), succeeded(2, C), succeeded(3, D)]
@@ -230,7 +231,7 @@ class TestAdoption:
     def test_a_job_whose_block_cannot_be_of_this_search_has_failed(self, code: str) -> None:
         """No block, none at all, one beyond maxLayers, one of another space: nothing to learn."""
         job = make_job(0, code=code, block_hash="0123456789abcdef", result=make_result(0, A))
-        trial = planned(job, script=[B, C]).open_trials.trials[0]
+        trial = planned(job, script=[B, C]).assessment.open_trials.trials[0]
         assert trial.verdict is not None
         assert (trial.outcome, trial.verdict.reason) == (Outcome.FAILED, "BlockInvalid")
         assert trial.verdict.message == (
@@ -252,7 +253,7 @@ class TestAdoption:
         result = make_result(0, A, attempt=1)
         second = make_job(0, A, attempt=1, name="digits-t00000-a1", result=result)
         for jobs in [(failed(0, A), second), (second, failed(0, A))]:
-            trial = planned(*jobs).open_trials.trials[0]
+            trial = planned(*jobs).assessment.open_trials.trials[0]
             assert trial.outcome is Outcome.SUCCEEDED
 
     def test_a_job_beyond_the_window_is_still_looked_at(self) -> None:
@@ -323,9 +324,9 @@ class TestArchiving:
         records = history_of(GOOD, GOOD, GOOD, GOOD, GOOD, GOOD)
         state = make_state(records=records, budget={"trials": 8}, parallelism=9)
         assert state.agent.learned == 1
-        assert created(plan(make_observed(), state)) == [6, 7]
+        assert created(decide(make_observed(), state)) == [6, 7]
         jobs = [succeeded(6, BLOCKS[6]), succeeded(7, BLOCKS[7])]
-        decided = plan(make_observed(*jobs), state)
+        decided = decide(make_observed(*jobs), state)
         assert archived(decided) == [6, 7]
         state.extend(decided.archive)
         assert state.agent.learned == 2
@@ -445,13 +446,13 @@ class TestEvents:
 def test_the_plan_of_a_finished_search_is_empty() -> None:
     records = history_of(*[GOOD] * 8)
     decided = planned(records=records)
-    assert decided == Plan(open_trials=decided.open_trials, preparation=decided.preparation)
-    assert decided.open_trials.trials == ()
+    assert decided == Plan(decided.assessment)
+    assert decided.assessment.open_trials.trials == ()
 
 
 def test_planning_is_a_function_of_what_is_observed() -> None:
     state, observed = make_state(), make_observed(failed(0, A), make_job(1, B), succeeded(2, C))
-    assert plan(observed, state) == plan(observed, state)
+    assert decide(observed, state) == decide(observed, state)
 
 
 def test_the_owner_decides_and_not_the_name() -> None:

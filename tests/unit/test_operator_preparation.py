@@ -17,6 +17,7 @@ from operator_builders import (
     make_spec,
     make_state,
 )
+from operator_plans import decide, status_of
 
 from blockqnn.contract.preparation import PreparationResult
 from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Phase
@@ -25,8 +26,7 @@ from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.events import transitions
-from blockqnn_operator.core.planning.trials import Plan, plan
-from blockqnn_operator.core.reporting.status import report
+from blockqnn_operator.core.planning.trials import Plan
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "datasets"}}
 ON_A_VOLUME: dict[str, Any] = {
@@ -69,13 +69,13 @@ def seen(
 
 def planned(*preparations: PreparationJob, **changes: Any) -> Plan:
     observed, settings = seen(*preparations, **changes)
-    return plan(observed, make_state(**{**ON_A_VOLUME, **settings}))
+    return decide(observed, make_state(**{**ON_A_VOLUME, **settings}))
 
 
 def reported(*preparations: PreparationJob, **changes: Any) -> BlockSearchStatus:
     observed, settings = seen(*preparations, **changes)
     state = make_state(**{**ON_A_VOLUME, **settings})
-    return report(observed, state, plan(observed, state).open_trials)
+    return status_of(observed, state)
 
 
 def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
@@ -90,20 +90,20 @@ def ready(status: BlockSearchStatus) -> tuple[str, str, str]:
 class TestWhen:
     def test_it_comes_before_the_first_trial(self) -> None:
         decided = planned()
-        assert decided.preparation.create == manifest_of()
+        assert decided.assessment.preparation.create == manifest_of()
         assert decided.create == ()
         assert ready(reported())[:2] == ("False", "Preparing")
 
     def test_while_it_runs_nothing_is_started(self) -> None:
         decided = planned(prepares())
-        assert decided.preparation.create is None
+        assert decided.assessment.preparation.create is None
         assert decided.create == ()
 
     def test_trials_start_when_it_has_completed(self) -> None:
         done = prepares(condition="Complete")
         decided = planned(done)
         assert len(decided.create) == 2
-        assert decided.preparation.create is None
+        assert decided.assessment.preparation.create is None
         assert ready(reported(done))[:2] == ("True", "Prepared")
 
     def test_it_says_what_there_is_for_as_long_as_its_pod_is_there(self) -> None:
@@ -119,7 +119,7 @@ class TestWhen:
 
     def test_a_suspended_search_prepares_nothing(self) -> None:
         decided = planned(suspend=True)
-        assert decided.preparation.create is None
+        assert decided.assessment.preparation.create is None
         assert ready(reported(suspend=True))[:2] == ("False", "Suspended")
 
     def test_suspending_lets_it_end_or_stops_it(self) -> None:
@@ -132,27 +132,27 @@ class TestWhen:
 
     def test_one_that_somebody_deletes_is_made_again(self) -> None:
         decided = planned(prepares(condition="Complete", deleting=True))
-        assert decided.preparation.create == manifest_of()
+        assert decided.assessment.preparation.create == manifest_of()
 
     def test_another_volume_is_prepared_anew_and_running_trials_go_on(self) -> None:
         old = prepares(condition="Complete")
         other = {**ON_A_VOLUME["dataset"], "volume": {"hostPath": {"path": "/images"}}}
         decided = planned(old, jobs=(make_job(0, A),), dataset=other)
-        assert decided.preparation.create == manifest_of(dataset=other)
+        assert decided.assessment.preparation.create == manifest_of(dataset=other)
         assert decided.create == ()
         assert decided.cleanup.delete == (old.name,)
 
     def test_another_image_needs_no_other_preparation_once_it_is_done(self) -> None:
         done = prepares(condition="Complete")
         decided = planned(done, trial={"image": "registry.example/trainer:2"})
-        assert decided.preparation.ready
+        assert decided.assessment.preparation.ready
         assert decided.cleanup.delete == ()
 
     def test_another_image_replaces_a_preparation_that_cannot_start(self) -> None:
         stuck = prepares()
         other = {"image": "registry.example/trainer:2"}
         decided = planned(stuck, trial=other)
-        assert decided.preparation.create == manifest_of(trial=other)
+        assert decided.assessment.preparation.create == manifest_of(trial=other)
         assert decided.cleanup.delete == (stuck.name,)
 
     @pytest.mark.parametrize(
@@ -179,10 +179,10 @@ class TestWhen:
         search = make_search(make_spec(**spec))
         observed = make_observed(search=search)
         state = make_state(**spec)
-        decided = plan(observed, state)
-        assert decided.preparation.create is None
+        decided = decide(observed, state)
+        assert decided.assessment.preparation.create is None
         assert len(decided.create) == 2
-        status = report(observed, state, decided.open_trials)
+        status = status_of(observed, state)
         assert ready(status)[:2] == ("True", "NotNeeded")
         assert why in ready(status)[2]
         assert transitions((), status) == (), "nobody is told of what was not to be done"
@@ -214,12 +214,12 @@ class TestFailing:
         assert "It is wrong there." in told["Failed"].message
         decided = planned(job, pods=(pod,))
         assert decided.create == ()
-        assert decided.preparation.create is None
+        assert decided.assessment.preparation.create is None
 
     def test_its_last_words_are_waited_for_and_not_for_ever(self) -> None:
         job = prepares(condition="Failed", finished_at=NOW, failed_pods=1, message="Too often.")
         decided = planned(job)
-        assert not decided.preparation.failed
+        assert not decided.assessment.preparation.failed
         assert decided.requeue_after == 60
         status = reported(job, now=at(61))
         assert ready(status)[1] == "PreparationFailed"

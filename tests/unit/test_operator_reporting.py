@@ -24,6 +24,7 @@ from operator_builders import (
     make_state,
     succeeded,
 )
+from operator_plans import status_of
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
@@ -41,9 +42,8 @@ from blockqnn_api.status import (
 )
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.events import transitions
-from blockqnn_operator.core.planning.open_trials import list_open_trials
 from blockqnn_operator.core.reporting.conditions import Problem, previous_status
-from blockqnn_operator.core.reporting.status import dump, report, report_stopped
+from blockqnn_operator.core.reporting.status import dump, report_stopped
 
 GOOD, BAD, UNFIT, SHARED = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.CACHED
 
@@ -62,7 +62,7 @@ def reported(
     state = make_state(script, records, **changes)
     search = make_search(make_spec(**changes), status=status, generation=generation)
     seen = make_observed(*jobs, search=search, now=at(after))
-    return report(seen, state, list_open_trials(seen, state), problems)
+    return status_of(seen, state, problems)
 
 
 def history_of(*outcomes: Outcome) -> list[TrialRecord]:
@@ -201,7 +201,7 @@ class TestDegraded:
         ]
         state = make_state()
         seen = make_observed(*RUNNING_JOBS, pods=pods)
-        status = report(seen, state, list_open_trials(seen, state))
+        status = status_of(seen, state)
         assert status.phase is Phase.RUNNING
         assert self.degraded(status) == (
             "True",
@@ -406,7 +406,7 @@ def test_the_size_of_a_status_does_not_grow_with_the_search() -> None:
     state.archive.extend(records)
     seen = make_observed(failed(20_000, A))
     problem = Problem(Reason.JOB_REFUSED, "x" * 5000)
-    status = report(seen, state, list_open_trials(seen, state), [problem])
+    status = status_of(seen, state, [problem])
     assert status.progress.endswith("/99999")
     assert len(json.dumps(dump(status))) <= 64 * 1024
 

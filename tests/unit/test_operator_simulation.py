@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_builders import make_spec
+from operator_plans import status_of
 from operator_world import (
     Conflict,
     Fate,
@@ -34,8 +35,6 @@ from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.status import Phase
-from blockqnn_operator.core.planning.open_trials import list_open_trials
-from blockqnn_operator.core.reporting.status import report
 
 AGENT = {
     "batchSize": 4,
@@ -118,7 +117,7 @@ class Run:
 
     def check_status(self, state: SearchState) -> None:
         seen = observed(self.operator, self.world, self.world, self.world)
-        status = report(seen, state, list_open_trials(seen, state))
+        status = status_of(seen, state)
         counts, budget = status.trials, state.settings.budget.trials
         assert counts is not None
         assert status.history is not None
@@ -299,7 +298,7 @@ def test_a_broken_dataset_starts_no_trial_and_the_search_goes_on_when_it_is_mend
     assert len(run.world.created) == 1
     state = run.operator.state or recovered(run.operator.spec, run.world)
     seen = observed(run.operator, run.world, run.world, run.world)
-    status = report(seen, state, list_open_trials(seen, state))
+    status = status_of(seen, state)
     assert status.phase is Phase.FAILED
     run.mend()
     for step in after:

@@ -1,10 +1,82 @@
-"""Decides whether a search wants trials, and whether its trials are over. Pure."""
+"""Assessment of a search: what holds of it now. Pure.
+
+It is worked out once from a snapshot and the history, and handed to all that decide or report, so
+that a pass never has two opinions about the same thing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
+from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.budget import NO_TRIAL, spent
-from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, Stage
+from blockqnn_operator.core.planning.budget import (
+    NO_TRIAL,
+    BudgetExhausted,
+    ends_at,
+    spent,
+    started_at,
+)
+from blockqnn_operator.core.planning.open_trials import (
+    OpenTrial,
+    OpenTrials,
+    Stage,
+    list_open_trials,
+)
+from blockqnn_operator.core.planning.preparation import prepare
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAssessment:
+    """What holds of a search at one moment."""
+
+    open_trials: OpenTrials
+    started_at: datetime
+    """When the search started."""
+    ends_at: datetime | None
+    """When the time of the search is up; None when it has no limit."""
+    spent: BudgetExhausted | None
+    """The part of the budget that is used up; None while some of each part is left."""
+    too_many_failures: bool
+    """More trials have failed than the search tolerates."""
+    last_wanted: int | None
+    """The last trial that must still end; None while trials are started."""
+    wanted: tuple[OpenTrial, ...]
+    """The trials that are to be started."""
+    drained: bool
+    """Nothing runs or is to be started."""
+    over: bool
+    """A part of the budget is spent, nothing runs, and every result is in the history."""
+    preparation: Preparation
+    """State of the images that the trials read, and the Job that makes them ready."""
+
+
+def assess(observed: Observed, state: SearchState) -> SearchAssessment:
+    """Assess a search.
+
+    Args:
+        observed: the snapshot of the search.
+        state: its settings and history.
+    """
+    open_trials = list_open_trials(observed, state)
+    exhausted = spent(observed, state, open_trials)
+    failing = too_many_failures(open_trials, state)
+    last = last_wanted(state, open_trials, exhausted, failing=failing)
+    wanted = tuple(t for t in open_trials.at(Stage.UNSTARTED) if last is None or t.number <= last)
+    drained = last is not None and not wanted and not open_trials.at(Stage.RUNNING)
+    return SearchAssessment(
+        open_trials=open_trials,
+        started_at=started_at(observed, state),
+        ends_at=ends_at(observed, state),
+        spent=exhausted,
+        too_many_failures=failing,
+        last_wanted=last,
+        wanted=wanted,
+        drained=drained,
+        over=is_over(open_trials, exhausted, drained=drained),
+        preparation=prepare(observed, state, wanted=bool(wanted)),
+    )
 
 
 def too_many_failures(open_trials: OpenTrials, state: SearchState) -> bool:
@@ -13,51 +85,29 @@ def too_many_failures(open_trials: OpenTrials, state: SearchState) -> bool:
     return failed > state.settings.failure_policy.max_failed_trials
 
 
-def last_wanted(observed: Observed, state: SearchState, open_trials: OpenTrials) -> int | None:
+def last_wanted(
+    state: SearchState,
+    open_trials: OpenTrials,
+    exhausted: BudgetExhausted | None,
+    *,
+    failing: bool,
+) -> int | None:
     """Return the last trial that must still end; None while trials are started.
 
     A suspended or failed search starts none. When a budget is reached, the trials that were started
     still run to their end, even one whose Job was lost on the way, since the history has no gaps;
     but in a search that must stop at once, only those up to the one that reached the goal.
     """
-    if state.settings.suspend or too_many_failures(open_trials, state):
+    if state.settings.suspend or failing:
         return NO_TRIAL
-    reached = spent(observed, state, open_trials)
-    if reached is None:
+    if exhausted is None:
         return None
     if state.settings.suspend_policy == "Stop":
-        return reached.trial
+        return exhausted.trial
     return max((trial.number for trial in open_trials.trials if trial.job), default=NO_TRIAL)
 
 
-def drained(open_trials: OpenTrials, last: int | None) -> bool:
-    """Return whether nothing runs or is to be started, given the last trial that is wanted."""
-    if last is None or open_trials.at(Stage.RUNNING):
-        return False
-    return not any(trial.number <= last for trial in open_trials.at(Stage.UNSTARTED))
-
-
-def wanted(open_trials: OpenTrials, last: int | None) -> tuple[OpenTrial, ...]:
-    """Return the trials that are to be started, given the last that is wanted."""
-    return tuple(t for t in open_trials.at(Stage.UNSTARTED) if last is None or t.number <= last)
-
-
-def is_over(observed: Observed, state: SearchState, open_trials: OpenTrials) -> bool:
-    """Return whether a part of the budget is spent, nothing runs, and every result is stored.
-
-    Args:
-        observed: the snapshot of the search.
-        state: its history, with what was archived in this pass.
-        open_trials: the open trials, as they were before this pass.
-    """
-    unarchived = without_archived(open_trials, state)
-    if spent(observed, state, unarchived) is None:
-        return False
-    pending = bool(unarchived.trials) and unarchived.trials[0].stage is Stage.OVER
-    return drained(unarchived, last_wanted(observed, state, unarchived)) and not pending
-
-
-def without_archived(open_trials: OpenTrials, state: SearchState) -> OpenTrials:
-    """Return the open trials without those that have entered the history since."""
-    archived = len(state.archive)
-    return OpenTrials(tuple(trial for trial in open_trials.trials if trial.number >= archived), ())
+def is_over(open_trials: OpenTrials, exhausted: BudgetExhausted | None, *, drained: bool) -> bool:
+    """Return whether a part of the budget is spent, nothing runs, and every result is stored."""
+    unstored = bool(open_trials.trials) and open_trials.trials[0].stage is Stage.OVER
+    return exhausted is not None and drained and not unstored

@@ -5,7 +5,6 @@ order, and proposals depend on whole iterations. So a search that stops in the m
 iteration, and whose budget is raised later, goes on exactly as if it had never stopped.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,18 +63,12 @@ def spent(
     )
 
 
-def _over(state: SearchState, open_trials: OpenTrials) -> Iterator[OpenTrial]:
-    """Yield the trials whose result is durable but not in the history yet."""
-    archived = len(state.archive)
-    return (t for t in open_trials.trials if t.number >= archived and t.stage is Stage.OVER)
-
-
 def _goal(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted | None:
     target = state.settings.budget.target_accuracy
     if target is None:
         return None
     reached = [(state.archive.best_accuracy, NO_TRIAL)]
-    reached += [(_accuracy(trial), trial.number) for trial in _over(state, open_trials)]
+    reached += [(_accuracy(trial), trial.number) for trial in open_trials.at(Stage.OVER)]
     enough = [(accuracy, trial) for accuracy, trial in reached if accuracy >= target]
     if not enough:
         return None
@@ -106,7 +99,7 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
         return None
     used = state.archive.gpu_seconds + sum(
         trial.job.gpus * trial.verdict.result.seconds.total
-        for trial in _over(state, open_trials)
+        for trial in open_trials.at(Stage.OVER)
         if trial.job and trial.verdict and trial.verdict.result
     )
     if used < most * SECONDS_PER_HOUR:

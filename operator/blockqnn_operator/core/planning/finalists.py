@@ -99,6 +99,12 @@ class FinalistPlan:
     """Time to look again, even if nothing happens before."""
 
     @property
+    def acts(self) -> bool:
+        """True where it changes what holds of the finalists."""
+        prepares = any(p.create or p.delete for p in self.preparations.values())
+        return bool(self.create or self.annotate or self.archive or self.delete or prepares)
+
+    @property
     def running(self) -> int:
         """Number of Jobs that have no outcome yet."""
         return sum(finalist.stage is Stage.RUNNING for finalist in self.open)

@@ -10,21 +10,16 @@ from dataclasses import dataclass, replace
 
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
-from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.archiving import record_of
-from blockqnn_operator.core.planning.assessment import drained, last_wanted, wanted
-from blockqnn_operator.core.planning.budget import ends_at
+from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.events import Event, events_of
 from blockqnn_operator.core.planning.open_trials import (
     OpenTrial,
-    OpenTrials,
     Stage,
     group_of,
-    list_open_trials,
 )
-from blockqnn_operator.core.planning.preparation import prepare
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
 
 
@@ -32,9 +27,8 @@ from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup,
 class Plan:
     """Next steps of a search; every part may be empty, and each is safe to do twice."""
 
-    open_trials: OpenTrials
-    preparation: Preparation
-    """State of the images, and the Job that makes them ready."""
+    assessment: SearchAssessment
+    """What holds of the search; the Job that its ``preparation`` names is to be created, too."""
     create: tuple[tuple[OpenTrial, ...], ...] = ()
     """The trials of each Job that is to be created."""
     annotate: tuple[OpenTrial, ...] = ()
@@ -47,29 +41,37 @@ class Plan:
     requeue_after: float | None = None
     """Seconds until the next look, even if nothing happens before."""
 
+    @property
+    def acts(self) -> bool:
+        """True where it changes what holds of the search."""
+        return bool(self.create or self.archive or self.assessment.preparation.create)
 
-def plan(observed: Observed, state: SearchState) -> Plan:
-    """Decide what to do about a search."""
-    open_trials = list_open_trials(observed, state)
-    last = last_wanted(observed, state, open_trials)
-    archive = _to_archive(open_trials, state, last)
+
+def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -> Plan:
+    """Decide what to do about a search.
+
+    Args:
+        observed: the snapshot of the search.
+        state: its settings and history.
+        assessment: what holds of it, by both.
+    """
+    open_trials, preparation = assessment.open_trials, assessment.preparation
+    archive = _to_archive(assessment, state)
     cleanup = clean_up(_own(observed, open_trials.leftovers), state)
-    stopped = _to_stop(observed, open_trials, state, last)
-    preparation = prepare(observed, state, wanted=bool(wanted(open_trials, last)))
+    stopped = _to_stop(observed, assessment, state)
     return Plan(
-        open_trials=open_trials,
-        preparation=preparation,
-        create=_to_create(open_trials, state, last) if preparation.ready else (),
+        assessment=assessment,
+        create=_to_create(assessment, state) if preparation.ready else (),
         annotate=tuple(trial for trial in open_trials.trials if trial.to_annotate),
         archive=archive,
         cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped, *preparation.delete)),
         events=events_of(open_trials, state, archive),
-        requeue_after=_look_again(observed, state, open_trials, preparation),
+        requeue_after=_look_again(observed, assessment),
     )
 
 
 def _to_create(
-    open_trials: OpenTrials, state: SearchState, last: int | None
+    assessment: SearchAssessment, state: SearchState
 ) -> tuple[tuple[OpenTrial, ...], ...]:
     """Return the trials to be started now, those of each Job together.
 
@@ -77,15 +79,15 @@ def _to_create(
     again after a crash.
     """
     groups: dict[tuple[int, int, int], list[OpenTrial]] = {}
-    for trial in wanted(open_trials, last):
+    for trial in assessment.wanted:
         group = group_of(trial.proposal, state)[0]
         groups.setdefault((trial.proposal.iteration, group, trial.attempt), []).append(trial)
-    free = state.settings.parallelism - open_trials.running_jobs
+    free = state.settings.parallelism - assessment.open_trials.running_jobs
     return tuple(tuple(group) for group in groups.values())[: max(free, 0)]
 
 
 def _to_stop(
-    observed: Observed, open_trials: OpenTrials, state: SearchState, last: int | None
+    observed: Observed, assessment: SearchAssessment, state: SearchState
 ) -> tuple[str, ...]:
     """Return the running Jobs that are no longer needed.
 
@@ -93,6 +95,7 @@ def _to_stop(
     started, by the user's choice. A Job that has ended, or reports just now, is left to be
     collected.
     """
+    open_trials, last = assessment.open_trials, assessment.last_wanted
     end = max(state.settings.budget.trials, len(state.archive))
     beyond = [
         job.name
@@ -114,9 +117,7 @@ def _to_stop(
     return (*beyond, *running)
 
 
-def _to_archive(
-    open_trials: OpenTrials, state: SearchState, last: int | None
-) -> tuple[TrialRecord, ...]:
+def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[TrialRecord, ...]:
     """Return the records of the iterations that are over, in order, without a gap.
 
     The last iteration counts as over when the budget ends in its middle; so does one in which no
@@ -127,7 +128,7 @@ def _to_archive(
     records: dict[int, TrialRecord] = {}
     complete: list[TrialRecord] = []
     pending: list[TrialRecord] = []
-    for trial in open_trials.trials:
+    for trial in assessment.open_trials.trials:
         if trial.stage is not Stage.OVER:
             break
         record = record_of(trial, state, records)
@@ -136,7 +137,7 @@ def _to_archive(
         if (trial.number + 1) % size == 0 or trial.number + 1 == budget:
             complete += pending
             pending = []
-    if drained(open_trials, last):
+    if assessment.drained:
         complete += pending
     return tuple(complete)
 
@@ -145,13 +146,10 @@ def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
     return [job for job in jobs if job.owner_uid == observed.search.uid]
 
 
-def _look_again(
-    observed: Observed, state: SearchState, open_trials: OpenTrials, preparation: Preparation
-) -> float | None:
-    moments = [trial.assessment.wait_until for trial in open_trials.trials]
-    moments.append(preparation.wait_until)
-    end = ends_at(observed, state)
-    if end is not None and end > observed.now:
-        moments.append(end)
+def _look_again(observed: Observed, assessment: SearchAssessment) -> float | None:
+    moments = [trial.assessment.wait_until for trial in assessment.open_trials.trials]
+    moments.append(assessment.preparation.wait_until)
+    if assessment.ends_at is not None and assessment.ends_at > observed.now:
+        moments.append(assessment.ends_at)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment]
     return max(min(waits), 0.1) if waits else None

@@ -17,9 +17,8 @@ from blockqnn_api.status import (
     Reason,
 )
 from blockqnn_operator.core.judging.pod_start import PODS_MISSING, UNSCHEDULABLE, WHY_NO_POD
-from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.budget import BudgetExhausted
+from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
 from blockqnn_operator.core.reporting.finalists import FinalistReport
 
@@ -74,12 +73,12 @@ def conditions_of(
     phase: Phase,
     message: str,
     state: SearchState,
-    reached: BudgetExhausted | None,
-    preparation: Preparation,
+    assessment: SearchAssessment,
 ) -> Facts:
     """Return the facts behind each condition but those of finalists and of trouble."""
     complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
-    why = reached.reason if reached else Reason.BUDGET_LEFT
+    reached, preparation = assessment.spent, assessment.preparation
+    why = reached.reason if reached and assessment.over else Reason.BUDGET_LEFT
     failure = Reason.DATASET_NOT_READY if preparation.failed else Reason.TOO_MANY_FAILURES
     reasons = {
         Phase.COMPLETE: why,
@@ -130,12 +129,12 @@ def add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over
 
 def degraded_condition(
     state: SearchState,
-    open_trials: OpenTrials,
+    assessment: SearchAssessment,
     problems: Sequence[Problem],
-    preparation: Preparation,
     finalists: FinalistReport | None,
 ) -> tuple[bool, Reason, str]:
     """Return whether something needs attention, and what."""
+    open_trials, preparation = assessment.open_trials, assessment.preparation
     if problems:
         return True, problems[0].reason, problems[0].message
     if preparation.failed or preparation.hindered:

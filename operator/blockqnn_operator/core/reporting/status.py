@@ -1,7 +1,7 @@
 """The status of a search: derived from its history and its open trials. Pure."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Any
 
@@ -22,19 +22,10 @@ from blockqnn_api.status import (
     Reason,
     TrialCounts,
 )
-from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.archiving import record_of, reward_of
-from blockqnn_operator.core.planning.assessment import (
-    is_over,
-    last_wanted,
-    too_many_failures,
-    wanted,
-    without_archived,
-)
-from blockqnn_operator.core.planning.budget import BudgetExhausted, ends_at, spent, started_at
+from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
-from blockqnn_operator.core.planning.preparation import prepare
 from blockqnn_operator.core.reporting.conditions import (
     Facts,
     Problem,
@@ -53,7 +44,7 @@ DIGITS = 6
 def report(
     observed: Observed,
     state: SearchState,
-    open_trials: OpenTrials,
+    assessment: SearchAssessment,
     problems: Sequence[Problem] = (),
     note: str = "",
     finalists: FinalistReport | None = None,
@@ -61,57 +52,49 @@ def report(
     """Return the status of a search that runs, or has run.
 
     Args:
-        observed: the snapshot that the decision was made from.
-        state: the history and the agent, with what was archived in this pass.
-        open_trials: the open trials, as they were before this pass.
+        observed: the snapshot of the search.
+        state: its settings and history.
+        assessment: what holds of it, by both.
         problems: what went wrong in carrying out the plan.
         note: a clause about what running trials wait for, if anything.
         finalists: the report on the finalists; None where none are wanted.
     """
-    archived = len(state.archive)
-    unarchived = without_archived(open_trials, state)
-    counts = _counts(state, [t.outcome for t in unarchived.trials if t.outcome])
-    running = unarchived.running_jobs
-    budget = state.settings.budget.trials
-    reached = spent(observed, state, unarchived)
-    last = last_wanted(observed, state, unarchived)
-    over = is_over(observed, state, open_trials)
-    preparation = prepare(observed, state, wanted=bool(wanted(unarchived, last)))
-    failed = too_many_failures(unarchived, state) or preparation.failed
+    open_trials, over = assessment.open_trials, assessment.over
+    preparation, reached = assessment.preparation, assessment.spent
+    counts = _counts(state, [t.outcome for t in open_trials.trials if t.outcome])
+    failed = assessment.too_many_failures or preparation.failed
     phase = _phase(state, finalists, over=over, failed=failed)
-    trials = TrialCounts(total=sum(counts.values()), running=running, **counts)
+    trials = TrialCounts(total=sum(counts.values()), running=open_trials.running_jobs, **counts)
     top = [
         _best_block(record)
         for record in best([*state.archive.top, *_open_records(open_trials, state)])
     ]
     before = previous_status(observed)
     iteration = _next_iteration(state)
-    message = _message(phase, trials, state, reached, preparation, note)
+    message = _message(phase, trials, state, assessment, note)
     if over and finalists is not None and reached is not None:
         message = f"{reached.message} {finalists.summary}"[:LONGEST_MESSAGE]
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
         phase=phase,
         message=message,
-        start_time=write_time(started_at(observed, state)),
+        start_time=write_time(assessment.started_at),
         iteration=iteration,
         epsilon=round(state.agent.epsilon(min(iteration, _last_iteration(state))), DIGITS),
-        progress=f"{trials.total}/{budget}",
+        progress=f"{trials.total}/{state.settings.budget.trials}",
         trials=trials,
         gpu_seconds=round(state.archive.gpu_seconds, 1),
         best=_winner(state, finalists) or (top[0] if top else None),
         top=tuple(top),
-        history=History(shards=len(state.shards), records=archived),
+        history=History(shards=len(state.shards), records=len(state.archive)),
         predictor=_predictor(state),
         finalists=finalists.status if finalists else None,
     )
-    timed = _with_times(status, before, observed, state, over=over)
-    facts = conditions_of(phase, message, state, reached if over else None, preparation)
+    timed = _with_times(status, before, observed, state, assessment)
+    facts = conditions_of(phase, message, state, assessment)
     if finalists is not None:
         add_finalists(facts, finalists, phase, over=over)
-    facts[ConditionType.DEGRADED] = degraded_condition(
-        state, open_trials, problems, preparation, finalists
-    )
+    facts[ConditionType.DEGRADED] = degraded_condition(state, assessment, problems, finalists)
     return with_conditions(_advised(timed, observed, state), facts, observed)
 
 
@@ -181,9 +164,7 @@ def _open_records(open_trials: OpenTrials, state: SearchState) -> list[TrialReco
     succeeded = [
         trial
         for trial in open_trials.trials
-        if trial.number >= len(state.archive)
-        and trial.stage is Stage.OVER
-        and trial.outcome is Outcome.SUCCEEDED
+        if trial.stage is Stage.OVER and trial.outcome is Outcome.SUCCEEDED
     ]
     leaders = nsmallest(MOST_TOP, succeeded, key=lambda t: -(reward_of(t, state) or 0.0))
     return [record_of(trial, state, {}) for trial in leaders]
@@ -234,10 +215,10 @@ def _message(
     phase: Phase,
     trials: TrialCounts,
     state: SearchState,
-    reached: BudgetExhausted | None,
-    preparation: Preparation,
+    assessment: SearchAssessment,
     note: str,
 ) -> str:
+    reached, preparation = assessment.spent, assessment.preparation
     policy = state.settings.failure_policy
     if reached is not None:
         return (
@@ -267,25 +248,26 @@ def _with_times(
     before: BlockSearchStatus | None,
     observed: Observed,
     state: SearchState,
-    *,
-    over: bool,
+    assessment: SearchAssessment,
 ) -> BlockSearchStatus:
     now = observed.now
     if status.phase is Phase.COMPLETE:
         ended = before.completion_time if before and before.completion_time else write_time(now)
         return status.model_copy(update={"completion_time": ended})
-    if over:
+    if assessment.over:
         # Only finalists are left, and the rate of trials says nothing about them.
         return status
     estimate = before.estimated_completion_time if before else None
     if estimate is None or before is None or before.iteration != status.iteration:
-        estimate = _estimate(status, observed, state)
+        estimate = _estimate(status, observed, state, assessment.ends_at)
     return status.model_copy(update={"estimated_completion_time": estimate})
 
 
-def _estimate(status: BlockSearchStatus, observed: Observed, state: SearchState) -> str | None:
+def _estimate(
+    status: BlockSearchStatus, observed: Observed, state: SearchState, end: datetime | None
+) -> str | None:
     """Extrapolate the rate so far: rough, but every figure it needs is in the status."""
-    done, end = len(state.archive), ends_at(observed, state)
+    done = len(state.archive)
     if not done or not status.start_time:
         return write_time(end) if end else None
     elapsed = (observed.now - read_time(status.start_time)).total_seconds()

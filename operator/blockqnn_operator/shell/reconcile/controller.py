@@ -23,9 +23,9 @@ from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs, transitions
-from blockqnn_operator.core.planning.finalists import FinalistPlan
-from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, list_open_trials
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 from blockqnn_operator.core.planning.trials import Plan, plan
 from blockqnn_operator.core.reporting.conditions import Problem, previous_status
 from blockqnn_operator.core.reporting.status import dump, report, report_stopped
@@ -206,24 +206,24 @@ class Controller:
         state = memory.state
         state.settings = self._resolve(search.spec, state.header.settings)
         await self._propose(state)
-        decided = plan(observed, state)
+        decided = plan(observed, state, assess(observed, state))
         events = decided.events
         if decided.annotate:
             await self._annotate(observed, memory, decided)
             # What is durable now frees slots and may end an iteration: decide again, with that.
             observed = self._observe(_key(search), search, memory)
-            decided = plan(observed, state)
+            decided = plan(observed, state, assess(observed, state))
             events += decided.events
+        assessment = decided.assessment
         self._tidying.ask(search, decided.cleanup, memory.freshest)
-        finalists = await self._finalists.decide(
-            observed, state, decided.open_trials, memory.finalists
-        )
+        finalists = await self._finalists.decide(observed, state, memory.finalists, assessment)
         wanted = len(decided.create) + len(finalists.create)
-        granted = self._granted(search, decided, finalists)
+        in_flight = assessment.open_trials.running_jobs + finalists.running
+        granted = self._granted(search, in_flight, wanted)
         trials = decided.create[:granted]
         decided = replace(decided, create=trials[:CREATIONS])
         created: list[Sequence[OpenTrial]] = []
-        problems = await create_preparation(cluster, search, decided.preparation.create)
+        problems = await create_preparation(cluster, search, assessment.preparation.create)
         problems += await apply.create_jobs(
             cluster, search, state, decided.create, memory.freshest, created.append
         )
@@ -232,21 +232,29 @@ class Controller:
         )
         if problems:
             # Jobs that were not created take no slots from others until they are tried again.
-            in_flight = decided.open_trials.running_jobs + len(created) + finalists.running
-            self._slots.ask(_key(search), in_flight, 0)
+            self._slots.ask(_key(search), in_flight + len(created), 0)
         # Free slots are filled first: the history of what has ended can wait that long.
         await self._archive(search, memory, state, decided.archive)
         await self._propose(state)
-        deleted = _deleted_jobs(observed, decided, created, memory)
+        seen = {trial.job.name for trial in assessment.open_trials.trials if trial.job}
+        deleted = _deleted_jobs(observed, created, memory, seen.difference(decided.cleanup.delete))
         events += (*beginning(search, state), *deleted, *finalists.events)
         await apply.tell(cluster, search, events, observed.now, memory.told)
         note = ""
         if granted < wanted:
             note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
-        acted = decided.create or decided.archive
-        memory.open_trials = None if acted else decided.open_trials
-        again = await self._report(observed, memory, state, problems, note)
-        waits = [decided.requeue_after, again]
+        if decided.acts or finalists.acts:
+            observed = self._observe(_key(search), search, memory)
+            assessment = assess(observed, state)
+            await self._finalists.decide(observed, state, memory.finalists, assessment)
+        memory.open_trials = assessment.open_trials
+        told = self._finalists.report(state, memory.finalists, assessment)
+        status = report(observed, state, assessment, problems, note, told)
+        waits = [
+            decided.requeue_after,
+            await self._write_status(observed, memory, status),
+            memory.finalists.latest.seconds_left(observed.now),
+        ]
         durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
         if problems:
             waits.append(RETRY_SECONDS)
@@ -271,7 +279,7 @@ class Controller:
             lambda trial: self._collected(trial, ended),
         )
 
-    def _granted(self, search: SearchObject, decided: Plan, finalists: FinalistPlan) -> int:
+    def _granted(self, search: SearchObject, in_flight: int, wanted: int) -> int:
         """Return how many of the planned Jobs may be created under the operator's limit."""
         if self._slots.limit is not None:
             # After a start not every search has asked yet, but its running Jobs count.
@@ -279,8 +287,6 @@ class Controller:
                 if not self._slots.knows(key):
                     running = sum(not job.is_over for _, job in self._jobs(key))
                     self._slots.ask(key, running + self._finalists.in_flight(key), 0)
-        in_flight = decided.open_trials.running_jobs + finalists.running
-        wanted = len(decided.create) + len(finalists.create)
         return self._slots.ask(_key(search), in_flight, wanted)
 
     async def _archive(
@@ -331,24 +337,6 @@ class Controller:
         settings = self._resolve(search.spec, header.settings)
         # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
         return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
-
-    async def _report(
-        self,
-        observed: Observed,
-        memory: ReconcileState,
-        state: SearchState,
-        problems: list[Problem],
-        note: str,
-    ) -> float | None:
-        """Write the status after a pass; return the seconds until the next look, if any."""
-        now = self._observe(_key(observed.search), observed.search, memory)
-        if memory.open_trials is None:
-            memory.open_trials = list_open_trials(now, state)
-        finalists = self._finalists.report(now, state, memory.open_trials, memory.finalists)
-        status = report(now, state, memory.open_trials, problems, note, finalists)
-        waits = [await self._write_status(now, memory, status)]
-        waits.append(memory.finalists.latest.seconds_left(now.now))
-        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _stop(self, observed: Observed, memory: ReconcileState, error: Exception) -> None:
         """Report that a search cannot run as it is; its change, or an upgrade, brings it back."""
@@ -402,14 +390,13 @@ class Controller:
 
 def _deleted_jobs(
     observed: Observed,
-    decided: Plan,
     created: Sequence[Sequence[OpenTrial]],
     memory: ReconcileState,
+    seen: set[str],
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that existed at the last pass and had to be created again."""
     events = deleted_jobs(observed.search, created, memory.seen_jobs, observed.now)
-    seen = {trial.job.name for trial in decided.open_trials.trials if trial.job}
-    memory.seen_jobs = seen.difference(decided.cleanup.delete)
+    memory.seen_jobs = seen
     return events
 
 

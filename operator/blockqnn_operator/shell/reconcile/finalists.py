@@ -11,7 +11,7 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.assessment import is_over
+from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.finalists import (
     NO_FINALISTS,
     FinalistPlan,
@@ -19,7 +19,6 @@ from blockqnn_operator.core.planning.finalists import (
     OpenFinalist,
     plan_finalists,
 )
-from blockqnn_operator.core.planning.open_trials import OpenTrials
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.finalists import FinalistReport, report_finalists
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json, jobs_path
@@ -70,16 +69,16 @@ class Finalists:
         self,
         observed: Observed,
         state: SearchState,
-        open_trials: OpenTrials,
         memory: FinalistMemory,
+        assessment: SearchAssessment,
     ) -> FinalistPlan:
         """Decide what to do about the finalists of a search; read their history first if needed.
 
         Args:
             observed: the snapshot of the search.
             state: its settings and history.
-            open_trials: its open trials.
             memory: the kept state of its finalists.
+            assessment: what holds of the search.
 
         Raises:
             EarlierSearch: when the history of another search of this name is still there.
@@ -93,8 +92,10 @@ class Finalists:
             if shards is None:
                 raise EarlierSearch
             memory.state = FinalistState(FinalistArchive.recover(shards))
-        over = is_over(observed, state, open_trials)
-        return self._plan(observed, state, memory, memory.state, over=over)
+        search = observed.search
+        jobs = memory.freshest.over(self._jobs((search.namespace, search.name)))
+        memory.latest = plan_finalists(observed, state, memory.state, jobs, over=assessment.over)
+        return memory.latest
 
     async def carry_out(
         self, search: SearchObject, decided: FinalistPlan, memory: FinalistMemory, granted: int
@@ -126,31 +127,13 @@ class Finalists:
         return problems
 
     def report(
-        self,
-        observed: Observed,
-        state: SearchState,
-        open_trials: OpenTrials,
-        memory: FinalistMemory,
+        self, state: SearchState, memory: FinalistMemory, assessment: SearchAssessment
     ) -> FinalistReport | None:
-        """Return the report on the finalists after a pass; None where none are wanted."""
-        if memory.state is None or state.settings.finalists is None:
+        """Return the report on the finalists by the latest plan; None where none are wanted."""
+        if memory.state is None:
             return None
-        over = is_over(observed, state, open_trials)
-        memory.latest = self._plan(observed, state, memory, memory.state, over=over)
-        return report_finalists(state, memory.state.archive, memory.latest, over=over)
-
-    def _plan(
-        self,
-        observed: Observed,
-        state: SearchState,
-        memory: FinalistMemory,
-        kept: FinalistState,
-        *,
-        over: bool,
-    ) -> FinalistPlan:
-        search = observed.search
-        jobs = memory.freshest.over(self._jobs((search.namespace, search.name)))
-        return plan_finalists(observed, state, kept, jobs, over=over)
+        archive = memory.state.archive
+        return report_finalists(state, archive, memory.latest, over=assessment.over)
 
     async def _annotate(
         self, search: SearchObject, open_finalist: OpenFinalist, memory: FinalistMemory
