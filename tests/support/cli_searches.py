@@ -14,11 +14,11 @@ from blockqnn.network.cost import network_macs, network_parameters
 from blockqnn.search import Experience, Proposal
 from blockqnn_api.history.replay import Archive, SearchState, new_agent
 from blockqnn_api.history.shards import Shard
-from blockqnn_api.history.trial_record import Header, TrialRecord, write_header
+from blockqnn_api.history.trial_record import Header, TrialRecord
 from blockqnn_api.resolve import resolve
 from blockqnn_cli.view import EventView, SearchView
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.open_trials import list_open_trials
+from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.reporting.status import dump, report
 
 SHAPE, CLASSES = (3, 32, 32), 10
@@ -93,13 +93,13 @@ def view(spec: dict[str, Any], header: Header, records: Sequence[TrialRecord]) -
     before = {"observedGeneration": 1, "phase": "Running", "startTime": "2024-05-01T08:00:00Z"}
     search = make_search(spec, status=before)
     observed = Observed(search, (), (), at(0))
-    status = dump(report(observed, state, list_open_trials(observed, state)))
+    status = dump(report(observed, state, assess(observed, state)))
     return SearchView("lab", search.name, UID, spec, status, header, tuple(records))
 
 
 def history_lines(header: Header, records: Sequence[TrialRecord]) -> Iterator[str]:
     """The lines of a stored history."""
-    yield write_header(header) + "\n"
+    yield header.write() + "\n"
     for record in records:
         yield record.write() + "\n"
 

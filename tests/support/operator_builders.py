@@ -11,7 +11,7 @@ from blockqnn.contract.trial import Seconds, TrialResult
 from blockqnn.search import Proposal, Search, SearchSettings
 from blockqnn_api.history.replay import Archive, SearchState
 from blockqnn_api.history.shards import Shard, shard_name
-from blockqnn_api.history.trial_record import Header, TrialRecord, write_header
+from blockqnn_api.history.trial_record import Header, TrialRecord
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import pin, resolve
 from blockqnn_api.spec import BlockSearchSpec
@@ -121,7 +121,7 @@ def make_state(
     """A search whose agent proposes the blocks of a script, with some records in its history."""
     settings = make_settings(**changes)
     header = make_header(settings)
-    text = "".join(line + "\n" for line in [write_header(header), *(r.write() for r in records)])
+    text = "".join(line + "\n" for line in [header.write(), *(r.write() for r in records)])
     wanted = SearchSettings(
         space=settings.space,
         agent=settings.agent,

@@ -33,7 +33,7 @@ from blockqnn_api.history.shards import (
     read_shard,
     start,
 )
-from blockqnn_api.history.trial_record import Header, TrialRecord, read_header, read_lines
+from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
 from blockqnn_api.resolve import resolve
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -234,7 +234,7 @@ def test_a_history_that_cannot_be_read_is_refused_with_a_sentence(
 
 @given(st.text(max_size=50))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    for read in (TrialRecord.read, read_header):
+    for read in (TrialRecord.read, Header.read):
         with pytest.raises(HistoryUnreadable):
             read(text)
 

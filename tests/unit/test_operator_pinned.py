@@ -9,7 +9,7 @@ import pytest
 from operator_builders import make_search
 
 from blockqnn.settings.presets import PRESETS
-from blockqnn_api.history.trial_record import Header, write_header
+from blockqnn_api.history.trial_record import Header
 from blockqnn_api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_cli.errors import CommandError
 from blockqnn_cli.importing import plan_import
@@ -95,7 +95,7 @@ def test_a_search_that_begins_now_pins_its_preset() -> None:
 def test_a_history_is_not_imported_into_a_search_with_another_preset() -> None:
     settings = pin(resolve(BARE | {"preset": "CVPR2018"}))
     header = Header(operator_version="0.1.0", search_uid="old", seed=0, settings=settings)
-    lines = [write_header(header)]
+    lines = [header.write()]
     with pytest.raises(CommandError, match=r"spec\.preset is Efficient and was CVPR2018; create"):
         plan_import(make_search(BARE), [], lines)
     assert plan_import(make_search(BARE | {"preset": "CVPR2018"}), [], lines)

@@ -10,10 +10,9 @@ from pydantic import Field
 
 from blockqnn.contract.finalist import FinalistSeconds
 from blockqnn.contract.message import Accuracy, Outcome
-from blockqnn.model import Model
 from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.history.record import RECORD_VERSION, Record
 from blockqnn_api.history.shards import Shard, lines
-from blockqnn_api.history.trial_record import RECORD_VERSION, read_line
 
 
 class Finalist(NamedTuple):
@@ -32,7 +31,7 @@ class Finalist(NamedTuple):
         return f"Finalist of trial {self.trial}{target}, seed {self.seed}"
 
 
-class FinalistRecord(Model):
+class FinalistRecord(Record):
     """A finished finalist: everything kept of it once its Job is gone."""
 
     kind: Literal["Finalist"] = "Finalist"
@@ -86,19 +85,6 @@ class FinalistRecord(Model):
     def gpu_seconds(self) -> float:
         """Accelerator time of the finalist, in seconds."""
         return self.gpus * self.seconds_of_all
-
-    def write(self) -> str:
-        """Write the record as one line of JSON, without empty fields."""
-        return self.model_dump_json(exclude_none=True)
-
-    @classmethod
-    def read(cls, line: str) -> Self:
-        """Read a record from its line.
-
-        Raises:
-            HistoryUnreadable: when it is damaged or of an unknown version.
-        """
-        return read_line(cls, line)
 
 
 @dataclass(frozen=True, slots=True)

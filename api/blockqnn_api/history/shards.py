@@ -7,11 +7,12 @@ ever appended to, in order; all but the last are final.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from blockqnn_api import names
 from blockqnn_api.errors import HistoryUnreadable
-from blockqnn_api.history.trial_record import Header, write_header
+from blockqnn_api.history.record import Record
+from blockqnn_api.history.trial_record import Header
 from blockqnn_api.objects import SearchObject
 
 SHARD_LIMIT = 512 * 1024
@@ -24,13 +25,6 @@ TRIALS = "history"
 
 FINALISTS = "finalists"
 """The history of the finalists, in the same way."""
-
-
-class Record(Protocol):
-    """A record of a history."""
-
-    def write(self) -> str:
-        """Write the record as one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,7 @@ def shard_name(search: str, number: int, kind: str = TRIALS) -> str:
 
 def start(header: Header) -> ShardWrite:
     """Return the write that begins a history."""
-    return ShardWrite(0, write_header(header) + "\n", None)
+    return ShardWrite(0, header.write() + "\n", None)
 
 
 def append(

@@ -1,25 +1,17 @@
-"""The records of the history: a header, then one record for each trial, as JSON lines.
-
-Records are versioned. A reader takes its own version and the older ones it knows; anything else
-stops the search; nothing is guessed.
-"""
+"""The history of a search's trials: a header, then one line of JSON for each trial in order."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from blockqnn.contract.message import Accuracy, Outcome, describe
+from blockqnn.contract.message import Accuracy, Outcome
 from blockqnn.contract.trial import Seconds
-from blockqnn.model import Model
 from blockqnn_api.errors import HistoryUnreadable
-
-RECORD_VERSION: Literal[1] = 1
-
-M = TypeVar("M", bound=Model)
+from blockqnn_api.history.record import RECORD_VERSION, Record
 
 
-class Header(Model):
+class Header(Record):
     """The first line of a history: its search, and the settings that its results depend on."""
 
     kind: Literal["Header"] = "Header"
@@ -31,8 +23,12 @@ class Header(Model):
     settings: dict[str, Any]
     """The pinned sections of the spec (:func:`blockqnn_api.resolve.pin`)."""
 
+    def write(self) -> str:
+        """Write the header as one line of JSON; settings that are null stay."""
+        return self.model_dump_json()
 
-class TrialRecord(Model):
+
+class TrialRecord(Record):
     """A finished trial: everything kept of it once its Job is gone."""
 
     kind: Literal["Trial"] = "Trial"
@@ -73,33 +69,6 @@ class TrialRecord(Model):
         """Accelerator time of the trial, in seconds."""
         return self.gpus * self.seconds.total if self.seconds else 0.0
 
-    def write(self) -> str:
-        """Write the record as one line of JSON, without empty fields."""
-        return self.model_dump_json(exclude_none=True)
-
-    @classmethod
-    def read(cls, line: str) -> Self:
-        """Read a record from its line.
-
-        Raises:
-            HistoryUnreadable: when it is damaged or of an unknown version.
-        """
-        return read_line(cls, line)
-
-
-def write_header(header: Header) -> str:
-    """Write a header as one line of JSON."""
-    return header.model_dump_json()
-
-
-def read_header(line: str) -> Header:
-    """Read a header from its line.
-
-    Raises:
-        HistoryUnreadable: when it is damaged or of an unknown version.
-    """
-    return read_line(Header, line)
-
 
 def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
     """Read a whole history: the header and the records in trial order.
@@ -111,7 +80,7 @@ def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
     first = next(iterator, None)
     if first is None:
         raise HistoryUnreadable("The history is empty; it should begin with a header.")
-    header = read_header(first)
+    header = Header.read(first)
     records = []
     for number, line in enumerate(iterator):
         record = TrialRecord.read(line)
@@ -122,18 +91,3 @@ def read_lines(lines: Iterable[str]) -> tuple[Header, tuple[TrialRecord, ...]]:
             )
         records.append(record)
     return header, tuple(records)
-
-
-def read_line(model: type[M], line: str) -> M:
-    """Read one line of a history.
-
-    Raises:
-        HistoryUnreadable: when it is damaged or of an unknown version.
-    """
-    try:
-        return model.model_validate_json(line)
-    except ValidationError as error:
-        raise HistoryUnreadable(
-            f"A {model.__name__} of the history {describe(error)}; it was damaged, or written by "
-            "a newer operator: use that version or a later one."
-        ) from None
