@@ -27,7 +27,7 @@ from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
-from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.trials import Plan, plan
 from blockqnn_operator.core.reporting.status import report
 

@@ -10,11 +10,10 @@ from operator_finalists import FIRST, failure, make_job, make_pod, make_result
 from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.jobs.finalist import finalist_seed
 from blockqnn_operator.core.judging.finalist import (
-    UNASSESSED,
     FinalistAssessment,
     assess_finalist,
 )
-from blockqnn_operator.core.judging.result import REPORTING_DEADLINE, JobAssessment
+from blockqnn_operator.core.judging.result import REPORTING_DEADLINE, UNASSESSED, JobAssessment
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 from blockqnn_operator.core.observed.pod import TrialPod

@@ -10,7 +10,7 @@ from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.events import deleted_jobs
-from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.trials import Plan
 
 

@@ -32,7 +32,8 @@ from blockqnn_operator.core.judging.trial import TrialAssessment
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.events import Event, events_of
-from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, Stage
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 from blockqnn_operator.core.reporting.search_totals import count_open
 from blockqnn_operator.shell.kubernetes.write_through import GonePods
 
@@ -42,7 +43,7 @@ SETTINGS = make_settings(failurePolicy={"trialTimeout": "10m"}, trial={"blocksPe
 
 def open_trial(number: int, attempt: int = 0, failures: int = 0) -> OpenTrial:
     proposal = make_proposal(number, BLOCKS[number % 3])
-    return OpenTrial(proposal, Stage.UNSTARTED, attempt=attempt, failures=failures)
+    return OpenTrial(proposal=proposal, stage=Stage.UNSTARTED, attempt=attempt, failures=failures)
 
 
 def manifest_of(*trials: OpenTrial) -> dict[str, Any]:
@@ -258,21 +259,36 @@ def events(*trials: OpenTrial) -> tuple[Event, ...]:
     return events_of(OpenTrials(trials, ()), make_state(), ())
 
 
+def retried_trial(number: int, job: TrialJob, assessment: TrialAssessment) -> OpenTrial:
+    return OpenTrial(
+        proposal=make_proposal(number, BLOCKS[number]),
+        stage=Stage.UNSTARTED,
+        job=job,
+        assessment=assessment,
+        attempt=1,
+    )
+
+
 def test_trials_of_one_job_have_events_of_their_own() -> None:
     pod = pod_saying(GOOD[0], BROKEN, exit_code=2)
     infeasible = make_result(0, A, outcome=Outcome.INFEASIBLE)
     job = with_part(with_part(FAILED, 0, result=infeasible.write()), 1, failures=2)
     found = [judged(job, pod, trial=n) for n in (0, 1)]
     trials = [
-        OpenTrial(make_proposal(n, BLOCKS[n]), Stage.OVER, job, assessment.verdict, assessment)
+        OpenTrial(
+            proposal=make_proposal(n, BLOCKS[n]),
+            stage=Stage.OVER,
+            job=job,
+            verdict=assessment.verdict,
+            assessment=assessment,
+        )
         for n, assessment in enumerate(found)
     ]
     failed_once = with_part(FAILED, 1, failures=1)
     again = judged(failed_once, pod_saying(GOOD[0], BROKEN, exit_code=1), trial=1)
-    trials.append(OpenTrial(make_proposal(1, B), Stage.UNSTARTED, FAILED, None, again, None, 1))
+    trials.append(retried_trial(1, FAILED, again))
     third = replace(FAILED, parts=FAILED.parts[2:])
-    again = judged(third, pod_saying(exit_code=1))
-    trials.append(OpenTrial(make_proposal(2, C), Stage.UNSTARTED, third, None, again, None, 1))
+    trials.append(retried_trial(2, third, judged(third, pod_saying(exit_code=1))))
     keys = [event.key for event in events(*trials)]
     assert keys == [
         "digits-t00000-a0/0/Infeasible",
@@ -319,8 +335,10 @@ def test_the_annotation_of_a_pod_says_which_blocks_it_trains() -> None:
 
 
 def test_of_the_trials_of_a_job_one_runs_on_its_accelerators() -> None:
-    trials = [OpenTrial(make_proposal(n), Stage.RUNNING, RUNNING) for n in range(3)]
-    another = OpenTrial(make_proposal(4), Stage.RUNNING, make_job(4))
+    trials = [
+        OpenTrial(proposal=make_proposal(n), stage=Stage.RUNNING, job=RUNNING) for n in range(3)
+    ]
+    another = OpenTrial(proposal=make_proposal(4), stage=Stage.RUNNING, job=make_job(4))
     counted = count_open(OpenTrials((*trials, another), ()), 0)
     assert (counted.running, counted.gpus) == (2, 2)
 

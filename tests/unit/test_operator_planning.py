@@ -45,7 +45,7 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
-from blockqnn_operator.core.planning.open_trials import Stage
+from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN
 from blockqnn_operator.core.planning.trials import Plan
 

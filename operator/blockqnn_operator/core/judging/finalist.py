@@ -18,9 +18,6 @@ VOLUME_MISSING = "VolumeMissing"
 
 FinalistAssessment = JobAssessment[FinalistResult]
 
-UNASSESSED: FinalistAssessment = JobAssessment()
-"""Assessment of a finalist without a Job, or of a Job about which nothing is known yet."""
-
 
 def assess_finalist(
     job: FinalistJob,

@@ -96,6 +96,10 @@ class JobAssessment(Generic[Result]):
         return verdict if verdict is not None and verdict.outcome is Outcome.FAILED else None
 
 
+UNASSESSED: JobAssessment[Any] = JobAssessment()
+"""Assessment of a Job about which nothing is known yet, or of none."""
+
+
 @dataclass(frozen=True)
 class JobJudge(ABC, Generic[Part, Result]):
     """Assesses one part of a Job; a kind of Job says how its results are read and what fails it."""

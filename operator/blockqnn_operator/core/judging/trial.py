@@ -32,9 +32,6 @@ TOOK_TOO_LONG = "It ran for longer than spec.failurePolicy.trialTimeout and was 
 TrialVerdict = Verdict[TrialResult]
 TrialAssessment = JobAssessment[TrialResult]
 
-UNASSESSED: TrialAssessment = JobAssessment()
-"""Assessment of a trial without a Job."""
-
 
 def assess_trial(
     job: TrialJob,

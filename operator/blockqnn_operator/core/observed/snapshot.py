@@ -1,12 +1,18 @@
 """Snapshot of a search, its Jobs and its Pods during one pass."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 from blockqnn_api.objects import SearchObject
+from blockqnn_operator.core.observed.job import Job
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.trial_job import TrialJob
+
+AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +25,14 @@ class Observed:
     now: datetime
     preparations: tuple[PreparationJob, ...] = ()
     """The Jobs that make, or have made, the dataset ready."""
+
+    def own(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:
+        """Return those Jobs that belong to the search and are not being deleted."""
+        return [job for job in jobs if job.owner_uid == self.search.uid and not job.deleting]
+
+    def pods_by_job(self) -> Mapping[str, list[TrialPod]]:
+        """Return the Pods of each Job, by its name; an empty list for a Job without Pods."""
+        pods: dict[str, list[TrialPod]] = defaultdict(list)
+        for pod in self.pods:
+            pods[pod.job].append(pod)
+        return pods

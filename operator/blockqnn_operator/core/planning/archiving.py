@@ -1,13 +1,15 @@
-"""The record of a trial that is over."""
+"""The records of trials and finalists that are over."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.contract.message import Outcome
-from blockqnn.contract.trial import TrialResult
+from blockqnn.model import Model
 from blockqnn.search import Proposal
+from blockqnn_api.history.finalist_record import FinalistRecord
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_operator.core.planning.open_finalists import OpenFinalist
 from blockqnn_operator.core.planning.open_trials import OpenTrial
 
 _PREDICTED_DIGITS = 4
@@ -28,21 +30,46 @@ def record_of(
         return _cached(trial, original or state.archive.records[trial.shared_with])
     if trial.verdict is None:
         raise ValueError(f"trial {trial.number} is not over")
-    verdict, result = trial.verdict, trial.verdict.result
-    return TrialRecord(
-        trial=trial.number,
-        attempt=trial.job.attempt if trial.job else 0,
-        iteration=trial.proposal.iteration,
-        block=str(trial.proposal.block),
-        hash=trial.proposal.hash,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        message=verdict.message,
-        reward=reward_of(trial, state),
-        gpus=trial.job.gpus if trial.job else 0,
-        **_prediction(trial.proposal),
-        **_measurements(result),
-    )
+    verdict, job = trial.verdict, trial.job
+    fields = {
+        "trial": trial.number,
+        "attempt": job.attempt if job else 0,
+        "iteration": trial.proposal.iteration,
+        "block": str(trial.proposal.block),
+        "hash": trial.proposal.hash,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "reward": reward_of(trial, state),
+        "gpus": job.gpus if job else 0,
+    }
+    measured = _measured(verdict.result, TrialRecord)
+    return TrialRecord(**{**measured, **_prediction(trial.proposal), **fields})
+
+
+def finalist_record_of(open_finalist: OpenFinalist) -> FinalistRecord:
+    """Return the record of a finalist that is over."""
+    result, job = open_finalist.assessment.result, open_finalist.job
+    if result is None or job is None:
+        raise ValueError(f"{open_finalist.finalist} is not over")
+    # A result names the seed itself and the epochs that were asked for.
+    fields = {
+        **open_finalist.finalist._asdict(),
+        "attempt": job.attempt,
+        "block": job.part.block,
+        "hash": job.part.block_hash,
+        "epochs": result.epoch,
+        "gpus": job.gpus,
+    }
+    return FinalistRecord(**{**_measured(result, FinalistRecord), **fields})
+
+
+def _measured(result: Model | None, record: type[Model]) -> dict[str, Any]:
+    """Return what a record keeps of a result: the fields that both have."""
+    if result is None:
+        return {}
+    kept = record.model_fields.keys() & type(result).model_fields.keys() - {"version"}
+    return {name: getattr(result, name) for name in kept}
 
 
 def _prediction(proposal: Proposal) -> dict[str, Any]:
@@ -53,22 +80,6 @@ def _prediction(proposal: Proposal) -> dict[str, Any]:
         "predicted": round(value, _PREDICTED_DIGITS),
         "predicted_deviation": round(deviation, _PREDICTED_DIGITS),
     }
-
-
-def _measurements(result: TrialResult | None) -> dict[str, Any]:
-    if result is None:
-        return {}
-    fields = (
-        "accuracy",
-        "curve",
-        "parameters",
-        "macs",
-        "restarts",
-        "device",
-        "seconds",
-        "stopped_after",
-    )
-    return {field: getattr(result, field) for field in fields}
 
 
 def reward_of(trial: OpenTrial, state: SearchState) -> float | None:

@@ -18,12 +18,8 @@ from blockqnn_operator.core.planning.budget import (
     spent,
     started_at,
 )
-from blockqnn_operator.core.planning.open_trials import (
-    OpenTrial,
-    OpenTrials,
-    Stage,
-    list_open_trials,
-)
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, list_open_trials
 from blockqnn_operator.core.planning.preparation import prepare
 
 

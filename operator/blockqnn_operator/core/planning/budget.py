@@ -13,7 +13,8 @@ from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import read_time
 from blockqnn_api.status import Reason
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, Stage
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 
 SECONDS_PER_HOUR = 3600
 

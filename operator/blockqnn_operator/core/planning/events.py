@@ -7,8 +7,9 @@ is never reported twice, not even after a restart.
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from blockqnn.contract.finalist import FinalistResult
 from blockqnn.contract.message import Outcome
 from blockqnn_api.advice import advise
 from blockqnn_api.history.replay import SearchState, best
@@ -16,6 +17,8 @@ from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.jobs.trial import job_name
+from blockqnn_operator.core.planning.open_finalists import OpenFinalist
+from blockqnn_operator.core.planning.open_item import OpenItem, Stage
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 
 
@@ -40,15 +43,8 @@ def events_of(
     for trial in open_trials.trials:
         events += _troubles(trial)
         verdict, job = trial.verdict, trial.job
-        if trial.assessment.invalid and job:
-            events.append(
-                Event(
-                    f"{_subject(trial)}/ResultInvalid",
-                    "Warning",
-                    "ResultInvalid",
-                    f"Trial {trial.number} ({job.name}): {trial.assessment.invalid}",
-                )
-            )
+        if job:
+            events += _invalid(trial, _subject(trial), f"Trial {trial.number} ({job.name})")
         if verdict and job and verdict.outcome in (Outcome.FAILED, Outcome.INFEASIBLE):
             failed = verdict.outcome is Outcome.FAILED
             events.append(
@@ -60,6 +56,40 @@ def events_of(
                 )
             )
     return (*events, *_new_best(state, archive))
+
+
+def events_of_finalist(open_finalist: OpenFinalist) -> list[Event]:
+    """Return the events of an open finalist."""
+    job, assessment = open_finalist.job, open_finalist.assessment
+    if job is None:
+        return []
+    who = f"{open_finalist.finalist} ({job.name})"
+
+    def event(kind: Literal["Normal", "Warning"], reason: str, text: str) -> Event:
+        return Event(f"{job.name}/{reason}", kind, reason, text)
+
+    events = _invalid(open_finalist, job.name, who)
+    result, failure = assessment.result, assessment.failure
+    if open_finalist.stage is Stage.FAILED and failure:
+        text = f"{who}: {failure.reason}: {failure.message}"
+        events.append(event("Warning", "FinalistFailed", text))
+    if result and result.damaged_checkpoints:
+        events.append(event("Warning", "CheckpointDamaged", f"{who}: {_damage(result)}"))
+    if result and result.accuracy is not None:
+        text = f"{who} reached {result.accuracy:.2%} accuracy."
+        events.append(event("Normal", "FinalistTrained", text))
+    elif result:
+        text = f"{who}: {result.reason}: {result.message}"
+        events.append(event("Normal", "FinalistInfeasible", text))
+    return events
+
+
+def _invalid(item: OpenItem[Any, Any], subject: str, who: str) -> list[Event]:
+    """Return the event that a Job's annotation, or a Pod's message, is no result."""
+    if not item.assessment.invalid:
+        return []
+    reason = "ResultInvalid"
+    return [Event(f"{subject}/{reason}", "Warning", reason, f"{who}: {item.assessment.invalid}")]
 
 
 def beginning(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
@@ -101,6 +131,16 @@ def _subject(trial: OpenTrial) -> str:
     if trial.job is None:
         return str(trial.number)
     return f"{trial.job.name}/{trial.number}" if trial.job.shared else trial.job.name
+
+
+def _damage(result: FinalistResult) -> str:
+    number = result.damaged_checkpoints
+    singular = number == 1
+    return (
+        f"{number} checkpoint{'' if singular else 's'} on the volume could not be read and "
+        f"{'was' if singular else 'were'} left out; the training "
+        f"{'went on from another' if result.resumed else 'began anew'}."
+    )
 
 
 def deleted_jobs(

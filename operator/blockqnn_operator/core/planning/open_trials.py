@@ -4,11 +4,9 @@ A trial is open from its proposal until its record is in the history. Only the p
 matter now are looked at: those with a Job, those before them, and the next to start.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
 
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
@@ -19,44 +17,22 @@ from blockqnn.search import Proposal
 from blockqnn_api.durations import seconds
 from blockqnn_api.history.replay import SearchState
 from blockqnn_operator.core.judging.result import Verdict
-from blockqnn_operator.core.judging.trial import (
-    UNASSESSED,
-    TrialAssessment,
-    TrialVerdict,
-    assess_trial,
-)
+from blockqnn_operator.core.judging.trial import TrialVerdict, assess_trial
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob, TrialPart
+from blockqnn_operator.core.planning.open_item import OpenItem, Stage
 
 
-class Stage(Enum):
-    """Progress of an open trial."""
-
-    UNSTARTED = auto()
-    """It needs a Job and has none."""
-    WAITING = auto()
-    """An earlier open trial stands for the same network; its result will be shared."""
-    RUNNING = auto()
-    """Its Job exists and has no outcome yet."""
-    OVER = auto()
-    """Its outcome is known and durable."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenTrial:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTrial(OpenItem[TrialJob, TrialResult]):
     """An open trial."""
 
     proposal: Proposal
-    stage: Stage
-    job: TrialJob | None = None
-    """Its Job of the latest attempt, if there is one."""
     verdict: TrialVerdict | None = None
-    assessment: TrialAssessment = UNASSESSED
+    """Its outcome, or that of the trial that it shares its result with."""
     shared_with: int | None = None
     """The trial whose result this one shares, once that is known."""
-    attempt: int = 0
-    """The attempt at the trial that runs, has ended, or is to be started."""
     failures: int = 0
     """Number of earlier attempts that have failed."""
 
@@ -76,11 +52,6 @@ class OpenTrial:
         if self.shared_with is not None:
             return Outcome.CACHED
         return self.verdict.outcome if self.verdict else None
-
-    @property
-    def to_annotate(self) -> TrialResult | None:
-        """The result that must be written to the trial's Job."""
-        return self.assessment.annotate
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +83,8 @@ class OpenTrials:
 def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
     """Match the proposals, the Jobs and the Pods of a search."""
     archived = len(state.archive)
-    jobs = _latest_jobs(observed)
-    pods: dict[str, list[TrialPod]] = defaultdict(list)
-    for pod in observed.pods:
-        pods[pod.job].append(pod)
+    own = observed.own(observed.jobs)
+    jobs, pods = _latest_jobs(own), observed.pods_by_job()
     last_job = max(jobs, default=-1)
     originals = _Originals(state)
     trials: list[OpenTrial] = []
@@ -135,22 +104,16 @@ def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
         startable += trial.stage in (Stage.UNSTARTED, Stage.RUNNING)
         trials.append(trial)
     leftovers = sorted(
-        (
-            job
-            for job in observed.jobs
-            if not job.deleting and all(part.trial < archived for part in job.parts)
-        ),
+        (job for job in own if all(part.trial < archived for part in job.parts)),
         key=lambda job: (job.first, job.attempt),
     )
     return OpenTrials(tuple(trials), tuple(leftovers))
 
 
-def _latest_jobs(observed: Observed) -> dict[int, TrialJob]:
-    """Return each trial's Job of the latest attempt; Jobs of other owners do not count."""
+def _latest_jobs(own: Sequence[TrialJob]) -> dict[int, TrialJob]:
+    """Return each trial's Job of the latest attempt."""
     jobs: dict[int, TrialJob] = {}
-    for job in observed.jobs:
-        if job.owner_uid != observed.search.uid or job.deleting:
-            continue
+    for job in own:
         for part in job.parts:
             previous = jobs.get(part.trial)
             # Two Jobs may have the same attempt at a trial when they were created from stale views.
@@ -203,35 +166,44 @@ def _started(
     if adopted is None:
         message = f"Its Job trains {part.block!r}, which is no block of this search."
         wrong: TrialVerdict = Verdict(Outcome.FAILED, "BlockInvalid", message)
-        return OpenTrial(proposal, Stage.OVER, job, wrong, attempt=job.attempt)
+        return OpenTrial(
+            proposal=proposal, stage=Stage.OVER, job=job, verdict=wrong, attempt=job.attempt
+        )
     policy = state.settings.failure_policy
     timeout = timedelta(seconds=seconds(policy.pending_timeout))
     assessment = assess_trial(job, proposal.trial, pods, now, timeout, policy.retries)
     verdict = assessment.verdict
     if verdict and verdict.retry and (verdict.blameless or part.failures < policy.retries):
         return OpenTrial(
-            adopted,
-            Stage.UNSTARTED,
-            job,
-            None,
-            assessment,
+            proposal=adopted,
+            stage=Stage.UNSTARTED,
+            job=job,
+            assessment=assessment,
             attempt=job.attempt + 1,
             failures=part.failures + (not verdict.blameless),
         )
-    stage = Stage.OVER if verdict else Stage.RUNNING
-    return OpenTrial(adopted, stage, job, verdict, assessment, attempt=job.attempt)
+    return OpenTrial(
+        proposal=adopted,
+        stage=Stage.OVER if verdict else Stage.RUNNING,
+        job=job,
+        verdict=verdict,
+        assessment=assessment,
+        attempt=job.attempt,
+    )
 
 
 def _without_job(proposal: Proposal, originals: _Originals) -> OpenTrial:
     original = originals.find(proposal.hash)
     if original is None:
-        return OpenTrial(proposal, Stage.UNSTARTED)
+        return OpenTrial(proposal=proposal, stage=Stage.UNSTARTED)
     if isinstance(original, int):
-        return OpenTrial(proposal, Stage.OVER, shared_with=original)
+        return OpenTrial(proposal=proposal, stage=Stage.OVER, shared_with=original)
     if original.stage is not Stage.OVER:
-        return OpenTrial(proposal, Stage.WAITING)
+        return OpenTrial(proposal=proposal, stage=Stage.WAITING)
     shared = original.number if original.shared_with is None else original.shared_with
-    return OpenTrial(proposal, Stage.OVER, verdict=original.verdict, shared_with=shared)
+    return OpenTrial(
+        proposal=proposal, stage=Stage.OVER, verdict=original.verdict, shared_with=shared
+    )
 
 
 def _adopt(proposal: Proposal, part: TrialPart, state: SearchState) -> Proposal | None:

@@ -36,13 +36,7 @@ def prepare(
         return Preparation(ready=True, reason=Reason.NOT_NEEDED, message=unneeded)
     mine = dataset_hash(settings)
     others_of_ours = _datasets(state.settings) - {mine}
-    jobs = [
-        job
-        for job in observed.preparations
-        if job.owner_uid == observed.search.uid
-        and not job.deleting
-        and job.dataset not in others_of_ours
-    ]
+    jobs = [job for job in observed.own(observed.preparations) if job.dataset not in others_of_ours]
     for job in jobs:
         if job.dataset == mine and job.condition == "Complete":
             message = success_message(pods_of(observed, job)) or f"Job {job.name} has completed."

@@ -5,21 +5,16 @@ Each pass does at most the next step, from what it sees, so the same steps follo
 crash anywhere.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.archiving import record_of
 from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.events import Event, events_of
-from blockqnn_operator.core.planning.open_trials import (
-    OpenTrial,
-    Stage,
-    group_of,
-)
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrial, group_of
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
 
 
@@ -57,7 +52,7 @@ def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -
     """
     open_trials, preparation = assessment.open_trials, assessment.preparation
     archive = _to_archive(assessment, state)
-    cleanup = clean_up(_own(observed, open_trials.leftovers), state)
+    cleanup = clean_up(open_trials.leftovers, state)
     stopped = _to_stop(observed, assessment, state)
     return Plan(
         assessment=assessment,
@@ -99,7 +94,7 @@ def _to_stop(
     end = max(state.settings.budget.trials, len(state.archive))
     beyond = [
         job.name
-        for job in _own(observed, observed.jobs)
+        for job in observed.own(observed.jobs)
         if all(part.trial >= end for part in job.parts) and not job.is_over
     ]
     if last is None or state.settings.suspend_policy != "Stop":
@@ -140,10 +135,6 @@ def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[Trial
     if assessment.drained:
         complete += pending
     return tuple(complete)
-
-
-def _own(observed: Observed, jobs: Sequence[TrialJob]) -> list[TrialJob]:
-    return [job for job in jobs if job.owner_uid == observed.search.uid]
 
 
 def _look_again(observed: Observed, assessment: SearchAssessment) -> float | None:

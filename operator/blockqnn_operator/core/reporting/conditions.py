@@ -19,7 +19,8 @@ from blockqnn_api.status import (
 from blockqnn_operator.core.judging.pod_start import PODS_MISSING, UNSCHEDULABLE, WHY_NO_POD
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.assessment import SearchAssessment
-from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrials
 from blockqnn_operator.core.reporting.finalists import FinalistReport
 
 

@@ -10,7 +10,9 @@ from blockqnn_api.history.replay import SearchState
 from blockqnn_api.status import MOST_TOP, BestFinalist, FinalistsStatus, Reason, TargetStatus
 from blockqnn_operator.core.judging.pod_start import Trouble
 from blockqnn_operator.core.judging.preparation import Preparation
-from blockqnn_operator.core.planning.finalists import SHARED, FinalistPlan, OpenFinalist, Stage
+from blockqnn_operator.core.planning.finalists import SHARED, FinalistPlan
+from blockqnn_operator.core.planning.open_finalists import OpenFinalist
+from blockqnn_operator.core.planning.open_item import Stage
 
 DIGITS = 6
 """Decimal places of the status' numbers, as for trials."""

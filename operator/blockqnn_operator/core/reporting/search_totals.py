@@ -15,7 +15,8 @@ from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_operator.core.judging.pod_start import CANNOT_START
-from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrials
 
 DURATION_BOUNDS = (10.0, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)
 """Seconds of a trial: from a test's to four times the default time limit of two hours."""

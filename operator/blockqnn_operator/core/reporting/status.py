@@ -25,7 +25,8 @@ from blockqnn_api.status import (
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.archiving import record_of, reward_of
 from blockqnn_operator.core.planning.assessment import SearchAssessment
-from blockqnn_operator.core.planning.open_trials import OpenTrials, Stage
+from blockqnn_operator.core.planning.open_item import Stage
+from blockqnn_operator.core.planning.open_trials import OpenTrials
 from blockqnn_operator.core.reporting.conditions import (
     Facts,
     Problem,

@@ -16,9 +16,9 @@ from blockqnn_operator.core.planning.finalists import (
     NO_FINALISTS,
     FinalistPlan,
     FinalistState,
-    OpenFinalist,
     plan_finalists,
 )
+from blockqnn_operator.core.planning.open_finalists import OpenFinalist
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.finalists import FinalistReport, report_finalists
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json, jobs_path
