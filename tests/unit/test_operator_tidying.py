@@ -11,6 +11,7 @@ from blockqnn_operator.errors import ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.write_through import UNSEEN_SECONDS, WriteThroughCache
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter
 
 SEARCH = make_search({})
 KEY = SEARCH.namespace, SEARCH.name
@@ -35,8 +36,9 @@ class Desk:
 
     def __init__(self) -> None:
         self.cluster, self.now, self.told = Recording(), 0.0, 0
-        self.tidying = JobCleanup(self.cluster, self._tell, clock=lambda: self.now)
-        self._freshest: WriteThroughCache[TrialJob] = WriteThroughCache(TrialJob.read)
+        self.tidying = JobCleanup(self._tell, clock=lambda: self.now)
+        cache = WriteThroughCache(TrialJob.read)
+        self._writer = JobWriter(self.cluster, SEARCH, cache, "the Job of a trial")
 
     def _tell(self, key: Any) -> None:
         assert key == KEY
@@ -44,7 +46,7 @@ class Desk:
 
     def ask(self, *iterations: int) -> None:
         wanted = Cleanup(delete_iterations=iterations) if iterations else NOTHING_TO_CLEAN
-        self.tidying.ask(SEARCH, wanted, self._freshest)
+        self.tidying.ask(self._writer, wanted)
 
     @property
     def deleted(self) -> list[int]:

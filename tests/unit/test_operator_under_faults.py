@@ -79,9 +79,7 @@ class Process:
 
     def __init__(self, server: Server) -> None:
         self.server, self.watches = server, Informers(server)
-        self.tidying = JobCleanup(
-            server, lambda _key: None, clock=lambda: float(server.world.steps)
-        )
+        self.tidying = JobCleanup(lambda _key: None, clock=lambda: float(server.world.steps))
         metrics = Metrics(lambda: (), lambda: 0, CollectorRegistry())
         self._controller = Controller(
             server,

@@ -28,9 +28,9 @@ from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.probes import Probes
-from blockqnn_operator.shell.reconcile.apply import NOT_FOUND
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.controller import Controller
+from blockqnn_operator.shell.reconcile.job_writer import NOT_FOUND
 from blockqnn_operator.shell.reconcile.slots import Slots
 from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
@@ -245,7 +245,7 @@ class Operator:
             Exception: the error that ended another task of the process before.
         """
         watched = self._watched
-        self._tidying = JobCleanup(cluster, self._leftovers.add)
+        self._tidying = JobCleanup(self._leftovers.add)
         self._controller = Controller(
             cluster,
             watched.search,

@@ -25,6 +25,11 @@ class OpenFinalist(OpenItem[FinalistJob, FinalistResult]):
 
     finalist: Finalist
 
+    @property
+    def title(self) -> str:
+        """The finalist in a log."""
+        return str(self.finalist)
+
 
 class FinalistJobs:
     """The Jobs of a search's finalists.

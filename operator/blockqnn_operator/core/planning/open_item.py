@@ -38,6 +38,11 @@ class OpenItem(Generic[AnyJob, Result]):
     """The attempt that runs, has ended, or is to be started."""
 
     @property
+    def title(self) -> str:
+        """The trial or finalist in a log."""
+        raise NotImplementedError
+
+    @property
     def part(self) -> JobPart | None:
         """Its part of the Job, if there is one."""
         return self.job.parts[0] if self.job else None

@@ -42,6 +42,11 @@ class OpenTrial(OpenItem[TrialJob, TrialResult]):
         return self.proposal.trial
 
     @property
+    def title(self) -> str:
+        """The trial in a log."""
+        return f"trial {self.number}"
+
+    @property
     def part(self) -> TrialPart | None:
         """Its part of the Job, if there is one."""
         return self.job.part_of(self.number) if self.job else None

@@ -36,11 +36,6 @@ class Plan:
     requeue_after: float | None = None
     """Seconds until the next look, even if nothing happens before."""
 
-    @property
-    def acts(self) -> bool:
-        """True where it changes what holds of the search."""
-        return bool(self.create or self.archive or self.assessment.preparation.create)
-
 
 def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -> Plan:
     """Decide what to do about a search.

@@ -42,12 +42,12 @@ class WriteThroughCache(Generic[AnyJob]):
         read: Callable[[Mapping[str, Any]], AnyJob | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._read, self._clock = read, clock
+        self.read, self._clock = read, clock
         self._written: dict[str, _Written[AnyJob]] = {}
 
     def wrote(self, body: Mapping[str, Any]) -> None:
         """Record a Job as the API server returned it from a write."""
-        job = self._read(body)
+        job = self.read(body)
         if job is not None:
             self._written[job.name] = _Written(version_of(body), job, self._clock())
 

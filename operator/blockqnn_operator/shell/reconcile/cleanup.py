@@ -8,57 +8,50 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from blockqnn_api.objects import SearchObject
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup
-from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
-from blockqnn_operator.shell.kubernetes.write_through import UNSEEN_SECONDS, WriteThroughCache
-from blockqnn_operator.shell.reconcile import apply
+from blockqnn_operator.shell.kubernetes.write_through import UNSEEN_SECONDS
+from blockqnn_operator.shell.reconcile.apply import clean_up
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    search: SearchObject
+    writer: JobWriter[TrialJob]
     cleanup: Cleanup
-    freshest: WriteThroughCache[TrialJob]
 
 
 class JobCleanup:
     """Holds the latest decision of each search about its leftover Jobs until it is carried out.
 
     Args:
-        cluster: the API server.
         wanted: called with a search for which :meth:`carry_out` is due.
         clock: tells the seconds that have passed, from any origin.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
         wanted: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._cluster, self._tell, self._clock = cluster, wanted, clock
+        self._tell, self._clock = wanted, clock
         self._wanted: dict[Key, _Wanted] = {}
         self._deleted: dict[tuple[str, int], float] = {}
         """When the Jobs of an iteration were deleted, by the search's uid and the iteration."""
 
-    def ask(
-        self, search: SearchObject, cleanup: Cleanup, freshest: WriteThroughCache[TrialJob]
-    ) -> None:
+    def ask(self, writer: JobWriter[TrialJob], cleanup: Cleanup) -> None:
         """Request a clean-up soon, in place of the one that was requested before.
 
         Args:
-            search: the search.
+            writer: writes the search's Jobs.
             cleanup: the remaining steps, as far as is known now; perhaps none.
-            freshest: records what is written.
         """
-        key = search.namespace, search.name
+        key = writer.search.namespace, writer.search.name
         if cleanup == NOTHING_TO_CLEAN:
             self._wanted.pop(key, None)
         else:
-            self._wanted[key] = _Wanted(search, cleanup, freshest)
+            self._wanted[key] = _Wanted(writer, cleanup)
             self._tell(key)
 
     async def carry_out(self, key: Key) -> float | None:
@@ -73,14 +66,14 @@ class JobCleanup:
         wanted = self._wanted.pop(key, None)
         if wanted is None:
             return None
-        uid, iterations = wanted.search.uid, wanted.cleanup.delete_iterations
+        uid, iterations = wanted.writer.search.uid, wanted.cleanup.delete_iterations
         # The watches report deletions a moment late; until then they are not requested again.
         oldest = self._clock() - UNSEEN_SECONDS
         self._deleted = {deleted: at for deleted, at in self._deleted.items() if at >= oldest}
         new = tuple(i for i in iterations if (uid, i) not in self._deleted)
         cleanup = replace(wanted.cleanup, delete_iterations=new)
         try:
-            await apply.clean_up(self._cluster, wanted.search, cleanup, wanted.freshest)
+            await clean_up(wanted.writer, cleanup)
         except BaseException:
             self._wanted.setdefault(key, wanted)
             raise

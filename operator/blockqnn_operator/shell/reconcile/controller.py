@@ -3,20 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
 from blockqnn.errors import InvalidBlock, InvalidHistory
-from blockqnn_api import names
 from blockqnn_api.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_api.history import shards as history
 from blockqnn_api.history import trial_record as records
 from blockqnn_api.history.replay import SearchState
-from blockqnn_api.objects import SearchObject, version_of
+from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import pin, resolve
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
-from blockqnn_api.status import BlockSearchStatus, Phase, Reason
+from blockqnn_api.status import BlockSearchStatus, Reason
 from blockqnn_operator import __version__
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -24,22 +23,26 @@ from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
-from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs, transitions
+from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs
+from blockqnn_operator.core.planning.finalists import FinalistPlan
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 from blockqnn_operator.core.planning.trials import Plan, plan
-from blockqnn_operator.core.reporting.conditions import Problem, previous_status
-from blockqnn_operator.core.reporting.status import dump, report, report_stopped
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json
+from blockqnn_operator.core.reporting.conditions import Problem
+from blockqnn_operator.core.reporting.status import report, report_stopped
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.reconcile import apply
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
+from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, FinalistMemory, Finalists
+from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, CONFLICT, JobWriter
 from blockqnn_operator.shell.reconcile.load_history import load_shards
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 from blockqnn_operator.shell.reconcile.slots import Slots
+from blockqnn_operator.shell.reconcile.status import WrittenStatus, write_status
 
 RETRY_SECONDS = 10.0
 """Seconds before a retry of what the API server refused for a passing reason, such as a quota."""
@@ -47,13 +50,9 @@ RETRY_SECONDS = 10.0
 COLLECTED_SECONDS = 1.0
 """Seconds before the next check for leftover objects of an earlier search of the same name."""
 
-CREATIONS = 2 * apply.CONCURRENCY
+CREATIONS = 2 * CONCURRENCY
 """Most Jobs of trials that one pass creates: results that are reported meanwhile wait for the next
 pass, and the first one of a search of hundreds of parallel trials would take many seconds."""
-
-STATUS_SECONDS = 1.0
-"""The shortest time between two status writes of a search that only counts on: people and
-``kubectl get --watch`` need no more, and each write goes to every watcher."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +77,27 @@ class ReconcileState:
     """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
     reported: BlockSearchStatus | None = None
     """The status as last computed."""
-    status: Json | None = None
-    """The status as last written, until the watch reports that write or a later one."""
-    status_version: int = 0
-    """The resource version of the search after that write."""
-    status_written: datetime | None = None
+    written_status: WrittenStatus = field(default_factory=WrittenStatus)
 
     def forget_empty_histories(self, search: SearchObject) -> None:
         """Forget histories without a trial: some may be imported while a search is suspended."""
         if self.state and not len(self.state.archive) and self.generation != search.generation:
             self.state, self.finalists.state = None, None
+
+
+@dataclass(slots=True)
+class _Done:
+    """What a pass has done of its plans, and what kept it from the rest."""
+
+    created: list[Sequence[OpenTrial]] = field(default_factory=list)
+    """The trials of each Job that did not exist before."""
+    problems: list[Problem] = field(default_factory=list)
+    note: str = ""
+    """A clause about what running trials wait for, if anything."""
+    acted: bool = False
+    """It has changed what holds of the search or its finalists."""
+    cut_short: bool = False
+    """More Jobs are to be created at once, in the next pass."""
 
 
 class Controller:
@@ -178,17 +188,15 @@ class Controller:
         except EarlierSearch:
             return COLLECTED_SECONDS
         except ApiError as error:
-            if error.status != apply.CONFLICT:
+            if error.status != CONFLICT:
                 raise
             # Somebody else wrote the history: what is stored counts, so read it again.
             memory.state, memory.finalists.state = None, None
             return COLLECTED_SECONDS
 
     def _observe(self, key: Key, search: SearchObject, memory: ReconcileState) -> Observed:
-        if memory.status is not None and search.version < memory.status_version:
-            search = replace(search, status=memory.status)
         return Observed(
-            search=search,
+            search=memory.written_status.over(search),
             jobs=memory.freshest.over(self._jobs(key)),
             pods=tuple(self._pods(key)),
             now=self._clock(),
@@ -196,72 +204,94 @@ class Controller:
         )
 
     async def _advance(self, observed: Observed, memory: ReconcileState) -> float | None:
-        search, cluster = observed.search, self._cluster
-        memory.forget_empty_histories(search)
-        if memory.state is None:
-            memory.generation = search.generation
-            memory.state = await self._recover(search)
-            if memory.state is None:
-                return COLLECTED_SECONDS
-        state = memory.state
-        state.settings = self._resolve(search.spec, state.header.settings)
-        await self._propose(state)
+        search = observed.search
+        state = await self._load(search, memory)
+        if state is None:
+            return COLLECTED_SECONDS
+        writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a trial")
         decided = plan(observed, state, assess(observed, state))
         events = decided.events
         if decided.annotate:
-            await self._annotate(observed, memory, decided)
+            await self._annotate(observed, writer, decided)
             # What is durable now frees slots and may end an iteration: decide again, with that.
             observed = self._observe(_key(search), search, memory)
             decided = plan(observed, state, assess(observed, state))
             events += decided.events
+        self._tidying.ask(writer, decided.cleanup)
+        finalists = await self._finalists.decide(
+            observed, state, memory.finalists, decided.assessment
+        )
+        done = await self._carry_out(writer, state, decided, finalists, memory)
+        events += (*beginning(search, state), *_deleted_jobs(observed, decided, done, memory))
+        events += finalists.events
+        await tell(self._cluster, search, events, observed.now, memory.told)
         assessment = decided.assessment
-        self._tidying.ask(search, decided.cleanup, memory.freshest)
-        finalists = await self._finalists.decide(observed, state, memory.finalists, assessment)
-        wanted = len(decided.create) + len(finalists.create)
-        in_flight = assessment.open_trials.running_jobs + finalists.running
-        granted = self._granted(search, in_flight, wanted)
-        trials = decided.create[:granted]
-        decided = replace(decided, create=trials[:CREATIONS])
-        created: list[Sequence[OpenTrial]] = []
-        problems = await create_preparation(cluster, search, assessment.preparation.create)
-        problems += await apply.create_jobs(
-            cluster, search, state, decided.create, memory.freshest, created.append
-        )
-        problems += await self._finalists.carry_out(
-            search, finalists, memory.finalists, granted - len(trials)
-        )
-        if problems:
-            # Jobs that were not created take no slots from others until they are tried again.
-            self._slots.ask(_key(search), in_flight + len(created), 0)
-        # Free slots are filled first: the history of what has ended can wait that long.
-        await self._archive(search, memory, state, decided.archive)
-        await self._propose(state)
-        seen = {trial.job.name for trial in assessment.open_trials.trials if trial.job}
-        deleted = _deleted_jobs(observed, created, memory, seen.difference(decided.cleanup.delete))
-        events += (*beginning(search, state), *deleted, *finalists.events)
-        await apply.tell(cluster, search, events, observed.now, memory.told)
-        note = ""
-        if granted < wanted:
-            note = f"; more wait for the operator's limit of {self._slots.limit} Jobs in flight"
-        if decided.acts or finalists.acts:
+        if done.acted:
             observed = self._observe(_key(search), search, memory)
             assessment = assess(observed, state)
             await self._finalists.decide(observed, state, memory.finalists, assessment)
         memory.open_trials = assessment.open_trials
         told = self._finalists.report(state, memory.finalists, assessment)
-        status = report(observed, state, assessment, problems, note, told)
+        memory.reported = report(observed, state, assessment, done.problems, done.note, told)
         waits = [
             decided.requeue_after,
-            await self._write_status(observed, memory, status),
+            await self._write_status(observed, memory),
             memory.finalists.latest.seconds_left(observed.now),
         ]
         durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
-        if problems:
+        if done.problems:
             waits.append(RETRY_SECONDS)
-        elif durable or len(trials) > CREATIONS:
+        elif durable or done.cut_short:
             # What has just become durable frees slots or opens the next iteration: go on at once.
             waits.append(0.0)
         return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    async def _load(self, search: SearchObject, memory: ReconcileState) -> SearchState | None:
+        """Return the state of a search; None while an earlier search's history is collected."""
+        memory.forget_empty_histories(search)
+        if memory.state is None:
+            memory.generation = search.generation
+            memory.state = await self._recover(search)
+        state = memory.state
+        if state is not None:
+            state.settings = self._resolve(search.spec, state.header.settings)
+            await self._propose(state)
+        return state
+
+    async def _carry_out(
+        self,
+        writer: JobWriter[TrialJob],
+        state: SearchState,
+        decided: Plan,
+        finalists: FinalistPlan,
+        memory: ReconcileState,
+    ) -> _Done:
+        """Carry out both plans, as far as the operator's limit allows."""
+        search, done = writer.search, _Done()
+        wanted = len(decided.create) + len(finalists.create)
+        in_flight = decided.assessment.open_trials.running_jobs + finalists.running
+        granted = self._granted(search, in_flight, wanted)
+        trials = decided.create[:granted]
+        done.cut_short = len(trials) > CREATIONS
+        if granted < wanted:
+            limit = self._slots.limit
+            done.note = f"; more wait for the operator's limit of {limit} Jobs in flight"
+        preparation = decided.assessment.preparation.create
+        done.acted = finalists.acts or bool(trials or decided.archive or preparation)
+        done.problems += await create_preparation(self._cluster, search, preparation)
+        done.problems += await apply.create_jobs(
+            writer, state, trials[:CREATIONS], done.created.append
+        )
+        done.problems += await self._finalists.carry_out(
+            search, finalists, memory.finalists, granted - len(trials)
+        )
+        if done.problems:
+            # Jobs that were not created take no slots from others until they are tried again.
+            self._slots.ask(_key(search), in_flight + len(done.created), 0)
+        # Free slots are filled first: the history of what has ended can wait that long.
+        await self._archive(search, memory, state, decided.archive)
+        await self._propose(state)
+        return done
 
     async def _propose(self, state: SearchState) -> None:
         """Compute the next proposals; with a predictor or constraints this takes a while."""
@@ -269,15 +299,20 @@ class Controller:
         if settings.agent.predictor is not None or settings.space.constraints:
             await asyncio.to_thread(state.agent.propose_next)
 
-    async def _annotate(self, observed: Observed, memory: ReconcileState, decided: Plan) -> None:
+    async def _annotate(
+        self, observed: Observed, writer: JobWriter[TrialJob], decided: Plan
+    ) -> None:
         ended = {pod.job: pod for pod in observed.pods if pod.finished_at}
         await apply.annotate_jobs(
-            self._cluster,
-            observed.search,
-            decided.annotate,
-            memory.freshest,
-            lambda trial: self._collected(trial, ended),
+            writer, decided.annotate, lambda trial: self._collected(trial, ended)
         )
+
+    async def _write_status(self, observed: Observed, memory: ReconcileState) -> float | None:
+        """Write the status as last computed; return the seconds to wait if it is too early."""
+        if memory.reported is None:
+            return None
+        written, told = memory.written_status, memory.told
+        return await write_status(self._cluster, observed, memory.reported, written, told)
 
     def _granted(self, search: SearchObject, in_flight: int, wanted: int) -> int:
         """Return how many of the planned Jobs may be created under the operator's limit."""
@@ -347,70 +382,19 @@ class Controller:
         key = _key(observed.search)
         running = sum(not job.is_over for job in observed.jobs)
         self._slots.ask(key, running + self._finalists.in_flight(key), 0)
-        status = report_stopped(observed, Problem(reason, str(error)))
-        await self._write_status(observed, memory, status)
-
-    async def _write_status(
-        self, observed: Observed, memory: ReconcileState, status: BlockSearchStatus
-    ) -> float | None:
-        """Write the status if it has changed; return the seconds to wait if it is too early."""
-        memory.reported = status
-        search, body = observed.search, dump(status)
-        if body == search.status:
-            return None
-        before = previous_status(observed)
-        settled = before is not None and (
-            (before.phase, _summary(before)) == (status.phase, _summary(status))
-        )
-        if settled and memory.status_written is not None:
-            age = (observed.now - memory.status_written).total_seconds()
-            if age < STATUS_SECONDS and status.phase is Phase.RUNNING:
-                return STATUS_SECONDS - age
-        memory.status_version = await self._put_status(search, body)
-        memory.status, memory.status_written = body, observed.now
-        events = transitions(before.conditions if before else (), status)
-        await apply.tell(self._cluster, search, events, observed.now, memory.told)
-        return None
-
-    async def _put_status(self, search: SearchObject, body: Json) -> int:
-        """Replace the whole status; a merge patch would leave fields behind that are gone now.
-
-        Returns:
-            The search's resource version after the write; 0 when the search is gone.
-        """
-        path = f"{search_path(search)}/status"
-        gone = {field: None for field in search.status if field not in body}
-        try:
-            return version_of(await self._cluster.patch(path, {"status": gone | body}))
-        except ApiError as error:
-            if error.status != apply.NOT_FOUND:
-                raise
-            return 0
+        memory.reported = report_stopped(observed, Problem(reason, str(error)))
+        await self._write_status(observed, memory)
 
 
 def _deleted_jobs(
-    observed: Observed,
-    created: Sequence[Sequence[OpenTrial]],
-    memory: ReconcileState,
-    seen: set[str],
+    observed: Observed, decided: Plan, done: _Done, memory: ReconcileState
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that existed at the last pass and had to be created again."""
-    events = deleted_jobs(observed.search, created, memory.seen_jobs, observed.now)
-    memory.seen_jobs = seen
+    events = deleted_jobs(observed.search, done.created, memory.seen_jobs, observed.now)
+    seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
+    memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return events
-
-
-def _summary(status: BlockSearchStatus) -> set[tuple[str, str, str]]:
-    return {(c.type, c.status, c.reason) for c in status.conditions}
 
 
 def _key(search: SearchObject) -> Key:
     return search.namespace, search.name
-
-
-def search_path(search: SearchObject) -> str:
-    """Return the path of a BlockSearch."""
-    return (
-        f"/apis/{names.GROUP}/{names.VERSION}/namespaces/{search.namespace}"
-        f"/{names.PLURAL}/{search.name}"
-    )

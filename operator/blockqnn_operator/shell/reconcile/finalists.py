@@ -4,11 +4,10 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from blockqnn_api.history import shards as history
 from blockqnn_api.history.finalist_record import FinalistArchive
 from blockqnn_api.history.replay import SearchState
+from blockqnn_api.history.shards import FINALISTS
 from blockqnn_api.objects import SearchObject
-from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.assessment import SearchAssessment
@@ -18,13 +17,13 @@ from blockqnn_operator.core.planning.finalists import (
     FinalistState,
     plan_finalists,
 )
-from blockqnn_operator.core.planning.open_finalists import OpenFinalist
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.finalists import FinalistReport, report_finalists
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json, jobs_path
+from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
-from blockqnn_operator.shell.reconcile import apply
+from blockqnn_operator.shell.reconcile.apply import append
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter, at_once
 from blockqnn_operator.shell.reconcile.load_history import load_shards
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 
@@ -88,7 +87,7 @@ class Finalists:
             memory.latest = NO_FINALISTS
             return NO_FINALISTS
         if memory.state is None:
-            shards = await load_shards(self._cluster, observed.search, history.FINALISTS)
+            shards = await load_shards(self._cluster, observed.search, FINALISTS)
             if shards is None:
                 raise EarlierSearch
             memory.state = FinalistState(FinalistArchive.recover(shards))
@@ -110,20 +109,22 @@ class Finalists:
         """
         if memory.state is None:
             return []
-        await apply.at_once(
-            lambda open_finalist: self._annotate(search, open_finalist, memory), decided.annotate
-        )
+        writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a finalist")
+        await at_once(writer.annotate, decided.annotate)
         await self._archive(search, decided, memory)
-        await apply.at_once(lambda name: self._delete(search, name, memory), decided.delete)
+        await at_once(writer.delete, decided.delete)
         problems = []
         for preparation in decided.preparations.values():
-            await apply.at_once(lambda name: self._delete(search, name, memory), preparation.delete)
+            await at_once(writer.delete, preparation.delete)
             problems += await create_preparation(self._cluster, search, preparation.create)
         for manifest in decided.create[:granted]:
-            problem = await self._create(search, manifest, memory)
-            if problem is not None:
+            creation = await writer.create(manifest)
+            if creation.is_new:
+                name = manifest["metadata"]["name"]
+                logger.info("%s: Job %s trains a finalist", search.key, name)
+            if creation.problem is not None:
                 # The others would be refused for the same reason.
-                return [*problems, problem]
+                return [*problems, creation.problem]
         return problems
 
     def report(
@@ -135,33 +136,6 @@ class Finalists:
         archive = memory.state.archive
         return report_finalists(state, archive, memory.latest, over=assessment.over)
 
-    async def _annotate(
-        self, search: SearchObject, open_finalist: OpenFinalist, memory: FinalistMemory
-    ) -> None:
-        result = open_finalist.assessment.annotate
-        if open_finalist.job is None or result is None:
-            return
-        body = apply.result_patch(
-            open_finalist.job.part.result_annotation, result.write(), open_finalist.assessment.end
-        )
-        try:
-            answer = await self._cluster.patch(
-                jobs_path(search.namespace, open_finalist.job.name), body
-            )
-        except ApiError as error:
-            if error.status != apply.NOT_FOUND:
-                raise
-            return
-        memory.freshest.wrote(answer)
-        accuracy = "none" if result.accuracy is None else f"{result.accuracy:.4f}"
-        logger.info(
-            "%s: %s ended: %s, accuracy %s",
-            search.key,
-            open_finalist.finalist,
-            result.outcome,
-            accuracy,
-        )
-
     async def _archive(
         self, search: SearchObject, decided: FinalistPlan, memory: FinalistMemory
     ) -> None:
@@ -169,39 +143,8 @@ class Finalists:
         if not decided.archive or memory.state is None:
             return
         archive, memory.state = memory.state.archive, None
-        last = archive.shards[-1] if archive.shards else None
-        for write in history.append(last, decided.archive):
-            shard = await apply.write_shard(self._cluster, search, write, history.FINALISTS)
-            if write.replaces is not None:
-                archive.shards.pop()
-            archive.shards.append(shard)
+        await append(self._cluster, search, archive.shards, decided.archive, FINALISTS)
         archive.extend(decided.archive)
         memory.state = FinalistState(archive)
         for record in decided.archive:
             logger.info("%s: %s is in the history", search.key, record.finalist)
-
-    async def _delete(self, search: SearchObject, name: str, memory: FinalistMemory) -> None:
-        try:
-            await self._cluster.delete(jobs_path(search.namespace, name))
-        except ApiError as error:
-            if error.status != apply.NOT_FOUND:
-                raise
-        memory.freshest.forget(name)
-
-    async def _create(
-        self, search: SearchObject, manifest: Manifest, memory: FinalistMemory
-    ) -> Problem | None:
-        name = manifest["metadata"]["name"]
-        try:
-            written: Json = await self._cluster.create(jobs_path(search.namespace), manifest)
-        except ApiError as error:
-            if not apply.already_exists(error):
-                return apply.refusal(error, "the Job of a finalist")
-            written = await self._cluster.get(jobs_path(search.namespace, name))
-            job = FinalistJob.read(written)
-            if job is None or job.owner_uid != search.uid:
-                return apply.taken(name)
-        else:
-            logger.info("%s: Job %s trains a finalist", search.key, name)
-        memory.freshest.wrote(written)
-        return None

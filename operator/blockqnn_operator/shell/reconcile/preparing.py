@@ -1,4 +1,4 @@
-"""Creates the Job that makes a search's images ready."""
+"""Creates the Jobs that make images ready."""
 
 import logging
 
@@ -6,8 +6,9 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.reporting.conditions import Problem
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, jobs_path
-from blockqnn_operator.shell.reconcile.apply import already_exists, refusal, taken
+from blockqnn_operator.shell.kubernetes.client import Cluster
+from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter
 
 logger = logging.getLogger(__name__)
 
@@ -17,19 +18,14 @@ async def create_preparation(
 ) -> list[Problem]:
     """Create the Job, if there is one to create; return the API server's objection, if any.
 
-    A Job that already exists is no error: the watch has not reported it yet.
+    What was written is not kept: the watch reports the Job soon, and until then it is asked for
+    again, which is no error.
     """
     if manifest is None:
         return []
-    name = manifest["metadata"]["name"]
-    try:
-        await cluster.create(jobs_path(search.namespace), manifest)
-    except ApiError as error:
-        if not already_exists(error):
-            return [refusal(error, "the Job that prepares the dataset")]
-        job = PreparationJob.read(await cluster.get(jobs_path(search.namespace, name)))
-        if job is not None and job.owner_uid == search.uid:
-            return []
-        return [taken(name)]
-    logger.info("%s: Job %s prepares the dataset", search.key, name)
-    return []
+    unkept = WriteThroughCache(PreparationJob.read)
+    writer = JobWriter(cluster, search, unkept, "the Job that prepares the dataset")
+    creation = await writer.create(manifest)
+    if creation.is_new:
+        logger.info("%s: Job %s prepares the dataset", search.key, manifest["metadata"]["name"])
+    return [creation.problem] if creation.problem else []
