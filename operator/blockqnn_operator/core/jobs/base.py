@@ -3,6 +3,16 @@
 A kind of Job says what its trainer runs (:class:`TrainerPod`), what the Job is called, and how
 often a failed Pod is replaced. The Pod, its security context, the labels and the merge with the
 user's template are the same for all.
+
+To add a kind of Job, write four short files of its name:
+
+- ``observed/``: its parts, that is, what labels and annotations say that a Job is for
+- ``jobs/``: its name, labels, command, environment and volumes
+- ``judging/``: how its result is read, and what fails it besides what fails every Job
+- ``planning/``: which are wanted, and what is to be done about them
+
+Then name its component in :mod:`blockqnn_api.names`, its reader in ``shell/kubernetes/cache.py``,
+and let ``shell/reconcile/controller.py`` carry out its plan with a ``JobWriter``.
 """
 
 import hashlib
@@ -60,7 +70,8 @@ class TrainerPod:
     labels: Mapping[str, str]
     annotations: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str]
-    environment: Sequence[Manifest] = ()
+    variable: tuple[str, str] | None = None
+    """The environment variable that says what to train, and its value."""
     volumes: Sequence[Volume] = ()
     """Those besides the scratch directory."""
     resources: Mapping[str, Mapping[str, str | int]]
@@ -100,7 +111,10 @@ class TrainerPod:
         return {"metadata": merge(user.metadata.model_dump(), metadata), "spec": spec}
 
     def _container(self, settings: BlockSearchSpec) -> Manifest:
-        environment = {"env": list(self.environment)} if self.environment else {}
+        environment = {}
+        if self.variable is not None:
+            name, value = self.variable
+            environment["env"] = [{"name": name, "value": value}, *threads(self.resources)]
         return {
             "name": names.CONTAINER,
             "image": settings.trial.image,
@@ -121,8 +135,10 @@ def job(
     settings: BlockSearchSpec,
     name: str,
     pod: TrainerPod,
-    annotations: Mapping[str, str],
     retries: int,
+    attempt: int | None = None,
+    version: int = SCHEMA_VERSION,
+    annotations: Mapping[str, str] | None = None,
     failure_policy: Manifest | None = None,
 ) -> Manifest:
     """Return a Job that the operator manages.
@@ -132,10 +148,16 @@ def job(
         settings: its settings.
         name: the Job's name: it must be the same, whoever creates the Job.
         pod: what is particular about its Pods.
-        annotations: the Job's own annotations.
         retries: how often Kubernetes replaces a failed Pod.
+        attempt: counts the Jobs for the same thing, from 0; None where nothing is reported.
+        version: the version of the contract with the trainer.
+        annotations: annotations besides those of its Pods.
         failure_policy: which ends of a Pod count as failures; None for the usual.
     """
+    counted: dict[str, str] = {}
+    if attempt is not None:
+        counted[names.ATTEMPT_ANNOTATION] = str(attempt)
+        counted[names.SCHEMA_VERSION_ANNOTATION] = str(version)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -143,7 +165,7 @@ def job(
             "name": name,
             "namespace": search.namespace,
             "labels": {**queue_labels(settings), **pod.labels},
-            "annotations": dict(annotations),
+            "annotations": {**pod.annotations, **(annotations or {}), **counted},
             "ownerReferences": [owner_reference(search)],
         },
         "spec": {
@@ -170,14 +192,6 @@ def job_labels(search: SearchObject, component: str, own: Mapping[str, str]) -> 
 def block_annotations(block: str, block_hash: str) -> dict[str, str]:
     """Return the annotations of a Job and its Pods that train one block."""
     return {names.BLOCK_ANNOTATION: block, names.BLOCK_HASH_ANNOTATION: block_hash}
-
-
-def attempt_annotations(attempt: int, version: int = SCHEMA_VERSION) -> dict[str, str]:
-    """Return the annotations of a Job whose trainer reports a result of a contract's version."""
-    return {
-        names.ATTEMPT_ANNOTATION: str(attempt),
-        names.SCHEMA_VERSION_ANNOTATION: str(version),
-    }
 
 
 def dataset_volume(dataset: Dataset, *, read_only: bool = True) -> tuple[Volume, ...]:

@@ -19,13 +19,11 @@ from blockqnn_operator.core.jobs.base import (
     Manifest,
     TrainerPod,
     Volume,
-    attempt_annotations,
     block_annotations,
     dataset_volume,
     derived_seed,
     job,
     job_labels,
-    threads,
 )
 
 SHUTDOWN_SECONDS = 30
@@ -84,14 +82,12 @@ def finalist_job(
         names.SEED_LABEL: str(finalist.seed),
     }
     spec = finalist_spec(search, settings, asked, attempt)
-    block = block_annotations(record.block, record.hash)
     resources = settings.trial.resources if asked.resources is None else asked.resources
-    variable = {"name": FINALIST_VARIABLE, "value": spec.model_dump_json(exclude_none=True)}
     pod = TrainerPod(
         labels=job_labels(search, names.FINALIST_COMPONENT, own),
-        annotations=block,
+        annotations=block_annotations(record.block, record.hash),
         command=["blockqnn-train", "finalist"],
-        environment=[variable, *threads(resources)],
+        variable=(FINALIST_VARIABLE, spec.model_dump_json(exclude_none=True)),
         volumes=[Volume("finalists", asked.volume, asked.path), *dataset_volume(dataset)],
         resources=resources,
         timeout=None if asked.timeout is None else seconds(asked.timeout),
@@ -102,8 +98,9 @@ def finalist_job(
         settings,
         finalist_job_name(search.name, finalist, attempt.number),
         pod,
-        {**block, **attempt_annotations(attempt.number, FINALIST_VERSION)},
         asked.retries - attempt.number,
+        attempt.number,
+        FINALIST_VERSION,
     )
 
 

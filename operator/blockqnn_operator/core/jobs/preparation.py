@@ -65,7 +65,8 @@ def preparation_job(search: SearchObject, settings: BlockSearchSpec) -> Manifest
     )
     dataset = dataset_hash(settings)
     name = f"{search.name}-prepare-{_hash([dataset, pod.template(settings)])}"
-    return job(search, settings, name, pod, {names.DATASET_ANNOTATION: dataset}, RETRIES)
+    annotations = {names.DATASET_ANNOTATION: dataset}
+    return job(search, settings, name, pod, RETRIES, annotations=annotations)
 
 
 def _hash(value: Any) -> str:

@@ -12,13 +12,11 @@ from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.base import (
     Manifest,
     TrainerPod,
-    attempt_annotations,
     block_annotations,
     dataset_volume,
     derived_seed,
     job,
     job_labels,
-    threads,
 )
 
 
@@ -54,8 +52,9 @@ def trial_job(
         settings,
         job_name(search.name, proposal.trial, attempt),
         trial_pod(search, settings, proposal, block, spec.model_dump_json(exclude_none=True)),
-        {**block, **counted, **attempt_annotations(attempt)},
         settings.failure_policy.retries - failures,
+        attempt,
+        annotations=counted,
     )
 
 
@@ -83,14 +82,13 @@ def trial_pod(
         names.TRIAL_LABEL: f"{first.trial:05d}",
         names.ITERATION_LABEL: str(first.iteration),
     }
-    resources = settings.trial.resources
     return TrainerPod(
         labels=job_labels(search, names.TRIAL_COMPONENT, own),
         annotations=annotations,
         command=["blockqnn-train", "run"],
-        environment=[{"name": variable, "value": specs}, *threads(resources)],
+        variable=(variable, specs),
         volumes=dataset_volume(settings.dataset),
-        resources=resources,
+        resources=settings.trial.resources,
         timeout=seconds(settings.failure_policy.trial_timeout) * blocks,
     )
 

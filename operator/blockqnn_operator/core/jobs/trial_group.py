@@ -11,7 +11,6 @@ from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.base import (
     BAD_INPUT_STATUS,
     Manifest,
-    attempt_annotations,
     exit_rule,
     job,
 )
@@ -60,8 +59,8 @@ def job_of(search: SearchObject, settings: BlockSearchSpec, trials: Sequence[Att
         settings,
         job_name(search.name, first.number, first.attempt),
         trial_pod(search, settings, first.proposal, annotation, text, TRIALS_VARIABLE, len(trials)),
-        {**annotation, **attempt_annotations(first.attempt)},
         # Another Pod would train finished blocks again: the remaining blocks get another Job.
         retries=0,
+        attempt=first.attempt,
         failure_policy={"rules": [exit_rule("FailJob", BAD_INPUT_STATUS)]},
     )
