@@ -8,7 +8,7 @@ from blockqnn.contract.finalist import FinalistResult
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import InvalidMessage
 from blockqnn_operator.core.judging.pod_start import UNSCHEDULABLE, Trouble
-from blockqnn_operator.core.judging.result import JobAssessment, JobJudge, newest_first
+from blockqnn_operator.core.judging.result import JobAssessment, JobJudge, Verdict, newest_first
 from blockqnn_operator.core.observed.finalist_job import FinalistJob, FinalistPart
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -16,6 +16,7 @@ from blockqnn_operator.core.observed.pod import TrialPod
 VOLUME_MISSING = "VolumeMissing"
 """Reason that a trainer gives for a missing volume, and the operator for a missing claim."""
 
+FinalistVerdict = Verdict[FinalistResult]
 FinalistAssessment = JobAssessment[FinalistResult]
 
 

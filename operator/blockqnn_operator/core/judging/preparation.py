@@ -16,7 +16,6 @@ from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.judging.pod_start import start_delay
 from blockqnn_operator.core.judging.result import (
     REPORTING_DEADLINE,
-    all_seen,
     describe_end,
     last_words,
     newest_first,
@@ -70,12 +69,13 @@ def assess_preparation(
     pods = pods_of(observed, job)
     if job.condition is None:
         return _running(observed.now, job, pods, outdated)
+    ended = [pod for pod in pods if pod.exit_code is not None]
     deadline = (job.finished_at or observed.now) + REPORTING_DEADLINE
-    if observed.now < deadline and not all_seen(job, pods):
+    if observed.now < deadline and len(ended) < job.failed_pods:
         # It has failed; the message of its last Pod is about to arrive.
         message = f"Job {job.name} has ended."
         return Preparation(False, Reason.PREPARING, message, delete=outdated, wait_until=deadline)
-    reason, said = _failure([pod for pod in pods if pod.exit_code is not None], job)
+    reason, said = _failure(ended, job)
     message = f"{said} When it is mended, delete Job {job.name} to have it tried again."
     return Preparation(False, reason, message, delete=outdated, failed=True)
 

@@ -18,7 +18,7 @@ from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Reason
 from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.planning.open_finalists import OpenFinalist
-from blockqnn_operator.core.planning.open_item import OpenItem, Stage
+from blockqnn_operator.core.planning.open_item import OpenItem
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
 
 
@@ -69,8 +69,8 @@ def events_of_finalist(open_finalist: OpenFinalist) -> list[Event]:
         return Event(f"{job.name}/{reason}", kind, reason, text)
 
     events = _invalid(open_finalist, job.name, who)
-    result, failure = assessment.result, assessment.failure
-    if open_finalist.stage is Stage.FAILED and failure:
+    result, failure = assessment.result, open_finalist.failure
+    if failure:
         text = f"{who}: {failure.reason}: {failure.message}"
         events.append(event("Warning", "FinalistFailed", text))
     if result and result.damaged_checkpoints:

@@ -220,10 +220,9 @@ class _Planning:
 
 def _blocked(target: str, open_: Sequence[OpenFinalist]) -> bool:
     """Return whether another finalist's failure would end those of a target too."""
-    failures = [(i, i.assessment.failure) for i in open_ if i.stage is Stage.FAILED]
     return any(
-        failure.reason in SHARED_BY_ALL
-        or (failure.reason in SHARED_BY_TARGET and item.finalist.target == target)
-        for item, failure in failures
-        if failure
+        item.failure.reason in SHARED_BY_ALL
+        or (item.failure.reason in SHARED_BY_TARGET and item.finalist.target == target)
+        for item in open_
+        if item.failure
     )

@@ -13,7 +13,7 @@ from blockqnn_api.finalists_spec import Finalists
 from blockqnn_api.history.finalist_record import Finalist
 from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_operator.core.jobs.finalist import finalist_seed
-from blockqnn_operator.core.judging.finalist import assess_finalist
+from blockqnn_operator.core.judging.finalist import FinalistVerdict, assess_finalist
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.open_item import OpenItem, Stage
@@ -24,6 +24,11 @@ class OpenFinalist(OpenItem[FinalistJob, FinalistResult]):
     """An open finalist."""
 
     finalist: Finalist
+
+    @property
+    def failure(self) -> FinalistVerdict | None:
+        """Why it has failed for good, if it has."""
+        return self.assessment.failure if self.stage is Stage.FAILED else None
 
     @property
     def title(self) -> str:

@@ -1,7 +1,6 @@
 """Finalists in the status of a search. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.finalist_targets import OWN, goals_of
@@ -9,7 +8,6 @@ from blockqnn_api.history.finalist_record import FinalistArchive, SeedStatistics
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.status import MOST_TOP, BestFinalist, FinalistsStatus, Reason, TargetStatus
 from blockqnn_operator.core.judging.pod_start import Trouble
-from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.planning.finalists import SHARED, FinalistPlan
 from blockqnn_operator.core.planning.open_finalists import OpenFinalist
 from blockqnn_operator.core.planning.open_item import Stage
@@ -71,29 +69,24 @@ def report_finalists(
 
     Args:
         state: the settings and the history of the search.
-        archive: the history of its finalists, with what was archived in this pass.
-        decided: the plan of this pass.
+        archive: the history of its finalists.
+        decided: the plan, made by that history.
         over: whether the search's own trials are over.
     """
     if state.settings.finalists is None:
         return None
-    open_ = [
-        open_finalist
-        for open_finalist in decided.open
-        if open_finalist.finalist not in archive.records
-    ]
     done = [f for f in decided.wanted if f in archive.records]
-    ready = over and decided.settled and not open_ and len(done) == len(decided.wanted)
+    ready = over and decided.settled and not decided.open and len(done) == len(decided.wanted)
     standings = _standings(state, archive, decided, final=over)
     counts = [archive.records[finalist].outcome for finalist in done]
     own = standings.get(OWN, [])
     status = FinalistsStatus(
         progress=f"{len(done)}/{len(decided.wanted)}",
         total=len(decided.wanted),
-        running=sum(open_finalist.stage is Stage.RUNNING for open_finalist in open_),
+        running=decided.running,
         succeeded=counts.count(Outcome.SUCCEEDED),
         infeasible=counts.count(Outcome.INFEASIBLE),
-        failed=sum(open_finalist.stage is Stage.FAILED for open_finalist in open_),
+        failed=sum(item.failure is not None for item in decided.open),
         records=len(archive.records),
         gpu_seconds=round(archive.gpu_seconds, 1),
         best=_best(own[0]) if own else None,
@@ -108,21 +101,18 @@ def report_finalists(
         message = _ready_message(status)
         winner = own[0] if own else None
         return FinalistReport(status, Reason.TRAINED, message, message, ready=True, winner=winner)
-    winner = own[0] if over and own and _given_up(decided, open_) else None
-    return _unready(state, status, decided, open_, over=over, winner=winner)
+    winner = own[0] if over and own and _given_up(decided) else None
+    return _unready(state, status, decided, over=over, winner=winner)
 
 
-def _given_up(decided: FinalistPlan, open_: Sequence[OpenFinalist]) -> bool:
+def _given_up(decided: FinalistPlan) -> bool:
     """Return whether all without a result have failed for good, none for a shared reason.
 
     A reason that others would meet too must be fixed first: whoever reads that the search is
     complete would not look for finalists that were never started.
     """
     return decided.settled and all(
-        open_finalist.stage is Stage.FAILED
-        and open_finalist.assessment.failure is not None
-        and open_finalist.assessment.failure.reason not in SHARED
-        for open_finalist in open_
+        item.failure is not None and item.failure.reason not in SHARED for item in decided.open
     )
 
 
@@ -172,13 +162,12 @@ def _unready(
     state: SearchState,
     status: FinalistsStatus,
     decided: FinalistPlan,
-    open_: Sequence[OpenFinalist],
     *,
     over: bool,
     winner: SeedStatistics | None,
 ) -> FinalistReport:
     stopped = over and decided.settled and not state.settings.suspend and winner is None
-    trouble = _trouble(decided.preparations, open_)
+    trouble = _trouble(decided)
     if trouble is not None:
         is_known = trouble.reason in _KNOWN_REASONS
         reached = _ready_message(status) if winner else ""
@@ -201,50 +190,39 @@ def _unready(
     if preparing and not status.running:
         message = preparing[0].message
         return FinalistReport(status, Reason.PREPARING, message, message)
-    if not over and not open_:
+    if not over and not decided.open:
         message = "Finalists are trained when the search's budget is spent."
         return FinalistReport(status, Reason.TRIALS_RUNNING, message, message)
     return FinalistReport(status, Reason.FINALISTS_RUNNING, done, done)
 
 
-def _trouble(
-    preparations: Mapping[str, Preparation], open_: Sequence[OpenFinalist]
-) -> Trouble | None:
+def _trouble(decided: FinalistPlan) -> Trouble | None:
     """Return what needs attention first: a failure, then a hindrance."""
-    failures = [
-        (open_finalist, open_finalist.job, open_finalist.assessment.failure)
-        for open_finalist in open_
-        if open_finalist.stage is Stage.FAILED
-        and open_finalist.job
-        and open_finalist.assessment.failure
-    ]
+    failures = [(i.finalist, i.job, i.failure) for i in decided.open if i.job and i.failure]
     if failures:
-        open_finalist, job, why = failures[0]
+        finalist, job, failure = failures[0]
         more = f" {len(failures)} have failed in all." if len(failures) > 1 else ""
         message = (
-            f"{open_finalist.finalist} failed: {_sentence(why.message)} When it is mended, delete "
-            f"Job {job.name} to have it tried again; it goes on from its last checkpoint.{more}"
+            f"{finalist} failed: {_sentence(failure.message)} When it is mended, delete Job "
+            f"{job.name} to have it tried again; it goes on from its last checkpoint.{more}"
         )
-        return Trouble(why.reason, message)
-    for preparation in preparations.values():
+        return Trouble(failure.reason, message)
+    for preparation in decided.preparations.values():
         if preparation.failed or preparation.hindered:
             return Trouble(str(preparation.reason), preparation.message)
-    for open_finalist in open_:
-        assessment = open_finalist.assessment
-        if assessment.waiting:
-            waiting = assessment.waiting
-            return Trouble(waiting.reason, f"{open_finalist.finalist}: {waiting.message}")
-        if (
-            open_finalist.job
-            and open_finalist.job.suspended
-            and open_finalist.stage is Stage.RUNNING
-        ):
-            message = "Its Job is suspended and waits to be admitted by a queue, such as Kueue's."
-            return Trouble(str(Reason.QUEUED), f"{open_finalist.finalist}: {message}")
-        if assessment.invalid:
-            return Trouble(
-                str(Reason.RESULT_INVALID), f"{open_finalist.finalist}: {assessment.invalid}"
-            )
+    hindrances = ((item.finalist, _hindrance(item)) for item in decided.open)
+    return next((replace(h, message=f"{f}: {h.message}") for f, h in hindrances if h), None)
+
+
+def _hindrance(item: OpenFinalist) -> Trouble | None:
+    """Return what keeps a finalist from going on, or is wrong with what its Job reports."""
+    if item.assessment.waiting:
+        return item.assessment.waiting
+    if item.job and item.job.suspended and item.stage is Stage.RUNNING:
+        message = "Its Job is suspended and waits to be admitted by a queue, such as Kueue's."
+        return Trouble(str(Reason.QUEUED), message)
+    if item.assessment.invalid:
+        return Trouble(str(Reason.RESULT_INVALID), item.assessment.invalid)
     return None
 
 
@@ -258,11 +236,7 @@ def _failed(status: FinalistsStatus) -> str:
 
 
 def _running(status: FinalistsStatus) -> str:
-    return (
-        "1 finalist is running"
-        if status.running == 1
-        else f"{status.running} finalists are running"
-    )
+    return f"{_count(status.running)} running"
 
 
 def _count(number: int) -> str:
