@@ -16,7 +16,7 @@ def judged(
     job: TrialJob, *pods: TrialPod, now: datetime = NOW, trial: int | None = None
 ) -> TrialAssessment:
     """The assessment of a trial; of the first one of its Job unless told otherwise."""
-    return assess_trial(job, job.first if trial is None else trial, pods, now, PENDING)
+    return assess_trial(job, job.part.trial if trial is None else trial, pods, now, PENDING)
 
 
 def failure_of(assessment: TrialAssessment) -> tuple[str, str]:

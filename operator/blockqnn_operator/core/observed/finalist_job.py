@@ -21,11 +21,6 @@ class FinalistJob(Job[FinalistPart]):
     __slots__ = ()
 
     @property
-    def part(self) -> FinalistPart:
-        """The one thing that it is for."""
-        return self.parts[0]
-
-    @property
     def finalist(self) -> Finalist:
         """The finalist that it trains."""
         return self.part.finalist

@@ -65,6 +65,11 @@ class Job(Generic[Part]):
     """Number of its Pods that have not ended, as counted by Kubernetes."""
 
     @property
+    def part(self) -> Part:
+        """The first of its parts, which nearly always is the only one."""
+        return self.parts[0]
+
+    @property
     def is_over(self) -> bool:
         """True once it has ended or all results are known, as far as the Job alone tells."""
         return bool(self.condition or self.deleting) or all(part.result for part in self.parts)

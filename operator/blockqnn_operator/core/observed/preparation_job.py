@@ -20,11 +20,6 @@ class PreparationJob(Job[DatasetPart]):
 
     __slots__ = ()
 
-    @property
-    def dataset(self) -> str:
-        """Hash of the dataset and the volume that it makes ready."""
-        return self.parts[0].dataset
-
     @classmethod
     def read_parts(
         cls, labels: Mapping[str, str], annotations: Mapping[str, str]

@@ -30,14 +30,9 @@ class TrialJob(Job[TrialPart]):
     __slots__ = ()
 
     @property
-    def first(self) -> int:
-        """The number of its first trial."""
-        return self.parts[0].trial
-
-    @property
     def shared(self) -> bool:
         """True for a Job of several trials."""
-        return self.parts[0].shared
+        return self.part.shared
 
     def part_of(self, trial: int) -> TrialPart:
         """Return the part that is a trial.

@@ -45,7 +45,7 @@ class OpenItem(Generic[AnyJob, Result]):
     @property
     def part(self) -> JobPart | None:
         """Its part of the Job, if there is one."""
-        return self.job.parts[0] if self.job else None
+        return self.job.part if self.job else None
 
     @property
     def to_annotate(self) -> Result | None:

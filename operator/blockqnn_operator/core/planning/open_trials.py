@@ -110,7 +110,7 @@ def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
         trials.append(trial)
     leftovers = sorted(
         (job for job in own if all(part.trial < archived for part in job.parts)),
-        key=lambda job: (job.first, job.attempt),
+        key=lambda job: (job.part.trial, job.attempt),
     )
     return OpenTrials(tuple(trials), tuple(leftovers))
 

@@ -36,9 +36,10 @@ def prepare(
         return Preparation(ready=True, reason=Reason.NOT_NEEDED, message=unneeded)
     mine = dataset_hash(settings)
     others_of_ours = _datasets(state.settings) - {mine}
-    jobs = [job for job in observed.own(observed.preparations) if job.dataset not in others_of_ours]
+    own = observed.own(observed.preparations)
+    jobs = [job for job in own if job.part.dataset not in others_of_ours]
     for job in jobs:
-        if job.dataset == mine and job.condition == "Complete":
+        if job.part.dataset == mine and job.condition == "Complete":
             message = success_message(pods_of(observed, job)) or f"Job {job.name} has completed."
             others = tuple(other.name for other in jobs if other.name != job.name)
             return Preparation(ready=True, reason=Reason.PREPARED, message=message, delete=others)

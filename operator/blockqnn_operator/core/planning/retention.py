@@ -30,14 +30,14 @@ def clean_up(leftovers: Sequence[TrialJob], state: SearchState) -> Cleanup:
     kept = _latest(leftovers, state, (Outcome.FAILED, Outcome.INFEASIBLE), retain.failed)
     kept |= _latest(leftovers, state, (Outcome.SUCCEEDED,), retain.succeeded)
     size = state.settings.agent.batch_size
-    going = [job for job in leftovers if job.name not in kept]
+    going = [(job, job.part.trial // size) for job in leftovers if job.name not in kept]
     complete = len(state.archive) // size
     return Cleanup(
         keep=tuple(job.name for job in leftovers if job.name in kept and not job.archived),
         delete_iterations=tuple(
-            sorted({job.first // size for job in going if not job.archived} & set(range(complete)))
+            sorted({at for job, at in going if not job.archived and at < complete})
         ),
-        delete=tuple(job.name for job in going if job.archived or job.first // size >= complete),
+        delete=tuple(job.name for job, at in going if job.archived or at >= complete),
     )
 
 

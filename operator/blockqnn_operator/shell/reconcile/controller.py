@@ -15,7 +15,7 @@ from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import pin, resolve
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
-from blockqnn_api.status import BlockSearchStatus, Reason
+from blockqnn_api.status import Reason
 from blockqnn_operator import __version__
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -25,24 +25,24 @@ from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs
 from blockqnn_operator.core.planning.finalists import FinalistPlan
-from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
+from blockqnn_operator.core.planning.open_trials import OpenTrial
 from blockqnn_operator.core.planning.trials import Plan, plan
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.status import report, report_stopped
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
-from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.reconcile import apply
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.events import tell
-from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, FinalistMemory, Finalists
+from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, Finalists
 from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, CONFLICT, JobWriter
 from blockqnn_operator.shell.reconcile.load_history import load_shards
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 from blockqnn_operator.shell.reconcile.slots import Slots
-from blockqnn_operator.shell.reconcile.status import WrittenStatus, write_status
+from blockqnn_operator.shell.reconcile.state import ReconcileState
+from blockqnn_operator.shell.reconcile.status import write_status
 
 RETRY_SECONDS = 10.0
 """Seconds before a retry of what the API server refused for a passing reason, such as a quota."""
@@ -58,35 +58,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class ReconcileState:
-    """State of a search that the process keeps between two passes; all of it can be lost."""
-
-    uid: str
-    freshest: WriteThroughCache[TrialJob] = field(
-        default_factory=lambda: WriteThroughCache(TrialJob.read)
-    )
-    generation: int = 0
-    """Generation of the search when its history was read."""
-    state: SearchState | None = None
-    finalists: FinalistMemory = field(default_factory=FinalistMemory)
-    open_trials: OpenTrials | None = None
-    """The open trials as last surveyed."""
-    told: set[str] = field(default_factory=set)
-    """Keys of the Events that were reported."""
-    seen_jobs: set[str] = field(default_factory=set)
-    """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
-    reported: BlockSearchStatus | None = None
-    """The status as last computed."""
-    written_status: WrittenStatus = field(default_factory=WrittenStatus)
-
-    def forget_empty_histories(self, search: SearchObject) -> None:
-        """Forget histories without a trial: some may be imported while a search is suspended."""
-        if self.state and not len(self.state.archive) and self.generation != search.generation:
-            self.state, self.finalists.state = None, None
-
-
-@dataclass(slots=True)
-class _Done:
+class _Outcome:
     """What a pass has done of its plans, and what kept it from the rest."""
 
     created: list[Sequence[OpenTrial]] = field(default_factory=list)
@@ -221,27 +193,33 @@ class Controller:
         finalists = await self._finalists.decide(
             observed, state, memory.finalists, decided.assessment
         )
-        done = await self._carry_out(writer, state, decided, finalists, memory)
-        events += (*beginning(search, state), *_deleted_jobs(observed, decided, done, memory))
+        outcome = await self._carry_out(writer, state, decided, finalists, memory)
+        events += (*beginning(search, state), *_deleted_jobs(observed, decided, outcome, memory))
         events += finalists.events
-        await tell(self._cluster, search, events, observed.now, memory.told)
+        await tell(self._cluster, search, events, observed.now, memory.events)
         assessment = decided.assessment
-        if done.acted:
+        if outcome.acted:
             observed = self._observe(_key(search), search, memory)
             assessment = assess(observed, state)
             await self._finalists.decide(observed, state, memory.finalists, assessment)
         memory.open_trials = assessment.open_trials
-        told = self._finalists.report(state, memory.finalists, assessment)
-        memory.reported = report(observed, state, assessment, done.problems, done.note, told)
+        memory.reported = report(
+            observed,
+            state,
+            assessment,
+            outcome.problems,
+            outcome.note,
+            self._finalists.report(state, memory.finalists, assessment),
+        )
         waits = [
             decided.requeue_after,
             await self._write_status(observed, memory),
             memory.finalists.latest.seconds_left(observed.now),
         ]
         durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
-        if done.problems:
+        if outcome.problems:
             waits.append(RETRY_SECONDS)
-        elif durable or done.cut_short:
+        elif durable or outcome.cut_short:
             # What has just become durable frees slots or opens the next iteration: go on at once.
             waits.append(0.0)
         return min((seconds for seconds in waits if seconds is not None), default=None)
@@ -265,33 +243,33 @@ class Controller:
         decided: Plan,
         finalists: FinalistPlan,
         memory: ReconcileState,
-    ) -> _Done:
+    ) -> _Outcome:
         """Carry out both plans, as far as the operator's limit allows."""
-        search, done = writer.search, _Done()
+        search, outcome = writer.search, _Outcome()
         wanted = len(decided.create) + len(finalists.create)
         in_flight = decided.assessment.open_trials.running_jobs + finalists.running
         granted = self._granted(search, in_flight, wanted)
         trials = decided.create[:granted]
-        done.cut_short = len(trials) > CREATIONS
+        outcome.cut_short = len(trials) > CREATIONS
         if granted < wanted:
             limit = self._slots.limit
-            done.note = f"; more wait for the operator's limit of {limit} Jobs in flight"
+            outcome.note = f"; more wait for the operator's limit of {limit} Jobs in flight"
         preparation = decided.assessment.preparation.create
-        done.acted = finalists.acts or bool(trials or decided.archive or preparation)
-        done.problems += await create_preparation(self._cluster, search, preparation)
-        done.problems += await apply.create_jobs(
-            writer, state, trials[:CREATIONS], done.created.append
+        outcome.acted = finalists.acts or bool(trials or decided.archive or preparation)
+        outcome.problems += await create_preparation(self._cluster, search, preparation)
+        outcome.problems += await apply.create_jobs(
+            writer, state, trials[:CREATIONS], outcome.created.append
         )
-        done.problems += await self._finalists.carry_out(
+        outcome.problems += await self._finalists.carry_out(
             search, finalists, memory.finalists, granted - len(trials)
         )
-        if done.problems:
+        if outcome.problems:
             # Jobs that were not created take no slots from others until they are tried again.
-            self._slots.ask(_key(search), in_flight + len(done.created), 0)
+            self._slots.ask(_key(search), in_flight + len(outcome.created), 0)
         # Free slots are filled first: the history of what has ended can wait that long.
         await self._archive(search, memory, state, decided.archive)
         await self._propose(state)
-        return done
+        return outcome
 
     async def _propose(self, state: SearchState) -> None:
         """Compute the next proposals; with a predictor or constraints this takes a while."""
@@ -311,8 +289,8 @@ class Controller:
         """Write the status as last computed; return the seconds to wait if it is too early."""
         if memory.reported is None:
             return None
-        written, told = memory.written_status, memory.told
-        return await write_status(self._cluster, observed, memory.reported, written, told)
+        status, written = memory.reported, memory.written_status
+        return await write_status(self._cluster, observed, status, written, memory.events)
 
     def _granted(self, search: SearchObject, in_flight: int, wanted: int) -> int:
         """Return how many of the planned Jobs may be created under the operator's limit."""
@@ -346,11 +324,8 @@ class Controller:
             return
         launched = None
         # The later trials of a Job have waited only for the trials before them.
-        if (
-            pod.started_at is not None
-            and job.created_at is not None
-            and not job.before(trial.number)
-        ):
+        is_first = job.part.trial == trial.number
+        if pod.started_at is not None and job.created_at is not None and is_first:
             launched = (pod.started_at - job.created_at).total_seconds()
         self._metrics.collected(launched, (self._clock() - pod.finished_at).total_seconds())
 
@@ -387,10 +362,10 @@ class Controller:
 
 
 def _deleted_jobs(
-    observed: Observed, decided: Plan, done: _Done, memory: ReconcileState
+    observed: Observed, decided: Plan, outcome: _Outcome, memory: ReconcileState
 ) -> tuple[Event, ...]:
     """Return the events of Jobs that existed at the last pass and had to be created again."""
-    events = deleted_jobs(observed.search, done.created, memory.seen_jobs, observed.now)
+    events = deleted_jobs(observed.search, outcome.created, memory.seen_jobs, observed.now)
     seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
     return events

@@ -40,7 +40,7 @@ async def write_status(
     observed: Observed,
     status: BlockSearchStatus,
     written: WrittenStatus,
-    told: set[str],
+    reported: set[str],
 ) -> float | None:
     """Write the status if it has changed, and the Events of its conditions.
 
@@ -49,7 +49,7 @@ async def write_status(
         observed: the snapshot that the status was made from.
         status: the status.
         written: the status as last written; brought up to date.
-        told: the keys of the Events that this process has reported; added to.
+        reported: the keys of the Events that this process has reported; added to.
 
     Returns:
         The seconds to wait if it is too early to write.
@@ -68,7 +68,7 @@ async def write_status(
     written.version = await _put(cluster, search, body)
     written.body, written.at = body, observed.now
     events = transitions(before.conditions if before else (), status)
-    await tell(cluster, search, events, observed.now, told)
+    await tell(cluster, search, events, observed.now, reported)
     return None
 
 

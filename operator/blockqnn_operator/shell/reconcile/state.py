@@ -1,0 +1,40 @@
+"""What the process keeps of a search between two passes."""
+
+from dataclasses import dataclass, field
+
+from blockqnn_api.history.replay import SearchState
+from blockqnn_api.objects import SearchObject
+from blockqnn_api.status import BlockSearchStatus
+from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.open_trials import OpenTrials
+from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
+from blockqnn_operator.shell.reconcile.finalists import FinalistMemory
+from blockqnn_operator.shell.reconcile.status import WrittenStatus
+
+
+@dataclass(slots=True)
+class ReconcileState:
+    """State of a search that the process keeps between two passes; all of it can be lost."""
+
+    uid: str
+    freshest: WriteThroughCache[TrialJob] = field(
+        default_factory=lambda: WriteThroughCache(TrialJob.read)
+    )
+    generation: int = 0
+    """Generation of the search when its history was read."""
+    state: SearchState | None = None
+    finalists: FinalistMemory = field(default_factory=FinalistMemory)
+    open_trials: OpenTrials | None = None
+    """The open trials as last surveyed."""
+    events: set[str] = field(default_factory=set)
+    """Keys of the Events that were reported."""
+    seen_jobs: set[str] = field(default_factory=set)
+    """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
+    reported: BlockSearchStatus | None = None
+    """The status as last computed."""
+    written_status: WrittenStatus = field(default_factory=WrittenStatus)
+
+    def forget_empty_histories(self, search: SearchObject) -> None:
+        """Forget histories without a trial: some may be imported while a search is suspended."""
+        if self.state and not len(self.state.archive) and self.generation != search.generation:
+            self.state, self.finalists.state = None, None
