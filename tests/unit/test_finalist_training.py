@@ -20,7 +20,8 @@ from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, S
 from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.group import Group
 from blockqnn_trainer.finalists.network import build_finalist
-from blockqnn_trainer.finalists.training import Momentum, Stopped, Training, learning_rate
+from blockqnn_trainer.finalists.training import Momentum, Training, learning_rate
+from blockqnn_trainer.process.job_process import Stopped
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
