@@ -15,7 +15,7 @@ from blockqnn_trainer.errors import Infeasible, InvalidTrial, VolumeUnusable
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
 from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.evaluation import evaluate
-from blockqnn_trainer.finalists.feed_protocol import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed, FeedSpec
 from blockqnn_trainer.finalists.finish import finish
 from blockqnn_trainer.finalists.group import Ended, Group, Others, free_port, join
 from blockqnn_trainer.finalists.network import build_finalist
@@ -127,14 +127,8 @@ def _prepare(
     progress: FinalistProgress,
 ) -> tuple[Training, Network, Feed]:
     with progress.timed("data"):
-        feed = open_feed(
-            spec.dataset,
-            spec.training.augmentation,
-            spec.seed,
-            spec.split_seed,
-            group.device,
-            threads,
-        )
+        images = FeedSpec(spec.dataset, spec.training.augmentation, spec.seed, spec.split_seed)
+        feed = open_feed(images, group.device, threads)
     with progress.timed("build"):
         check_batch_size(spec.network, feed.input_shape, spec.training.batch_size)
         block = Block.parse(spec.block)
