@@ -41,9 +41,9 @@ class LatencyResult(ResultMessage):
 
 class LatencyProgress(Progress[LatencyResult]):
     def result(
-        self, outcome: fields.TrainedOutcome, reason: str, message: str = "", **measured: object
+        self, outcome: fields.TrainedOutcome, reason: str, message: str = "", **success: object
     ) -> LatencyResult:
-        return LatencyResult(reason=reason, message=message, **measured)
+        return LatencyResult(reason=reason, message=message, **success)
 
     def details(self) -> dict[str, object]:
         return {}

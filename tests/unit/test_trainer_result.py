@@ -30,7 +30,7 @@ def test_every_result_fits_and_can_be_read(curve: list[float], message: str, dev
     progress = TrialProgress(2**40, 3, HASH)
     progress.curve = tuple(curve)
     progress.device = device
-    progress.parameters = progress.macs = 2**60
+    progress.measured = {"parameters": 2**60, "macs": 2**60}
     text = encode(progress.result(Outcome.FAILED, "Error", message))
     assert len(text.encode()) <= RESULT_LIMIT
     read = TrialResult.read(text)

@@ -28,12 +28,6 @@ Sentence = Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)]
 Curve = Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)]
 """The accuracy after each epoch; thinned if there are more epochs than points."""
 
-Parameters = Count
-"""Trainable parameters of the whole network, counted on the network itself."""
-
-Macs = Count
-"""Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
-
 Device = Annotated[str, StringConstraints(max_length=64)]
 """Device of the training: `cpu`, or the accelerator's name."""
 

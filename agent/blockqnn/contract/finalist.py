@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from blockqnn.contract import fields
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.message import Accuracy, Message, Reason, ResultMessage
+from blockqnn.contract.metrics import Measured
 from blockqnn.contract.recipes import fill_in
 from blockqnn.model import Model
 from blockqnn.network.spec import NetworkSpec
@@ -216,8 +217,8 @@ class FinalistSeconds(fields.StageSeconds):
     the total."""
 
 
-class FinalistResult(ResultMessage):
-    """Result of one attempt at one finalist, as a trainer reports it."""
+class FinalistVerdict(ResultMessage):
+    """First part of a finalist's result: what became of it."""
 
     title: ClassVar[str] = "The finalist's result"
 
@@ -248,8 +249,15 @@ class FinalistResult(ResultMessage):
     another one, or started again."""
     measured_on: Literal["test", "train"] = "test"
     """`test`: the dataset's test images; `train`: training images that were held out."""
-    parameters: fields.Parameters | None = None
-    macs: fields.Macs | None = None
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Reject an accuracy that contradicts the outcome."""
+        fields.check_accuracy(self.accuracy, self.outcome)
+
+
+class FinalistResult(Measured, FinalistVerdict):
+    """Result of one attempt at one finalist, as a trainer reports it."""
+
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of processes that trained together at the end."""
     device: fields.Device = ""
@@ -258,7 +266,3 @@ class FinalistResult(ResultMessage):
     weights: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The SHA-256 of the file `weights.safetensors`."""
     seconds: FinalistSeconds = FinalistSeconds()
-
-    def model_post_init(self, _context: object, /) -> None:
-        """Reject an accuracy that contradicts the outcome."""
-        fields.check_accuracy(self.accuracy, self.outcome)

@@ -16,6 +16,7 @@ from pydantic import Field
 from blockqnn.contract import fields
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.message import SCHEMA_VERSION, Accuracy, Message, Reason, ResultMessage
+from blockqnn.contract.metrics import Measured
 from blockqnn.contract.training import StoppingRule, TrainingSpec
 from blockqnn.network.spec import Constraints, NetworkSpec
 
@@ -58,8 +59,8 @@ class Seconds(fields.StageSeconds):
     """The whole run time of the process."""
 
 
-class TrialResult(ResultMessage):
-    """Result of one attempt at one trial, as a trainer reports it."""
+class TrialVerdict(ResultMessage):
+    """First part of a trial's result: what became of it."""
 
     title: ClassVar[str] = "The trial result"
 
@@ -78,13 +79,16 @@ class TrialResult(ResultMessage):
     accuracy is extrapolated."""
     curve: fields.Curve = ()
     """The validation accuracy after each epoch of the last restart."""
-    parameters: fields.Parameters | None = None
-    macs: fields.Macs | None = None
-    restarts: Annotated[int, Field(ge=0, le=10)] = 0
-    """Number of restarts at a lower learning rate."""
-    device: fields.Device = ""
-    seconds: Seconds = Seconds()
 
     def model_post_init(self, _context: object, /) -> None:
         """Reject an accuracy that contradicts the outcome."""
         fields.check_accuracy(self.accuracy, self.outcome)
+
+
+class TrialResult(Measured, TrialVerdict):
+    """Result of one attempt at one trial, as a trainer reports it."""
+
+    restarts: Annotated[int, Field(ge=0, le=10)] = 0
+    """Number of restarts at a lower learning rate."""
+    device: fields.Device = ""
+    seconds: Seconds = Seconds()

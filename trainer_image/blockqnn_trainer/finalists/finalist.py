@@ -133,8 +133,8 @@ def _prepare(
         check_batch_size(spec.network, feed.input_shape, spec.training.batch_size)
         block = Block.parse(spec.block)
         network = build_finalist(block, spec.network, feed.input_shape, feed.classes, spec.seed)
-        progress.parameters = count_parameters(network)
-        progress.macs = count_macs(network, feed.input_shape)
+        progress.measured["parameters"] = count_parameters(network)
+        progress.measured["macs"] = count_macs(network, feed.input_shape)
         network = network.to(group.device)
         trained = fingerprint(spec)
         checkpoint = store.newest(trained)
@@ -148,10 +148,11 @@ def _prepare(
 
 
 def _announce(spec: FinalistSpec, feed: Feed, progress: FinalistProgress, state: State) -> None:
+    measured = progress.measured
     print(
         f"finalist {spec.folder} of {spec.search}: block {spec.block}, seed {spec.seed}, "
-        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device} with "
-        f"{progress.processes} process(es)"
+        f"{measured['parameters']:,} parameters, {measured['macs']:,} MACs, "
+        f"on {progress.device} with {progress.processes} process(es)"
     )
     print(
         f"{spec.dataset.name}: {feed.training_images:,} images to train on and "

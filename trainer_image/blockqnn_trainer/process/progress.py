@@ -35,8 +35,8 @@ class Progress(ABC, Generic[R_co]):
         """
         self._model, self._block_hash, self._began = model, block_hash, began
         self.device = ""
-        self.parameters: int | None = None
-        self.macs: int | None = None
+        self.measured: dict[str, int | float] = {}
+        """Fields of :class:`~blockqnn.contract.metrics.Measured`, as soon as they are known."""
         self.curve: tuple[float, ...] = ()
         self.start: float | None = None
         self._spent: dict[str, float] = {}
@@ -71,7 +71,7 @@ class Progress(ABC, Generic[R_co]):
         return {stage: round(value, 3) for stage, value in times.items()}
 
     def result(
-        self, outcome: TrainedOutcome, reason: str, message: str = "", **measured: object
+        self, outcome: TrainedOutcome, reason: str, message: str = "", **success: object
     ) -> R_co:
         """Return the result of this training, if it ended now.
 
@@ -79,7 +79,7 @@ class Progress(ABC, Generic[R_co]):
             outcome: as the result has it.
             reason: as the result has it.
             message: cut to the length that the result allows.
-            measured: fields of a training that succeeded: its accuracy, for example.
+            success: fields of a training that succeeded: its accuracy, for example.
         """
         return self._model(
             outcome=outcome,
@@ -87,10 +87,8 @@ class Progress(ABC, Generic[R_co]):
             message=shorten(message, MESSAGE_LIMIT),
             block_hash=self._block_hash,
             curve=tuple(round(point, CURVE_DIGITS) for point in thin(self.curve, CURVE_LIMIT)),
-            parameters=self.parameters,
-            macs=self.macs,
             device=shorten(self.device, 64),
-            **{"seconds": self.times(), **self.details(), **measured},
+            **{**self.measured, "seconds": self.times(), **self.details(), **success},
         )
 
     @abstractmethod

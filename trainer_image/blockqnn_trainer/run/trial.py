@@ -102,9 +102,9 @@ def _build(
         network = build_network(
             block, spec.network, split.input_shape, split.classes, generator=generator
         )
-        progress.parameters = count_parameters(network)
+        progress.measured["parameters"] = count_parameters(network)
         network = network.to(device)
-        progress.macs = count_macs(network, split.input_shape)
+        progress.measured["macs"] = count_macs(network, split.input_shape)
     return network
 
 
@@ -140,11 +140,13 @@ def _check_memory(parameters: int, device: torch.device) -> None:
 
 
 def _announce(spec: TrialSpec, split: Split, progress: TrialProgress) -> None:
+    measured = progress.measured
     threads = f" with {torch.get_num_threads()} thread(s)" if progress.device == "cpu" else ""
     size = size_text(split.training.pixels.shape[1:])
     print(
         f"trial {spec.trial} attempt {spec.attempt} of {spec.search}: block {spec.block}, "
-        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device}{threads}"
+        f"{measured['parameters']:,} parameters, {measured['macs']:,} MACs, "
+        f"on {progress.device}{threads}"
     )
     seconds = progress.seconds()
     print(
