@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from blockqnn.contract.finalist import FinalistNetwork, FinalistTraining
 from blockqnn.contract.message import describe
-from blockqnn.contract.recipes import RECIPES, fill_in
+from blockqnn.contract.recipes import RECIPES, fill_in, overlay
 from blockqnn.network.datasets import DATASETS
 from blockqnn.network.spec import NetworkSpec
 from blockqnn_api.durations import seconds
@@ -117,8 +117,8 @@ def _goal(
         seeds=asked.seeds if target.seeds is None else target.seeds,
         dataset=_target_dataset(settings, target) or own.dataset,
         recipe=asked.recipe if target.recipe is None else target.recipe,
-        network=_overlay(asked.network if inherits else {}, target.network),
-        training=_overlay(asked.training if inherits else {}, target.training),
+        network=overlay(asked.network if inherits else {}, target.network),
+        training=overlay(asked.training if inherits else {}, target.training),
     )
 
 
@@ -145,12 +145,3 @@ def _dataset(fields: Mapping[str, Any], where: str) -> Dataset:
         return Dataset.model_validate(fields)
     except ValidationError as error:
         raise InvalidSearch(f"{where} {describe(error)}.") from None
-
-
-def _overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    laid = dict(under)
-    for key, value in over.items():
-        below = laid.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        laid[key] = _overlay(below, value) if both else value  # type: ignore[arg-type]
-    return laid

@@ -10,7 +10,7 @@ from benchmarks.table.rows import Row
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.network.cost import network_macs, network_parameters
-from blockqnn_trainer.process.termination_message import Progress
+from blockqnn_trainer.run.progress import TrialProgress
 from blockqnn_trainer.run.trial import run_trial
 
 
@@ -18,7 +18,7 @@ def train(code: str, origin: str, seed: int, images: Path) -> Row:
     """Train the block of a code and return its row."""
     block = Block.parse(code)
     digest = canonical_hash(block)
-    progress = Progress(0, 0, digest)
+    progress = TrialProgress(0, 0, digest)
     began = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         result = run_trial(make_trial(block, images, seed), block, progress, lambda: None)

@@ -11,26 +11,31 @@ from rich.text import Text
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.metrics import METRICS, column_name, read_metric
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.quantities import duration, short
 from blockqnn_cli.terminal_views import COLOURS
 
 _Key = Callable[[TrialRecord], float | None]
 
-SORTS: Mapping[str, _Key] = {
-    "trial": lambda record: record.trial,
-    "reward": lambda record: _negative(record.reward),
-    "accuracy": lambda record: _negative(record.accuracy),
-    "parameters": lambda record: record.parameters,
-    "macs": lambda record: record.macs,
-    "seconds": lambda record: record.seconds.total if record.seconds else None,
-}
-"""Sort keys of trials: rewards and accuracies from the highest, all else from the lowest; trials
-without the value come last."""
-
 
 def _negative(value: float | None) -> float | None:
     return None if value is None else -value
+
+
+def _metric_key(name: str) -> _Key:
+    if METRICS[name].better == "higher":
+        return lambda record: _negative(read_metric(record, name))
+    return lambda record: read_metric(record, name)
+
+
+SORTS: Mapping[str, _Key] = {
+    "trial": lambda record: record.trial,
+    "reward": lambda record: _negative(record.reward),
+    **{column_name(name): _metric_key(name) for name in METRICS},
+}
+"""Sort keys of trials, each from its best value, trials from the lowest number; trials without the
+value come last."""
 
 
 def chosen(
@@ -74,17 +79,21 @@ class Column:
     """The value of a trial; None where it is not known."""
 
 
+def _metric_column(name: str) -> Column:
+    return Column(METRICS[name].kind, lambda record: read_metric(record, name))
+
+
 COLUMNS: Mapping[str, Column] = {
     "trial": Column(int, lambda record: record.trial),
     "iteration": Column(int, lambda record: record.iteration),
     "attempt": Column(int, lambda record: record.attempt),
     "outcome": Column(str, lambda record: str(record.outcome)),
     "reason": Column(str, lambda record: record.reason),
-    "accuracy": Column(float, lambda record: record.accuracy),
+    "accuracy": _metric_column("accuracy"),
     "reward": Column(float, lambda record: record.reward),
-    "parameters": Column(int, lambda record: record.parameters),
-    "macs": Column(int, lambda record: record.macs),
-    "seconds": Column(float, lambda record: record.seconds.total if record.seconds else None),
+    "parameters": _metric_column("parameters"),
+    "macs": _metric_column("macs"),
+    "seconds": _metric_column("seconds"),
     "gpus": Column(int, lambda record: record.gpus),
     "restarts": Column(int, lambda record: record.restarts),
     "device": Column(str, lambda record: record.device),
@@ -95,6 +104,8 @@ COLUMNS: Mapping[str, Column] = {
     "stoppedAfter": Column(int, lambda record: record.stopped_after),
     "predicted": Column(float, lambda record: record.predicted),
     "predictedDeviation": Column(float, lambda record: record.predicted_deviation),
+    # Those above keep their places; any other metric is added here.
+    **{column_name(name): _metric_column(name) for name in METRICS},
 }
 """The columns of CSV and Parquet; new ones are added at the end."""
 

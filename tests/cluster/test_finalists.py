@@ -100,10 +100,11 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path):
     assert again.weights() == undisturbed.weights()
 
 
-def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(tmp_path, processes):
     # One epoch of many steps, so that the signal comes in the middle of it.
     long = fields(tmp_path)["training"] | {"epochs": 2, "batchSize": 2}
-    ended = Finalist(tmp_path / "volume", training=long)
+    ended = Finalist(tmp_path / "volume", training=long, processes=processes)
     ended.until("digits: ")
     ended.end(signal.SIGTERM)
     told = ended.result(128 + signal.SIGTERM)

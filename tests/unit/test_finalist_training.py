@@ -18,9 +18,11 @@ from blockqnn_trainer.errors import FolderTaken, NotFinite, VolumeMissing, Volum
 from blockqnn_trainer.finalists import volume
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
 from blockqnn_trainer.finalists.data_loader import open_feed
+from blockqnn_trainer.finalists.feed_protocol import FeedSpec
 from blockqnn_trainer.finalists.group import Group
 from blockqnn_trainer.finalists.network import build_finalist
-from blockqnn_trainer.finalists.training import Momentum, Stopped, Training, learning_rate
+from blockqnn_trainer.finalists.training import Momentum, Training, learning_rate
+from blockqnn_trainer.process.job_process import Stopped
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -50,7 +52,8 @@ def spec_for(images: Path, **changes: Any) -> FinalistSpec:
 
 
 def training_of(spec: FinalistSpec) -> Training:
-    feed = open_feed(spec.dataset, spec.training.augmentation, spec.seed, spec.split_seed, CPU, 1)
+    variation = spec.training.augmentation
+    feed = open_feed(FeedSpec(spec.dataset, variation, spec.seed, spec.split_seed), CPU, 1)
     network = build_finalist(
         Block.parse(spec.block), spec.network, feed.input_shape, feed.classes, spec.seed
     )

@@ -297,7 +297,7 @@ def test_a_volume_that_cannot_be_written_is_told_apart(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patches:
-        patches.setattr(prepared._Renamed, "__enter__", fail)
+        patches.setattr(prepared, "complete_file", fail)
         with pytest.raises(VolumeUnusable, match=sentence):
             prepare(folder_of(images))
     prepare(folder_of(images))

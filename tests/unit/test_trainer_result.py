@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from blockqnn.contract.message import CURVE_LIMIT, RESULT_LIMIT, Outcome
 from blockqnn.contract.trial import TrialResult
 from blockqnn_trainer.process import termination_message as result
-from blockqnn_trainer.process.termination_message import Progress, Reporter, encode, thin
+from blockqnn_trainer.process.termination_message import Reporter, encode, thin
+from blockqnn_trainer.run.progress import TrialProgress
 
 HASH = "0123456789abcdef"
 accuracies = st.floats(0, 1)
@@ -26,10 +27,10 @@ def finished(path: Path) -> TrialResult:
     st.text(st.characters(exclude_categories=["Cs"]), max_size=100),
 )
 def test_every_result_fits_and_can_be_read(curve: list[float], message: str, device: str) -> None:
-    progress = Progress(2**40, 3, HASH)
+    progress = TrialProgress(2**40, 3, HASH)
     progress.curve = tuple(curve)
     progress.device = device
-    progress.parameters = progress.macs = 2**60
+    progress.measured = {"parameters": 2**60, "macs": 2**60}
     text = encode(progress.result(Outcome.FAILED, "Error", message))
     assert len(text.encode()) <= RESULT_LIMIT
     read = TrialResult.read(text)
@@ -38,7 +39,7 @@ def test_every_result_fits_and_can_be_read(curve: list[float], message: str, dev
 
 
 def test_the_longest_result_keeps_its_cause_and_the_end_of_its_curve() -> None:
-    progress = Progress(1, 0, HASH)
+    progress = TrialProgress(1, 0, HASH)
     progress.curve = tuple(1 / (3 + epoch) for epoch in range(10_000))
     read = TrialResult.read(encode(progress.result(Outcome.FAILED, "Error", "\x01" * 1000)))
     assert read.reason == "Error"
@@ -61,7 +62,7 @@ def test_a_thinned_curve_is_a_part_of_the_curve_in_order_with_its_end(
 
 
 def test_seconds_tell_each_stage_the_running_one_included() -> None:
-    progress = Progress(1, 0, HASH)
+    progress = TrialProgress(1, 0, HASH)
     before = progress.seconds()
     assert before.start == before.total  # nothing but imports so far
     assert before.data == before.train == 0
@@ -84,7 +85,7 @@ def test_the_first_message_stays_and_is_printed(
 ) -> None:
     path = tmp_path / "message"
     reporter = Reporter({"TERMINATION_MESSAGE_PATH": str(path)})
-    progress = Progress(4, 1, HASH)
+    progress = TrialProgress(4, 1, HASH)
     assert reporter.report(progress.result(Outcome.SUCCEEDED, "Completed", accuracy=0.5))
     assert not reporter.report("Something else.")
     assert finished(path).accuracy == 0.5
@@ -97,7 +98,7 @@ def test_what_is_noted_gives_way_to_the_last_words(
     path = tmp_path / "message"
     path.write_text("x" * 9000)
     reporter = Reporter({"TERMINATION_MESSAGE_PATH": str(path)})
-    progress = Progress(4, 1, HASH)
+    progress = TrialProgress(4, 1, HASH)
     reporter.note(progress.result(Outcome.FAILED, "Killed", "It was killed."))
     assert finished(path).reason == "Killed"
     assert capsys.readouterr().out == ""

@@ -13,6 +13,7 @@ from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn.contract.message import describe as describe_error
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.process.exit_status import EXIT_INPUT, EXIT_VERDICT
+from blockqnn_trainer.process.job_process import run_process
 from blockqnn_trainer.process.machine import thread_count
 from blockqnn_trainer.run.trial_process import TrialProcess
 
@@ -88,18 +89,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    process = TrialProcess(os.environ, options.trial)
-    process.take_over()
-    return process.run()
+    return run_process(TrialProcess(os.environ, options.trial))
 
 
 def _finalist(options: argparse.Namespace) -> int:
     # Imported here because `run`, of which there are thousands, does without.
     from blockqnn_trainer.finalists.process import FinalistProcess
 
-    process = FinalistProcess(os.environ, options.spec)
-    process.take_over()
-    return process.run()
+    return run_process(FinalistProcess(os.environ, options.spec))
 
 
 def load_command(options: argparse.Namespace) -> int:

@@ -8,20 +8,14 @@ model are on a volume.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from blockqnn.contract import fields
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn.contract.message import (
-    CURVE_LIMIT,
-    MESSAGE_LIMIT,
-    Accuracy,
-    Outcome,
-    Reason,
-    bounded,
-    read_message,
-)
+from blockqnn.contract.message import Accuracy, Message, Reason, ResultMessage
+from blockqnn.contract.metrics import Measured
 from blockqnn.contract.recipes import fill_in
 from blockqnn.model import Model
 from blockqnn.network.spec import NetworkSpec
@@ -158,26 +152,28 @@ RelativePath = Annotated[
 ]
 
 
-class FinalistSpec(Model):
+class FinalistSpec(Message):
     """One finalist: the block, the network around it, the data, the training and the volume.
 
     `network` and `training` may be given in part; the recipe fills in the rest.
     """
 
+    title: ClassVar[str] = "The finalist's specification"
+
     version: Literal[1] = FINALIST_VERSION
     search: str
     """Namespace and name of the BlockSearch, `namespace/name`; for messages and the model card."""
-    trial: Annotated[int, Field(ge=0)]
+    trial: fields.Count
     """The trial of the search that found the block."""
-    attempt: Annotated[int, Field(ge=0)] = 0
+    attempt: fields.Count = 0
     """Number of the Job, from 0; for messages only, as the checkpoints hold the progress."""
-    target: Annotated[str, StringConstraints(max_length=63)] = ""
+    target: fields.TargetName = ""
     """Name of the target that the block is transferred to; empty for the search's own dataset."""
     block: str
     """The Network Structure Code, as :meth:`blockqnn.block.nsc.Block.parse` reads it."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    seed: fields.Seed
     """Fixes the weights, the order of the images and how each is varied."""
-    split_seed: Annotated[int, Field(ge=0, lt=2**63)]
+    split_seed: fields.Seed
     """Fixes which images are held out, where `dataset.validation.source` is `train`."""
     recipe: Literal["cifar", "imagenet"]
     """Recipe that fills in the fields of `network` and `training` that are not given."""
@@ -206,106 +202,67 @@ class FinalistSpec(Model):
         partial = {section: given.get(section, {}) for section in sections}
         return {**given, **fill_in(given["recipe"], partial)}
 
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Read a specification from JSON.
 
-        Raises:
-            InvalidMessage: naming the first field that is wrong.
-        """
-        return read_message(cls, text, "The finalist's specification")
-
-
-class FinalistSeconds(Model):
+class FinalistSeconds(fields.StageSeconds):
     """Wall-clock time of the parts of this process, in seconds."""
 
-    start: Annotated[float, Field(ge=0)] = 0.0
-    """From the start of the process to the end of its imports."""
-    data: Annotated[float, Field(ge=0)] = 0.0
-    """Reading the images and moving them to the device."""
-    build: Annotated[float, Field(ge=0)] = 0.0
-    """Building the network, or reading a checkpoint."""
-    train: Annotated[float, Field(ge=0)] = 0.0
-    """All training steps."""
-    evaluate: Annotated[float, Field(ge=0)] = 0.0
-    """Measuring the accuracy after each epoch."""
-    checkpoint: Annotated[float, Field(ge=0)] = 0.0
+    checkpoint: fields.Duration = 0.0
     """Writing checkpoints."""
-    export: Annotated[float, Field(ge=0)] = 0.0
+    export: fields.Duration = 0.0
     """Writing the model in all its forms, and comparing them."""
-    total: Annotated[float, Field(ge=0)] = 0.0
+    total: fields.Duration = 0.0
     """The whole run time of the process."""
-    earlier: Annotated[float, Field(ge=0)] = 0.0
+    earlier: fields.Duration = 0.0
     """The run times of earlier processes, each until the last checkpoint that it wrote; not part of
     the total."""
 
 
-class FinalistResult(Model):
-    """Result of one attempt at one finalist, as a trainer reports it."""
+class FinalistVerdict(ResultMessage):
+    """First part of a finalist's result: what became of it."""
+
+    title: ClassVar[str] = "The finalist's result"
 
     version: Literal[1] = FINALIST_VERSION
-    trial: Annotated[int, Field(ge=0)]
-    attempt: Annotated[int, Field(ge=0)]
-    target: Annotated[str, StringConstraints(max_length=63)] = ""
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-    block_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-    """:func:`blockqnn.block.graph.canonical_hash` of the block that was trained."""
-    outcome: Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED]
+    trial: fields.Count
+    attempt: fields.Count
+    target: fields.TargetName = ""
+    seed: fields.Seed
+    block_hash: fields.BlockHash
+    outcome: fields.TrainedOutcome
     reason: Reason
     """`Completed`, or why there is no accuracy: `OutOfMemory`, `NotFinite`, `Terminated`, ..."""
-    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)] = ""
-    """One sentence for people; empty when the finalist succeeded."""
+    message: fields.Sentence = ""
     accuracy: Accuracy | None = None
     """After the last epoch, in float32; present exactly when the finalist succeeded."""
     top5_accuracy: Accuracy | None = None
     """The share of images whose class is among the five likeliest; only with six classes or more.
     """
-    epoch: Annotated[int, Field(ge=0)] = 0
+    epoch: fields.Count = 0
     """Number of epochs trained, including those before a checkpoint."""
     epochs: Annotated[int, Field(ge=1)] = 1
     """Number of epochs of the whole training."""
-    curve: Annotated[tuple[Accuracy, ...], Field(max_length=CURVE_LIMIT)] = ()
-    """The accuracy after each epoch; thinned if there are more epochs than points."""
-    resumed: Annotated[int, Field(ge=0)] = 0
+    curve: fields.Curve = ()
+    resumed: fields.Count = 0
     """Number of times that this training continued from a checkpoint."""
-    damaged_checkpoints: Annotated[int, Field(ge=0)] = 0
+    damaged_checkpoints: fields.Count = 0
     """Number of checkpoints that could not be read and were skipped; the training continued from
     another one, or started again."""
     measured_on: Literal["test", "train"] = "test"
     """`test`: the dataset's test images; `train`: training images that were held out."""
-    parameters: Annotated[int, Field(ge=0)] | None = None
-    """Trainable parameters of the whole network."""
-    macs: Annotated[int, Field(ge=0)] | None = None
-    """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Reject an accuracy that contradicts the outcome."""
+        fields.check_accuracy(self.accuracy, self.outcome)
+
+
+class FinalistResult(Measured, FinalistVerdict):
+    """Result of one attempt at one finalist, as a trainer reports it."""
+
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of processes that trained together at the end."""
-    device: Annotated[str, StringConstraints(max_length=64)] = ""
-    """Device of the training: `cpu`, or the accelerator's name."""
+    device: fields.Device = ""
     folder: Annotated[str, StringConstraints(max_length=512)] = ""
     """The finalist's directory on the volume; it holds the model if the finalist succeeded."""
     weights: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The SHA-256 of the file `weights.safetensors`."""
     seconds: FinalistSeconds = FinalistSeconds()
-
-    def model_post_init(self, _context: object, /) -> None:
-        """Reject an accuracy that contradicts the outcome."""
-        if (self.accuracy is not None) != (self.outcome is Outcome.SUCCEEDED):
-            raise ValueError("accuracy must be given exactly when the outcome is Succeeded")
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Read a result from JSON.
-
-        Raises:
-            InvalidMessage: naming the first field that is wrong, or that it is too long.
-        """
-        return read_message(cls, bounded(text, "The finalist's result is"), "The finalist's result")
-
-    def write(self) -> str:
-        """Write the result as compact JSON that :meth:`read` accepts.
-
-        Raises:
-            InvalidMessage: when it is longer than :data:`~blockqnn.contract.message.RESULT_LIMIT`
-            bytes.
-        """
-        return bounded(self.model_dump_json(exclude_none=True), "The finalist's result is")

@@ -1,7 +1,7 @@
-"""Parts that all messages of the trainer share: limits, outcomes and reading."""
+"""Parts that all messages of the trainer share: limits, outcomes, reading and writing."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -40,19 +40,48 @@ Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
 Accuracy = Annotated[float, Field(ge=0, le=1)]
 """The share of the validation images that are classified correctly, from 0 to 1."""
 
-Message = TypeVar("Message", bound=Model)
+
+class Message(Model):
+    """A message between operator and trainer."""
+
+    title: ClassVar[str]
+    """Subject of the sentence that says what is wrong with a message."""
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a message from JSON.
+
+        Raises:
+            InvalidMessage: naming the first field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidMessage(f"{cls.title} {describe(error)}.") from None
 
 
-def read_message(model: type[Message], text: str, name: str) -> Message:
-    """Read a message from JSON; `name` begins the sentence that says what is wrong with it.
+class ResultMessage(Message):
+    """A result, of at most :data:`RESULT_LIMIT` bytes of JSON.
 
-    Raises:
-        InvalidMessage: naming the first field that is wrong.
+    Each kind of result lists its own fields, because their order is the order of the JSON.
     """
-    try:
-        return model.model_validate_json(text)
-    except ValidationError as error:
-        raise InvalidMessage(f"{name} {describe(error)}.") from None
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a result from JSON.
+
+        Raises:
+            InvalidMessage: naming the first field that is wrong, or that it is too long.
+        """
+        return super().read(bounded(text, f"{cls.title} is"))
+
+    def write(self) -> str:
+        """Write the result as compact JSON that :meth:`read` accepts.
+
+        Raises:
+            InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
+        """
+        return bounded(self.model_dump_json(exclude_none=True), f"{self.title} is")
 
 
 def bounded(text: str, name: str) -> str:

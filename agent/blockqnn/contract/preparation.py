@@ -1,15 +1,15 @@
 """The message of the Job that prepares a dataset."""
 
-from typing import Annotated, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import StringConstraints
-
-from blockqnn.contract.message import MESSAGE_LIMIT, SCHEMA_VERSION, Reason, read_message
-from blockqnn.model import Model
+from blockqnn.contract import fields
+from blockqnn.contract.message import SCHEMA_VERSION, Message, Reason
 
 
-class PreparationResult(Model):
+class PreparationResult(Message):
     """Result of `blockqnn-train prepare`, in its termination message."""
+
+    title: ClassVar[str] = "The result of the preparation"
 
     version: Literal[1] = SCHEMA_VERSION
     prepared: bool
@@ -17,17 +17,8 @@ class PreparationResult(Model):
     reason: Reason
     """`Prepared`, or why not: `DatasetMissing`, `DatasetInvalid`, `VolumeUnusable`,
     `DownloadFailed`, `Terminated`, `Error`."""
-    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)]
+    message: fields.Sentence
     """One sentence for people: the images that are ready, or the problem and its remedy."""
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Read a result from JSON.
-
-        Raises:
-            InvalidMessage: naming the first field that is wrong.
-        """
-        return read_message(cls, text, "The result of the preparation")
 
     def write(self) -> str:
         """Write the result as compact JSON that :meth:`read` accepts."""

@@ -95,7 +95,7 @@ def fill_in(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidSettings(
             f"There is no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}."
         )
-    filled = _overlay(RECIPES[recipe], given)
+    filled = overlay(RECIPES[recipe], given)
     named = given.get("training", {}).get("augmentation", {})
     for chosen, other in (("padding", "scale"), ("scale", "padding")):
         if named.get(chosen) and other not in named:
@@ -103,10 +103,11 @@ def fill_in(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two nested mappings, field by field; the values of `over` win."""
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
         both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = _overlay(below, value) if both else value  # type: ignore[arg-type]
+        result[key] = overlay(below, value) if both else value  # type: ignore[arg-type]
     return result

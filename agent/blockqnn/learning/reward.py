@@ -16,15 +16,14 @@ from math import log
 
 from blockqnn.block.graph import density
 from blockqnn.block.nsc import Block
+from blockqnn.contract.metrics import Metrics
 from blockqnn.network.cost import block_macs
 from blockqnn.network.spec import NetworkSpec
 from blockqnn.settings.search import RewardSettings
 
 
-def redefined_reward(
-    block: Block, accuracy: float, settings: RewardSettings, network: NetworkSpec
-) -> float:
-    """Value a trained block.
+def reward(block: Block, metrics: Metrics, settings: RewardSettings, network: NetworkSpec) -> float:
+    """Value a trained block by what its training measured.
 
     The MACs are those of one block for one position of the image in the first stage, with the
     projection of its output where the network has one, divided by those of one 1x1 convolution.
@@ -32,13 +31,14 @@ def redefined_reward(
 
     Args:
         block: the block.
-        accuracy: the share of validation images classified correctly, from 0 to 1.
+        metrics: what was measured; without an accuracy it counts as 0.
         settings: the weights of cost and density.
         network: the stacking of the block; only its first width and its output projection matter.
 
     Returns:
         The reward in percent; with weights of zero, 100 times the accuracy.
     """
+    accuracy = metrics.get("accuracy", 0.0)
     cost, crowding = _logarithms(block, network.filters[0], network.output_projection)
     return 100 * accuracy - settings.macs_weight * cost - settings.density_weight * crowding
 
@@ -53,4 +53,11 @@ def _logarithms(block: Block, width: int, projection: bool) -> tuple[float, floa
 
 def floor_reward(block: Block, settings: RewardSettings, network: NetworkSpec) -> float:
     """Value an infeasible block: the reward of the same block with an accuracy of 0."""
-    return redefined_reward(block, 0.0, settings, network)
+    return reward(block, {}, settings, network)
+
+
+def redefined_reward(
+    block: Block, accuracy: float, settings: RewardSettings, network: NetworkSpec
+) -> float:
+    """Value a block of which only the accuracy, from 0 to 1, was measured."""
+    return reward(block, {"accuracy": accuracy}, settings, network)

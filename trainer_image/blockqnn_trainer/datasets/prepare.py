@@ -4,10 +4,8 @@ Digits and npz files are read as they are: they are only checked. A process that
 for another one on the same volume, and finds the work done.
 """
 
-import errno
 import fcntl
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -28,7 +26,8 @@ from blockqnn_trainer.datasets.prepared import (
     write_prepared,
 )
 from blockqnn_trainer.datasets.sources import open_source
-from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable
+from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
+from blockqnn_trainer.process.volume import named_volume_errors, volume_sentences
 
 _DOWNLOADS = "downloads"
 """The folder for fetched files; removed as soon as the images are written."""
@@ -58,7 +57,7 @@ def prepare(dataset: DatasetSpec) -> str:
     began = time.monotonic()
     manifest = _prepared_before(dataset)
     if manifest is None:
-        with _volume_errors_named(root), _alone(root / FOLDER):
+        with named_volume_errors(root, _VOLUME_SENTENCES), _alone(root / FOLDER):
             manifest = _prepared_before(dataset)
             if manifest is None:
                 manifest = _prepare(dataset)
@@ -133,31 +132,10 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _volume_errors_named(root: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        sentence = _VOLUME_SENTENCES.get(error.errno or 0)
-        if sentence is None:
-            raise
-        raise VolumeUnusable(sentence.format(root=root, user=os.getuid())) from None
-
-
-_READ_ONLY = (
-    "The volume at {root} is mounted read-only, so that no dataset can be prepared on it; mount it "
-    "writable."
+_VOLUME_SENTENCES = volume_sentences(
+    "The volume at {place} is mounted read-only, so that no dataset can be prepared on it; mount "
+    "it writable.",
+    "The directory {place} may not be written by this process, whose user id is {user}; let it, "
+    "for example by securityContext.fsGroup.",
+    "The volume at {place} has no room left; give it more.",
 )
-_FORBIDDEN = (
-    "The directory {root} may not be written by this process, whose user id is {user}; let it, for "
-    "example by securityContext.fsGroup."
-)
-_FULL = "The volume at {root} has no room left; give it more."
-
-_VOLUME_SENTENCES = {
-    errno.EROFS: _READ_ONLY,
-    errno.EACCES: _FORBIDDEN,
-    errno.EPERM: _FORBIDDEN,
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-}

@@ -10,25 +10,25 @@ The images for training come first, then those the dataset sets apart. PATH is `
 array is mapped into the memory, so trials on one node share it and read only what they keep.
 """
 
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.fields import Count
 from blockqnn.model import Model
 from blockqnn_trainer.datasets.arrays import Arrays, Part, Source, size_text
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusable
+from blockqnn_trainer.process.volume import complete_file
 
 FOLDER = ".blockqnn"
 """The folder of prepared images in `dataset.path`."""
-
-Count = Annotated[int, Field(ge=0)]
 
 
 class Manifest(Model):
@@ -146,13 +146,13 @@ def write_prepared(dataset: DatasetSpec, source: str, parts: Sequence[Source]) -
     path = manifest_path(dataset)
     _check_room(path.parent, manifest)
     labels = numpy.concatenate([part.labels for part in parts])
-    with _ArrayFile(path.parent / manifest.pixels, manifest.shape, "|u1") as file:
+    with _array_file(path.parent / manifest.pixels, manifest.shape, "|u1") as file:
         for part in parts:
             for piece in part.pieces():
                 file.write(numpy.ascontiguousarray(piece).data)
-    with _ArrayFile(path.parent / manifest.labels, labels.shape, "<i8") as file:
+    with _array_file(path.parent / manifest.labels, labels.shape, "<i8") as file:
         file.write(labels.astype("<i8").data)
-    with _Renamed(path) as file:
+    with complete_file(path) as file:
         file.write(manifest.model_dump_json(indent=1).encode())
     for old in path.parent.glob(f"{path.stem}-????????.*.npy"):
         if old.name not in (manifest.pixels, manifest.labels):
@@ -189,36 +189,10 @@ def _check_room(folder: Path, manifest: Manifest) -> None:
         )
 
 
-class _Renamed:
-    """A file that appears under its name when it is complete, on the disk, and not before."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._unfinished = path.with_name(path.name + ".unfinished")
-
-    def __enter__(self) -> BinaryIO:
-        self._file = self._unfinished.open("wb")
-        return self._file
-
-    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
-        with self._file:
-            if kind is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        if kind is None:
-            self._unfinished.replace(self._path)
-        else:
-            self._unfinished.unlink(missing_ok=True)
-
-
-class _ArrayFile(_Renamed):
-    """A npy file with a written header, whose numbers follow in pieces."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], descr: str) -> None:
-        super().__init__(path)
-        self._header = {"descr": descr, "fortran_order": False, "shape": shape}
-
-    def __enter__(self) -> BinaryIO:
-        file = super().__enter__()
-        numpy.lib.format.write_array_header_1_0(file, self._header)
-        return file
+@contextmanager
+def _array_file(path: Path, shape: tuple[int, ...], descr: str) -> Iterator[BinaryIO]:
+    """Open a npy file with a written header, whose numbers follow in pieces."""
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    with complete_file(path) as file:
+        numpy.lib.format.write_array_header_1_0(file, header)
+        yield file

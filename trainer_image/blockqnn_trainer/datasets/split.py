@@ -74,31 +74,16 @@ class Split:
         seed: int,
         device: torch.device,
     ) -> Self:
-        """Hold out a share of the images, the same for the same number of images and seed.
-
-        A seeded permutation, as MetaQNN's; not stratified, so the classes of the held-out images
-        are as uneven as chance makes them, alike for all trials of a search.
+        """Hold out a share of the images, as :func:`hold_out` does, and move all to a device.
 
         Args:
             pixels: N x height x width x channels.
             labels: N, from 0.
-            fraction: the share to hold out, rounded to the nearest whole image.
+            fraction: the share to hold out.
             seed: decides which images are held out.
             device: the device for the images.
-
-        Raises:
-            DatasetInvalid: when there are too few images for two of each part.
         """
-        held_out = round(len(labels) * fraction)
-        # Batch norm and a standard deviation need two.
-        if held_out < 1 or len(labels) - held_out < 2:
-            raise DatasetInvalid(
-                f"Of {len(labels)} images, dataset.validation.fraction {fraction:g} leaves "
-                f"{len(labels) - held_out} to train on and holds {held_out} out; at least 2 and 1 "
-                "are needed."
-            )
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-        validation, training = order[:held_out].numpy(), order[held_out:].numpy()
+        training, validation = (part.numpy() for part in hold_out(len(labels), fraction, seed))
         return cls.of(
             (pixels[training], labels[training]), (pixels[validation], labels[validation]), device
         )
@@ -139,6 +124,32 @@ class Split:
 
         classes = 1 + max(int(labels.max()) for _, labels in (training, validation))
         return cls(part(training), part(validation), classes)
+
+
+def hold_out(images: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices of the images to train on and of those that are held out.
+
+    A seeded permutation, as MetaQNN's; not stratified, so the classes of the held-out images are as
+    uneven as chance makes them, alike for all trials of a search.
+
+    Args:
+        images: their number.
+        fraction: the share to hold out, rounded to the nearest whole image.
+        seed: decides which images are held out.
+
+    Raises:
+        DatasetInvalid: when there are too few images for two of each part.
+    """
+    held_out = round(images * fraction)
+    # Batch norm and a standard deviation need two.
+    if held_out < 1 or images - held_out < 2:
+        raise DatasetInvalid(
+            f"Of {images} images, dataset.validation.fraction {fraction:g} leaves "
+            f"{images - held_out} to train on and holds {held_out} out; at least 2 and 1 are "
+            "needed."
+        )
+    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
+    return order[held_out:], order[:held_out]
 
 
 def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:

@@ -21,7 +21,8 @@ from blockqnn.contract.finalist import FinalistSpec
 from blockqnn.contract.message import Accuracy
 from blockqnn.model import Model
 from blockqnn_trainer.errors import FolderTaken
-from blockqnn_trainer.finalists.volume import UNFINISHED, volume_errors_named, write_whole
+from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole
+from blockqnn_trainer.process.volume import UNFINISHED
 
 FOLDER = "checkpoints"
 _SUFFIX = ".checkpoint"

@@ -14,7 +14,7 @@ from blockqnn_trainer.datasets.split import Split, load
 from blockqnn_trainer.errors import DatasetInvalid
 from blockqnn_trainer.finalists.augmentation import cut_middle, normalise, vary
 from blockqnn_trainer.finalists.draws import draw_variations
-from blockqnn_trainer.finalists.feed_protocol import Batches, Feed
+from blockqnn_trainer.finalists.feed_protocol import Batches, Feed, FeedSpec
 
 
 class ResidentFeed:
@@ -60,24 +60,14 @@ class ResidentFeed:
             yield pixels if scale is None else cut_middle(pixels, scale), images.labels[chosen]
 
 
-def open_feed(
-    dataset: DatasetSpec,
-    augmentation: Augmentation,
-    seed: int,
-    split_seed: int,
-    device: torch.device,
-    threads: int,
-) -> Feed:
+def open_feed(spec: FeedSpec, device: torch.device, threads: int) -> Feed:
     """Open the images of a finalist.
 
     Folders of images with a scale and without `imageSize` are read from their files again and
     again: they need not fit into any memory, and keep their shapes.
 
     Args:
-        dataset: the path of the images, and those that are held out or set apart.
-        augmentation: the variation of training images, and the cut of test images.
-        seed: decides the variation, together with the epoch.
-        split_seed: decides which images are held out.
+        spec: the images.
         device: the device for the batches.
         threads: the number of files that are decoded at once.
 
@@ -85,19 +75,20 @@ def open_feed(
         DatasetMissing: when the images are not where they should be.
         DatasetInvalid: when they cannot be used.
     """
+    dataset, augmentation = spec.dataset, spec.augmentation
     if _reads_files(dataset, augmentation):
         # Imported here because of the library that decodes images.
         from blockqnn_trainer.finalists.files import FileFeed
 
-        return FileFeed(dataset, augmentation, seed, split_seed, device, threads)
-    split = load(dataset, split_seed, device)
+        return FileFeed(spec, device, threads)
+    split = load(dataset, spec.split_seed, device)
     smallest = min(split.input_shape[1:])
     if augmentation.padding >= smallest:
         raise DatasetInvalid(
             f"training.augmentation.padding is {augmentation.padding}, but the images of "
             f"{dataset.name} have only {smallest} pixels on their shorter side; give less."
         )
-    return ResidentFeed(split, augmentation, seed)
+    return ResidentFeed(split, augmentation, spec.seed)
 
 
 def _reads_files(dataset: DatasetSpec, augmentation: Augmentation) -> bool:

@@ -1,11 +1,29 @@
 """The interface that feeds a training with batches of images."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
+from blockqnn.contract.dataset import DatasetSpec
+from blockqnn.contract.finalist import Augmentation
+
 Batches = Iterator[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """The images of a feed, and their variation."""
+
+    dataset: DatasetSpec
+    """The path of the images, and those that are held out or set apart."""
+    augmentation: Augmentation
+    """The variation of training images, and the cut of test images."""
+    seed: int
+    """Decides the variation, together with the epoch."""
+    split_seed: int
+    """Decides which images are held out."""
 
 
 class Feed(Protocol):

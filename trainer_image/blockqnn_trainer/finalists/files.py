@@ -17,13 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn.contract.finalist import Augmentation, Scale
+from blockqnn.contract.finalist import Scale
 from blockqnn_trainer.datasets.image_folder import ImageFolder, read_file
-from blockqnn_trainer.datasets.split import channel_statistics
-from blockqnn_trainer.errors import DatasetInvalid
+from blockqnn_trainer.datasets.split import channel_statistics, hold_out
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.draws import Draws, draw_variations, generator_for
-from blockqnn_trainer.finalists.feed_protocol import Batches
+from blockqnn_trainer.finalists.feed_protocol import Batches, FeedSpec
 
 STATISTICS_IMAGES = 1024
 """Number of training images that give mean and deviation. Where the means of single images deviate
@@ -39,32 +38,24 @@ Pixels = NDArray[numpy.uint8]
 class FileFeed:
     """The images of folders, with the random scale of the recipe."""
 
-    def __init__(
-        self,
-        dataset: DatasetSpec,
-        augmentation: Augmentation,
-        seed: int,
-        split_seed: int,
-        device: torch.device,
-        threads: int,
-    ) -> None:
+    def __init__(self, spec: FeedSpec, device: torch.device, threads: int) -> None:
         """List the files, and read the images for mean and deviation.
 
         Raises:
             DatasetMissing: when there are none.
             DatasetInvalid: when one cannot be read, or there are too few.
         """
-        scale = augmentation.scale
+        scale = spec.augmentation.scale
         assert scale is not None
-        self._augmentation, self._scale = augmentation, scale
-        self._seed, self._device = seed, device
+        self._augmentation, self._scale = spec.augmentation, scale
+        self._seed, self._device = spec.seed, device
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._training, self._test = _divide(dataset, split_seed)
+        self._training, self._test = _divide(spec.dataset, spec.split_seed)
         self.input_shape = (3, scale.crop, scale.crop)
         self.classes = 1 + max(int(part.labels.max()) for part in (self._training, self._test))
         self.training_images = len(self._training.labels)
         self.test_images = len(self._test.labels)
-        self.mean, self.deviation = self._statistics(split_seed)
+        self.mean, self.deviation = self._statistics(spec.split_seed)
         self._mean, self._deviation = self.mean.to(device), self.deviation.to(device)
 
     def training_batches(self, epoch: int, batches: Sequence[Tensor]) -> Batches:
@@ -155,13 +146,5 @@ def _divide(dataset: DatasetSpec, seed: int) -> tuple[_Part, _Part]:
     if validation.source == "test":
         apart = ImageFolder(root, "test", None)
         return training, _Part(apart.files, apart.labels)
-    images = len(training.labels)
-    held_out = round(images * validation.fraction)
-    if held_out < 1 or images - held_out < 2:
-        raise DatasetInvalid(
-            f"Of {images} images, dataset.validation.fraction {validation.fraction:g} leaves "
-            f"{images - held_out} to train on and holds {held_out} out; at least 2 and 1 are "
-            "needed."
-        )
-    order = torch.randperm(images, generator=torch.Generator().manual_seed(seed))
-    return training.only(order[held_out:]), training.only(order[:held_out])
+    remaining, held_out = hold_out(len(training.labels), validation.fraction, seed)
+    return training.only(remaining), training.only(held_out)

@@ -1,43 +1,32 @@
 """One finalist from its specification to its result. Importing this imports torch."""
 
 import os
-import time
 from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Event
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FinalistResult, FinalistSpec
 from blockqnn.contract.message import Outcome
+from blockqnn_trainer.datasets.arrays import size_text
 from blockqnn_trainer.errors import Infeasible, InvalidTrial, VolumeUnusable
 from blockqnn_trainer.finalists.checkpoint import Checkpoint, CheckpointStore, State, fingerprint
 from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.evaluation import evaluate
-from blockqnn_trainer.finalists.feed_protocol import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed, FeedSpec
 from blockqnn_trainer.finalists.finish import finish
-from blockqnn_trainer.finalists.group import Group, Others, free_port, join
+from blockqnn_trainer.finalists.group import Ended, Group, Others, free_port, join
 from blockqnn_trainer.finalists.network import build_finalist
-from blockqnn_trainer.finalists.progress import Progress
-from blockqnn_trainer.finalists.training import Stopped, Training
+from blockqnn_trainer.finalists.progress import FinalistProgress
+from blockqnn_trainer.finalists.training import Training
 from blockqnn_trainer.network.network import Network, check_batch_size, count_macs, count_parameters
+from blockqnn_trainer.process.device import device_name
+from blockqnn_trainer.process.job_process import JobProcess, Stopped
 from blockqnn_trainer.process.machine import process_age, thread_count
 from blockqnn_trainer.process.memory_errors import memory_errors_named
-
-
-class TrainingHost(Protocol):
-    """The interface of the process that a finalist runs in."""
-
-    stop: Event
-    """Set to make the training stop."""
-
-    def note(self) -> None:
-        """Receive the notice that the progress has changed."""
-
-    def other_ended(self, error: Exception | None, message: str) -> None:
-        """Receive the notice that another process of the training ended too early."""
+from blockqnn_trainer.training.epoch_log import EpochLog
 
 
 def process_count(spec: FinalistSpec) -> int:
@@ -56,7 +45,12 @@ def process_count(spec: FinalistSpec) -> int:
 
 
 def lead(
-    spec: FinalistSpec, folder: Path, progress: Progress, host: TrainingHost, threads: int
+    spec: FinalistSpec,
+    folder: Path,
+    progress: FinalistProgress,
+    process: JobProcess[FinalistProgress],
+    ended: Ended,
+    threads: int,
 ) -> FinalistResult:
     """Train a finalist, together with the processes that this one starts.
 
@@ -64,7 +58,8 @@ def lead(
         spec: the finalist.
         folder: its directory.
         progress: updated all the time, so that it can be reported at any moment.
-        host: the process.
+        process: asked whether to stop, and notified when the progress has changed.
+        ended: called when another process of the training ended too early.
         threads: the number of threads for all processes together.
 
     Returns:
@@ -76,13 +71,13 @@ def lead(
     """
     size = process_count(spec)
     port = free_port() if size > 1 else 0
-    Others(spec, size, port, follow, host.other_ended)
+    Others(spec, size, port, follow, ended)
     group = join(0, size, port)
     share = _share_threads(threads, size)
     progress.processes = size
-    progress.device = _name(group.device)
+    progress.device = device_name(group.device)
     store = CheckpointStore(folder, spec.checkpoints.keep, lambda text: print(text, flush=True))
-    observer = _Observer(spec, progress, host, store)
+    observer = _Observer(spec, progress, process, store)
     try:
         with memory_errors_named():
             training, network, feed = _prepare(spec, group, store, share, progress)
@@ -109,7 +104,7 @@ def follow(spec: FinalistSpec, group: Group) -> None:
     """Take part in a training that another process leads."""
     folder = Path(spec.volume) / spec.folder
     store = CheckpointStore(folder, spec.checkpoints.keep, lambda _text: None)
-    progress = Progress(spec, "0" * 16)
+    progress = FinalistProgress(spec, "0" * 16)
     with memory_errors_named():
         share = _share_threads(thread_count(os.environ), group.size)
         training, network, feed = _prepare(spec, group, store, share, progress)
@@ -125,23 +120,21 @@ def _share_threads(threads: int, size: int) -> int:
 
 
 def _prepare(
-    spec: FinalistSpec, group: Group, store: CheckpointStore, threads: int, progress: Progress
+    spec: FinalistSpec,
+    group: Group,
+    store: CheckpointStore,
+    threads: int,
+    progress: FinalistProgress,
 ) -> tuple[Training, Network, Feed]:
     with progress.timed("data"):
-        feed = open_feed(
-            spec.dataset,
-            spec.training.augmentation,
-            spec.seed,
-            spec.split_seed,
-            group.device,
-            threads,
-        )
+        images = FeedSpec(spec.dataset, spec.training.augmentation, spec.seed, spec.split_seed)
+        feed = open_feed(images, group.device, threads)
     with progress.timed("build"):
         check_batch_size(spec.network, feed.input_shape, spec.training.batch_size)
         block = Block.parse(spec.block)
         network = build_finalist(block, spec.network, feed.input_shape, feed.classes, spec.seed)
-        progress.parameters = count_parameters(network)
-        progress.macs = count_macs(network, feed.input_shape)
+        progress.measured["parameters"] = count_parameters(network)
+        progress.measured["macs"] = count_macs(network, feed.input_shape)
         network = network.to(group.device)
         trained = fingerprint(spec)
         checkpoint = store.newest(trained)
@@ -154,65 +147,48 @@ def _prepare(
     return training, network, feed
 
 
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _announce(spec: FinalistSpec, feed: Feed, progress: Progress, state: State) -> None:
-    size = "x".join(str(length) for length in feed.input_shape)
+def _announce(spec: FinalistSpec, feed: Feed, progress: FinalistProgress, state: State) -> None:
+    measured = progress.measured
     print(
         f"finalist {spec.folder} of {spec.search}: block {spec.block}, seed {spec.seed}, "
-        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device} with "
-        f"{progress.processes} process(es)"
+        f"{measured['parameters']:,} parameters, {measured['macs']:,} MACs, "
+        f"on {progress.device} with {progress.processes} process(es)"
     )
     print(
         f"{spec.dataset.name}: {feed.training_images:,} images to train on and "
-        f"{feed.test_images:,} to measure on, {size}, {feed.classes} classes",
+        f"{feed.test_images:,} to measure on, {size_text(feed.input_shape)}, "
+        f"{feed.classes} classes",
         flush=True,
     )
     if state.resumed:
         print(f"going on after epoch {state.epoch}, step {state.step}", flush=True)
 
 
-class _Observer:
+class _Observer(EpochLog):
     """Logs each epoch and keeps checkpoints."""
 
     def __init__(
         self,
         spec: FinalistSpec,
-        progress: Progress,
-        host: TrainingHost,
+        progress: FinalistProgress,
+        process: JobProcess[FinalistProgress],
         store: CheckpointStore,
     ) -> None:
-        self._epochs = spec.training.epochs
-        self._progress, self._host, self._store = progress, host, store
-        self._began = time.monotonic()
-
-    def timed(
-        self, stage: Literal["train", "evaluate", "checkpoint"]
-    ) -> AbstractContextManager[None]:
-        return self._progress.timed(stage)
+        super().__init__(progress, spec.training.epochs, process.note)
+        self._finalist, self._process, self._store = progress, process, store
 
     def epoch_ended(self, state: State, loss: float) -> None:
-        self._progress.curve = state.curve
-        self._host.note()
-        now = time.monotonic()
-        print(
-            f"epoch {state.epoch}/{self._epochs}: loss {loss:.4f}, accuracy {state.curve[-1]:.4f}, "
-            f"{now - self._began:.2f} s",
-            flush=True,
-        )
-        self._began = now
+        self.log(state.epoch, loss, state.curve)
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        progress = self._progress
+        progress = self._finalist
         lived = round(progress.earlier + process_age(), 3)
         updates = {"damaged": progress.damaged, "seconds": lived}
         state = checkpoint.state.model_copy(update=updates)
         self._store.write(Checkpoint(state, checkpoint.tensors))
 
     def stopping(self) -> bool:
-        return self._host.stop.is_set()
+        return self._process.stop.is_set()
 
     def stop_if_asked(self) -> None:
         """Stop where the last checkpoint is up to date."""
@@ -223,7 +199,7 @@ class _Observer:
 class _Silent:
     """The observer of all processes but the first: it reports nothing."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: FinalistProgress) -> None:
         self._progress = progress
 
     def timed(

@@ -26,7 +26,7 @@ from blockqnn_trainer.finalists.export import (
 )
 from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.network import build_finalist
-from blockqnn_trainer.finalists.progress import Progress
+from blockqnn_trainer.finalists.progress import FinalistProgress
 from blockqnn_trainer.finalists.verify import check_forms
 from blockqnn_trainer.finalists.volume import volume_errors_named, write_whole
 from blockqnn_trainer.network.network import Network
@@ -67,7 +67,7 @@ def finish(
     feed: Feed,
     measured: Accuracies,
     folder: Path,
-    progress: Progress,
+    progress: FinalistProgress,
 ) -> FinalistResult:
     """Write the output of a complete training.
 

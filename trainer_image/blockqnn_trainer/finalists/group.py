@@ -7,6 +7,7 @@ numbers are added.
 """
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -101,6 +102,8 @@ class Others:
         self._processes: list[SpawnProcess] = []
         self._pipes: list[connection.Connection] = []
         self._ended = ended
+        # Starting a process unblocks SIGTERM in this thread, which then would end the process.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         for rank in range(1, size):
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(
@@ -110,6 +113,7 @@ class Others:
             theirs.close()
             self._processes.append(process)
             self._pipes.append(ours)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         if self._processes:
             threading.Thread(target=self._watch, daemon=True).start()
 

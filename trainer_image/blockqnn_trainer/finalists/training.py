@@ -23,6 +23,7 @@ from blockqnn_trainer.finalists.evaluation import Accuracies, evaluate
 from blockqnn_trainer.finalists.feed_protocol import Feed
 from blockqnn_trainer.finalists.group import Group
 from blockqnn_trainer.network.network import Network
+from blockqnn_trainer.process.job_process import Stopped
 from blockqnn_trainer.training.early_stop import batch_bounds
 from blockqnn_trainer.training.precision import autocast, choose_dtype, require_exact_float32
 
@@ -43,10 +44,6 @@ class Observer(Protocol):
 
     def stopping(self) -> bool:
         """Return whether the training is to stop now, after a last checkpoint."""
-
-
-class Stopped(Exception):
-    """The training has stopped because it was asked to, and has left a checkpoint."""
 
 
 def learning_rate(training: FinalistTraining, epoch: int) -> float:
@@ -148,7 +145,7 @@ class Training:
 
         Raises:
             NotFinite: when a loss became infinite or not a number.
-            Stopped: when the observer asked for it.
+            Stopped: when the observer asked for it; the training has left a checkpoint.
         """
         epochs = self._spec.epochs
         while self._epoch < epochs:

@@ -5,11 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from blockqnn_trainer.datasets.arrays import size_text
 from blockqnn_trainer.errors import ModelInvalid
 from blockqnn_trainer.finalists.data_loader import open_feed
 from blockqnn_trainer.finalists.evaluation import Accuracies, Count
 from blockqnn_trainer.finalists.export import DeployedModel, ModelDescription
-from blockqnn_trainer.finalists.feed_protocol import Feed
+from blockqnn_trainer.finalists.feed_protocol import Feed, FeedSpec
 from blockqnn_trainer.finalists.load import FORMS, Classifier, open_form, read_description
 from blockqnn_trainer.training.precision import require_exact_float32
 
@@ -90,15 +91,14 @@ def _open_feed(description: ModelDescription, dataset_path: str | None, threads:
     dataset = description.dataset
     if dataset_path is not None:
         dataset = dataset.model_copy(update={"path": dataset_path})
-    feed = open_feed(
-        dataset, description.augmentation, 0, description.split_seed, torch.device("cpu"), threads
-    )
+    images = FeedSpec(dataset, description.augmentation, 0, description.split_seed)
+    feed = open_feed(images, torch.device("cpu"), threads)
     expected = (description.channels, description.height, description.width)
     if feed.input_shape != expected or feed.test_images != description.test_images:
         raise ModelInvalid(
             f"The model was measured on {description.test_images} images of "
-            f"{'x'.join(map(str, expected))} (channels, height, width), but {dataset.name} at "
-            f"{dataset.path} has {feed.test_images} of {'x'.join(map(str, feed.input_shape))}."
+            f"{size_text(expected)} (channels, height, width), but {dataset.name} at "
+            f"{dataset.path} has {feed.test_images} of {size_text(feed.input_shape)}."
         )
     return feed
 

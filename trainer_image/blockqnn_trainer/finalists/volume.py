@@ -1,46 +1,25 @@
 """Access to the volume of the finalists: files that are complete or absent, and clear errors."""
 
-import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from blockqnn.contract.finalist import FinalistSpec
-from blockqnn_trainer.errors import VolumeMissing, VolumeUnusable
+from blockqnn_trainer.errors import VolumeMissing
+from blockqnn_trainer.process.volume import complete_file, named_volume_errors, volume_sentences
 
-UNFINISHED = ".unfinished"
-"""The suffix of a file's name until it is complete."""
-
-_SENTENCES = {
-    errno.EROFS: "The volume at {place} is mounted read-only; mount it writable.",
-    errno.EACCES: (
-        "{place} may not be written by this process, whose user id is {user}; let it, for example "
-        "by securityContext.fsGroup."
-    ),
-    errno.ENOSPC: (
-        "The volume at {place} has no room left; give it more. What was written before is kept, "
-        "and the training goes on from there."
-    ),
-}
-_SENTENCES[errno.EPERM] = _SENTENCES[errno.EACCES]
-_SENTENCES[errno.EDQUOT] = _SENTENCES[errno.ENOSPC]
+_SENTENCES = volume_sentences(
+    "The volume at {place} is mounted read-only; mount it writable.",
+    "{place} may not be written by this process, whose user id is {user}; let it, for example by "
+    "securityContext.fsGroup.",
+    "The volume at {place} has no room left; give it more. What was written before is kept, and "
+    "the training goes on from there.",
+)
 
 
-@contextmanager
-def volume_errors_named(path: Path) -> Iterator[None]:
-    """Turn errors of a volume into a sentence; other errors pass.
-
-    Raises:
-        VolumeUnusable: when the volume is full, read-only or forbidden to this process.
-    """
-    try:
-        yield
-    except OSError as error:
-        sentence = _SENTENCES.get(error.errno or 0)
-        if sentence is None:
-            raise
-        raise VolumeUnusable(sentence.format(place=path, user=os.getuid())) from None
+def volume_errors_named(path: Path) -> AbstractContextManager[None]:
+    """Turn errors of a finalist's volume into VolumeUnusable; other errors pass."""
+    return named_volume_errors(path, _SENTENCES)
 
 
 def open_folder(spec: FinalistSpec) -> Path:
@@ -66,22 +45,10 @@ def open_folder(spec: FinalistSpec) -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that appears under its name when it is complete, and on the disk."""
-    unfinished = path.with_name(path.name + UNFINISHED)
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    settle(path.parent)
-
-
-def settle(folder: Path) -> None:
-    """Wait until the names of a directory are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with complete_file(path) as file:
+        file.write(content)
+    # The name is on the disk when the directory is.
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -57,6 +57,18 @@ def thread_count(environment: Mapping[str, str], cgroup: Path = _CGROUP) -> int:
     return max(1, min(processors, int(_cpu_limit(cgroup) or processors)))
 
 
+def set_threads(environment: Mapping[str, str]) -> int:
+    """Let a CPU training use its threads, before torch is imported; return their number.
+
+    Raises:
+        InvalidTrial: as :func:`thread_count`.
+    """
+    count = thread_count(environment)
+    # Read by OpenMP when torch loads it; without it, one thread for each processor of the node.
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    return count
+
+
 def _cpu_limit(cgroup: Path) -> float | None:
     """Return the CPU limit of the container in processors, None when it has none."""
     try:

@@ -1,18 +1,15 @@
-"""The result of a trial: gathered while it runs, written to its termination message."""
+"""The termination message of a process: always complete, never too long."""
 
 import os
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Protocol, TypeVar
 
-from blockqnn.contract.message import CURVE_LIMIT, MESSAGE_LIMIT, RESULT_LIMIT, Outcome
-from blockqnn.contract.trial import Seconds, TrialResult
+from blockqnn.contract.message import RESULT_LIMIT
+from blockqnn.contract.trial import TrialResult
 from blockqnn.contract.trial_group import write_results
 from blockqnn.errors import InvalidMessage
-from blockqnn_trainer.process.machine import process_age
 
 TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
 """The environment variable that names the file of the termination message."""
@@ -20,89 +17,21 @@ TERMINATION_VARIABLE = "TERMINATION_MESSAGE_PATH"
 TERMINATION_FILE = Path("/dev/termination-log")
 """The file from which Kubernetes reads the termination message by default."""
 
-CURVE_DIGITS = 6
-"""Decimals of a curve's points: one image of a million. With all 17 that a number may have, the
-curves of eight trials of 12 epochs would not fit into one message."""
-
-Stage = Literal["data", "build", "train", "evaluate"]
-Ending = Literal[Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED]
+R = TypeVar("R", bound="Result")
 
 
-class Progress:
-    """The state of a trial so far; complete enough at any moment to be reported.
+class Result(Protocol):
+    """A result that a termination message can hold; some have a curve as well."""
 
-    Written by the training thread, read by the one that waits for a signal.
-    """
+    @property
+    def message(self) -> str:
+        """One sentence for people."""
 
-    def __init__(self, trial: int, attempt: int, block_hash: str, began: float = 0.0) -> None:
-        """Begin a trial.
+    def write(self) -> str:
+        """Write the result as JSON; raise InvalidMessage when it is too long."""
 
-        Args:
-            trial: its number.
-            attempt: the number of this attempt at it.
-            block_hash: the canonical hash of its block.
-            began: the age of the process at the start, in seconds: above 0 after other trials.
-        """
-        self._began = began
-        self.trial = trial
-        self.attempt = attempt
-        self.block_hash = block_hash
-        self.device = ""
-        self.parameters: int | None = None
-        self.macs: int | None = None
-        self.restarts = 0
-        self.stopped_after: int | None = None
-        self.curve: tuple[float, ...] = ()
-        self.start: float | None = None
-        self._spent: dict[Stage, float] = {}
-        self._running: tuple[Stage, float] | None = None
-
-    @contextmanager
-    def timed(self, stage: Stage) -> Iterator[None]:
-        """Account the time of a ``with`` block to a stage."""
-        began = time.monotonic()
-        self._running = stage, began
-        try:
-            yield
-        finally:
-            self._running = None
-            self._spent[stage] = self._spent.get(stage, 0.0) + time.monotonic() - began
-
-    def seconds(self) -> Seconds:
-        """Return the time spent on each stage until now, in whole milliseconds."""
-        spent = dict(self._spent)
-        running = self._running
-        if running is not None:
-            spent[running[0]] = spent.get(running[0], 0.0) + time.monotonic() - running[1]
-        total = process_age() - self._began
-        stages = {stage: round(value, 3) for stage, value in spent.items()}
-        # Before its imports end, a process has spent all its time on them.
-        return Seconds(
-            start=round(total if self.start is None else self.start, 3),
-            total=round(total, 3),
-            **stages,
-        )
-
-    def result(
-        self, outcome: Ending, reason: str, message: str = "", accuracy: float | None = None
-    ) -> TrialResult:
-        """Return the result of this trial, if it ended now."""
-        return TrialResult(
-            trial=self.trial,
-            attempt=self.attempt,
-            block_hash=self.block_hash,
-            outcome=outcome,
-            reason=reason,
-            message=shorten(message, MESSAGE_LIMIT),
-            accuracy=accuracy,
-            stopped_after=self.stopped_after if accuracy is not None else None,
-            curve=tuple(round(point, CURVE_DIGITS) for point in thin(self.curve, CURVE_LIMIT)),
-            parameters=self.parameters,
-            macs=self.macs,
-            restarts=self.restarts,
-            device=shorten(self.device, 64),  # the contract's limit
-            seconds=self.seconds(),
-        )
+    def model_copy(self: R, *, update: Mapping[str, Any]) -> R:
+        """Return a copy with other values."""
 
 
 def thin(curve: tuple[float, ...], limit: int) -> tuple[float, ...]:
@@ -112,7 +41,7 @@ def thin(curve: tuple[float, ...], limit: int) -> tuple[float, ...]:
     return tuple(curve[(number + 1) * len(curve) // limit - 1] for number in range(limit))
 
 
-def encode(result: TrialResult) -> str:
+def encode(result: Result) -> str:
     """Write a result as JSON that fits into a termination message, whatever it holds.
 
     The curve is halved until it fits, then the message: JSON needs up to 6 bytes for a character.
@@ -139,9 +68,10 @@ def encode_all(results: Sequence[TrialResult]) -> str:
             fitting[longest] = _halve(fitting[longest])
 
 
-def _halve(result: TrialResult) -> TrialResult:
-    if len(result.curve) > 1:
-        return result.model_copy(update={"curve": thin(result.curve, len(result.curve) // 2)})
+def _halve(result: R) -> R:
+    curve: tuple[float, ...] = getattr(result, "curve", ())
+    if len(curve) > 1:
+        return result.model_copy(update={"curve": thin(curve, len(curve) // 2)})
     return result.model_copy(update={"message": shorten(result.message, len(result.message) // 2)})
 
 
@@ -171,7 +101,7 @@ class Reporter:
         self._lock = threading.Lock()
         self._written = False
 
-    def note(self, result: TrialResult | str) -> None:
+    def note(self, result: Result | str) -> None:
         """Write the message to be read if the process dies without another one."""
         with self._lock:
             if not self._written:
@@ -185,7 +115,7 @@ class Reporter:
                 self._write(encode_all(self.finished))
                 print(encode(result), flush=True)
 
-    def report(self, message: TrialResult | str) -> bool:
+    def report(self, message: Result | str) -> bool:
         """Write a result, or a sentence where no result can be made.
 
         It is printed as well, so that a log has it, and a run outside a cluster shows it.
@@ -198,14 +128,14 @@ class Reporter:
                 return False
             self._written = True
             self._write(self._encode(message))
-            print(encode(message) if isinstance(message, TrialResult) else message, flush=True)
+            print(message if isinstance(message, str) else encode(message), flush=True)
             return True
 
-    def _encode(self, message: TrialResult | str) -> str:
+    def _encode(self, message: Result | str) -> str:
         last = [message] if isinstance(message, TrialResult) else []
         if self.finished is not None and (last or self.finished):
             return encode_all([*self.finished, *last])
-        return encode(message) if isinstance(message, TrialResult) else _cut(message)
+        return _cut(message) if isinstance(message, str) else encode(message)
 
     def _write(self, text: str) -> None:
         # The default file is only there in a container: elsewhere it must not be made in /dev.

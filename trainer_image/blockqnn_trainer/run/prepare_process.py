@@ -1,19 +1,18 @@
-"""The process that prepares a dataset: from the command line to message and exit status."""
+"""The process that prepares a dataset."""
 
 import signal
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import NoReturn
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.message import MESSAGE_LIMIT
 from blockqnn.contract.preparation import PreparationResult
-from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.datasets.prepare import prepare
 from blockqnn_trainer.errors import DownloadFailed
-from blockqnn_trainer.process.exit_status import EXIT_ERROR, EXIT_INPUT, EXIT_SIGNAL, EXIT_VERDICT
-from blockqnn_trainer.process.termination_message import Reporter, shorten
+from blockqnn_trainer.process.job_process import JobProcess, Stopped, run_process
+from blockqnn_trainer.process.progress import Progress
+from blockqnn_trainer.process.termination_message import shorten
 
 
 def run_prepare(dataset: DatasetSpec, environment: Mapping[str, str]) -> int:
@@ -26,33 +25,36 @@ def run_prepare(dataset: DatasetSpec, environment: Mapping[str, str]) -> int:
         dataset: the dataset to prepare, and its path.
         environment: names the file of the termination message.
     """
-    # A container's first process is not ended by SIGTERM unless it asks to be.
-    signal.signal(signal.SIGTERM, _terminated)
-    try:
-        status, reason, message = EXIT_VERDICT, "Prepared", prepare(dataset)
-    except DownloadFailed as error:
-        status, reason, message = EXIT_ERROR, error.reason, str(error)
-    except BlockQNNError as error:
-        status, reason, message = EXIT_INPUT, type(error).__name__, str(error)
-    except _Terminated:
-        status, reason = EXIT_SIGNAL + signal.SIGTERM, "Terminated"
-        message = "The preparation was ended by SIGTERM before it was complete."
-    except Exception as error:
-        traceback.print_exc()
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        status, reason = EXIT_ERROR, "Error"
-    if status != EXIT_VERDICT:
-        print(message, file=sys.stderr, flush=True)
-    result = PreparationResult(
-        prepared=status == EXIT_VERDICT, reason=reason, message=shorten(message, MESSAGE_LIMIT)
-    )
-    Reporter(environment).report(result.write())
-    return status
+    return run_process(_PrepareProcess(dataset, environment))
 
 
-class _Terminated(BaseException):
-    """SIGTERM, on its way up past every handler of errors."""
+class _PrepareProcess(JobProcess[Progress[PreparationResult]]):
+    worth_retrying = (DownloadFailed,)
+
+    def __init__(self, dataset: DatasetSpec, environment: Mapping[str, str]) -> None:
+        super().__init__(environment)
+        self._dataset = dataset
+
+    def take_over(self) -> None:
+        # The main thread ends by an exception, so that it removes its unfinished files.
+        signal.signal(signal.SIGTERM, _stop)
+
+    def verdict(self) -> PreparationResult:
+        return _result("Prepared", prepare(self._dataset))
+
+    def ended_by(self, name: str) -> str:
+        return f"The preparation was ended by {name} before it was complete."
+
+    def failure(self, reason: str, text: str) -> PreparationResult:
+        if reason in ("Error", "Terminated"):  # other errors are on standard error already
+            print(text, file=sys.stderr, flush=True)
+        return _result(reason, text)
 
 
-def _terminated(_number: int, _frame: object) -> NoReturn:
-    raise _Terminated
+def _result(reason: str, message: str) -> PreparationResult:
+    message = shorten(message, MESSAGE_LIMIT)
+    return PreparationResult(prepared=reason == "Prepared", reason=reason, message=message)
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    raise Stopped

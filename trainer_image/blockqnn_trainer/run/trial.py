@@ -1,11 +1,8 @@
 """One trial from its specification to its result. Importing this imports torch."""
 
 import gc
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import Literal
 
 import torch
 
@@ -13,6 +10,7 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult, TrialSpec
 from blockqnn.network.cost import network_macs, network_parameters
+from blockqnn_trainer.datasets.arrays import size_text
 from blockqnn_trainer.datasets.split import Split, check_shape, load
 from blockqnn_trainer.errors import Infeasible, OutOfMemory, OverConstraint
 from blockqnn_trainer.network.network import (
@@ -24,13 +22,15 @@ from blockqnn_trainer.network.network import (
     count_parameters,
 )
 from blockqnn_trainer.process import machine
+from blockqnn_trainer.process.device import device_name
 from blockqnn_trainer.process.memory_errors import memory_errors_named
-from blockqnn_trainer.process.termination_message import Progress
+from blockqnn_trainer.run.progress import TrialProgress
 from blockqnn_trainer.training.early_stop import train
+from blockqnn_trainer.training.epoch_log import EpochLog
 
 
 def run_trial(
-    spec: TrialSpec, block: Block, progress: Progress, note: Callable[[], None]
+    spec: TrialSpec, block: Block, progress: TrialProgress, note: Callable[[], None]
 ) -> TrialResult:
     """Train the network of a block as a specification says.
 
@@ -48,8 +48,8 @@ def run_trial(
     Raises:
         InvalidInput: when the dataset or the network cannot be used as they are.
     """
-    device = _choose_device()
-    progress.device = _describe(device)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    progress.device = device_name(device)
     with progress.timed("data"):
         split = _load_once(spec.dataset, spec.split_seed, device)
     check_image_size(spec.network, split.input_shape)
@@ -67,7 +67,9 @@ def run_trial(
     except Infeasible as error:
         return progress.result(Outcome.INFEASIBLE, error.reason, str(error))
     reason = "Completed" if progress.stopped_after is None else "StoppedEarly"
-    return progress.result(Outcome.SUCCEEDED, reason, accuracy=accuracy)
+    return progress.result(
+        Outcome.SUCCEEDED, reason, accuracy=accuracy, stopped_after=progress.stopped_after
+    )
 
 
 def forget_the_last() -> None:
@@ -87,30 +89,22 @@ def limit_memory() -> None:
         machine.limit_memory(machine.memory_limit())
 
 
-def _choose_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _describe(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
 def _build(
     spec: TrialSpec,
     block: Block,
     split: Split,
     generator: torch.Generator,
     device: torch.device,
-    progress: Progress,
+    progress: TrialProgress,
 ) -> Network:
     _check_memory(network_parameters(block, spec.network, split.input_shape, split.classes), device)
     with progress.timed("build"):
         network = build_network(
             block, spec.network, split.input_shape, split.classes, generator=generator
         )
-        progress.parameters = count_parameters(network)
+        progress.measured["parameters"] = count_parameters(network)
         network = network.to(device)
-        progress.macs = count_macs(network, split.input_shape)
+        progress.measured["macs"] = count_macs(network, split.input_shape)
     return network
 
 
@@ -145,12 +139,14 @@ def _check_memory(parameters: int, device: torch.device) -> None:
         )
 
 
-def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
+def _announce(spec: TrialSpec, split: Split, progress: TrialProgress) -> None:
+    measured = progress.measured
     threads = f" with {torch.get_num_threads()} thread(s)" if progress.device == "cpu" else ""
-    size = "x".join(str(length) for length in split.training.pixels.shape[1:])
+    size = size_text(split.training.pixels.shape[1:])
     print(
         f"trial {spec.trial} attempt {spec.attempt} of {spec.search}: block {spec.block}, "
-        f"{progress.parameters:,} parameters, {progress.macs:,} MACs, on {progress.device}{threads}"
+        f"{measured['parameters']:,} parameters, {measured['macs']:,} MACs, "
+        f"on {progress.device}{threads}"
     )
     seconds = progress.seconds()
     print(
@@ -161,38 +157,25 @@ def _announce(spec: TrialSpec, split: Split, progress: Progress) -> None:
     )
 
 
-class _Log:
-    """Writes each epoch down: a line on standard output, a point of the curve."""
+class _Log(EpochLog):
+    """Writes each epoch, restart and early end down."""
 
-    def __init__(self, progress: Progress, epochs: int, note: Callable[[], None]) -> None:
-        self._progress = progress
-        self._epochs = epochs
-        self._note = note
-        self._began = time.monotonic()
-
-    def timed(self, stage: Literal["train", "evaluate"]) -> AbstractContextManager[None]:
-        return self._progress.timed(stage)
+    def __init__(self, progress: TrialProgress, epochs: int, note: Callable[[], None]) -> None:
+        super().__init__(progress, epochs, note)
+        self._trial = progress
 
     def epoch_ended(self, epoch: int, loss: float, accuracy: float) -> None:
-        self._progress.curve += (accuracy,)
-        self._note()
-        now = time.monotonic()
-        print(
-            f"epoch {epoch}/{self._epochs}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
-            f"{now - self._began:.2f} s",
-            flush=True,
-        )
-        self._began = now
+        self.log(epoch, loss, (*self._trial.curve, accuracy))
 
     def restarted(self, learning_rate: float) -> None:
-        self._progress.curve = ()
-        self._progress.restarts += 1
+        self._trial.curve = ()
+        self._trial.restarts += 1
         print(
-            f"restart {self._progress.restarts}: the first epoch ended no better than chance; "
+            f"restart {self._trial.restarts}: the first epoch ended no better than chance; "
             f"learning rate {learning_rate:g}",
             flush=True,
         )
 
     def stopped(self, epoch: int) -> None:
-        self._progress.stopped_after = epoch
+        self._trial.stopped_after = epoch
         print(f"stopped after epoch {epoch}: the block will not be among the best", flush=True)
