@@ -7,8 +7,8 @@ from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
 from blockqnn.settings.presets import PRESETS, preset_for
 from blockqnn.settings.search import AgentSettings, RewardSettings
 from blockqnn.space.protocol import Candidate, SearchSpace
-from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
+from blockqnn.strategies.registry import create_strategy
 
 CONTESTANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "random search": ("Efficient", {"algorithm": "RandomSearch", "predictor": None}),
@@ -60,7 +60,7 @@ def search(
     seed: int,
 ) -> list[Feedback]:
     """Search a space and return everything that was tried, in order."""
-    strategy = STRATEGIES[settings.algorithm](settings, space, seed)
+    strategy = create_strategy(settings, space, seed)
     history: list[Feedback] = []
     iteration = 0
     while len(history) < trials:

@@ -2,8 +2,8 @@
 
 Pure: the standard library and pydantic. No cluster, no tensor, no clock, no I/O.
 
-The names below are the public interface for your own trainers and for notebooks; everything else
-may move between versions.
+The names below are the public interface for your own trainers and for notebooks, and those of
+:mod:`blockqnn.strategies` for your own strategies; everything else may move between versions.
 """
 
 from blockqnn.block.graph import canonical_hash

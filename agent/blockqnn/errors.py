@@ -5,6 +5,7 @@
     BlockQNNError
     ├── InvalidBlock        a Network Structure Code that breaks a rule of the papers
     ├── InvalidSettings     settings that contradict themselves or each other
+    │   ├── UnknownStrategy           an algorithm that no installed package registers
     │   ├── ScheduleMismatch          an epsilon schedule of another length than the budget's
     │   └── UnsatisfiableConstraints  limits that no block of the space keeps
     ├── InvalidMessage      a trial specification or result that cannot be read
@@ -27,6 +28,10 @@ class InvalidBlock(BlockQNNError):
 
 class InvalidSettings(BlockQNNError):
     """Settings that contradict themselves or each other."""
+
+
+class UnknownStrategy(InvalidSettings):
+    """An algorithm that no installed package registers, or whose package cannot be used."""
 
 
 class ScheduleMismatch(InvalidSettings):

@@ -24,9 +24,9 @@ from blockqnn.settings.search import SearchSettings
 from blockqnn.space.block_space import Space
 from blockqnn.space.constraints.limits import Limits
 from blockqnn.space.protocol import Candidate
-from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
 from blockqnn.strategies.checks import check_agent
+from blockqnn.strategies.registry import create_strategy
 from blockqnn.surrogate.early_termination import LearningCurves
 from blockqnn.surrogate.ridge import Prediction
 
@@ -78,8 +78,8 @@ class Search:
 
     Raises:
         InvalidSettings: when constraints are given without images, or leave no block, the
-            predictor contradicts the rest of the agent, or the types of layers contradict the rest
-            of the space.
+            predictor contradicts the rest of the agent, the types of layers contradict the rest
+            of the space, or no strategy of the name `agent.algorithm` is registered.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Search:
         self._pipelining = settings.agent.pipelining
         self._limits = Limits(settings.space, settings.network, images)
         self._space = Space(settings.space, self._limits, settings.network, images)
-        self._strategy = STRATEGIES[settings.agent.algorithm](settings.agent, self._space, seed)
+        self._strategy = create_strategy(settings.agent, self._space, seed)
         early = settings.agent.early_termination
         self._curves = LearningCurves(early) if early else None
         self._learned = 0

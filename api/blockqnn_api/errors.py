@@ -5,8 +5,11 @@
     blockqnn.errors.BlockQNNError
     └── OperatorError
         ├── InvalidSearch       a BlockSearch that cannot run as it is written
+        │   └── UnusedFields        fields that would have no effect
         └── HistoryUnreadable   stored history that this version cannot read
 """
+
+from typing import NamedTuple
 
 from blockqnn.errors import BlockQNNError
 
@@ -17,6 +20,33 @@ class OperatorError(BlockQNNError):
 
 class InvalidSearch(OperatorError):
     """A BlockSearch that cannot run as it is written; the search waits until it is changed."""
+
+
+class UnusedField(NamedTuple):
+    """A field that a user has written and that has no effect."""
+
+    path: tuple[str, ...]
+    """Its path, without `spec`."""
+    reason: str
+    """What is wrong, as the end of a sentence that begins with the field."""
+    remedy: str
+    """What to do, as the end of a sentence."""
+
+    @property
+    def name(self) -> str:
+        """The path as people write it."""
+        return f"spec.{'.'.join(self.path)}"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}; {self.remedy}."
+
+
+class UnusedFields(InvalidSearch):
+    """A BlockSearch with fields that would have no effect."""
+
+    def __init__(self, fields: tuple[UnusedField, ...]) -> None:
+        super().__init__(" ".join(map(str, fields)))
+        self.fields = fields
 
 
 class HistoryUnreadable(OperatorError):

@@ -7,16 +7,18 @@ from pydantic import ValidationError
 
 from blockqnn.block.layer_types import PAPERS, check_layers
 from blockqnn.contract.message import describe
-from blockqnn.errors import InvalidSettings
+from blockqnn.errors import InvalidSettings, UnknownStrategy
 from blockqnn.settings.epsilon_schedule import EpsilonStage, check_schedule, scaled
 from blockqnn.settings.presets import DEFAULT_PRESET, PRESETS, predictor_warmup, preset_for
 from blockqnn.space.constraints.limits import Limits
 from blockqnn.strategies.checks import check_agent
+from blockqnn.strategies.registry import find_strategy, own_settings
 from blockqnn.surrogate.early_termination import stopping_epochs
 from blockqnn_api.durations import seconds
-from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.errors import InvalidSearch, UnusedFields
 from blockqnn_api.finalist_targets import check_finalists
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
+from blockqnn_api.unused_settings import unused_settings, without_unused
 
 PINNED_SECTIONS = ("space", "agent", "reward", "network", "training")
 """The sections that a result depends on; they never change once a search has started."""
@@ -51,8 +53,11 @@ def resolve(
             field existed; where no such value is kept here, a preset that is no newer must have it.
         trainer_image: the trainer's image of a search that names none.
 
+    A search that has started was checked then: fields of its spec that have no effect, and a
+    strategy that is not installed here, are no errors any more.
+
     Raises:
-        InvalidSearch: when a field is missing, wrong, or contradicts another.
+        InvalidSearch: when a field is missing, wrong, contradicts another, or has no effect.
     """
     name = preset_of(spec, pinned)
     base = _from_preset(name, spec)
@@ -73,13 +78,20 @@ def resolve(
         space = resolved.space
         check_layers(space.layers, space.convolution, space.start_with_identity)
         limits_of(resolved)
-        check_agent(resolved.agent)
-        if pinned is None:
-            agent, trials = resolved.agent, resolved.budget.trials
-            check_schedule(agent.epsilon_schedule, trials, agent.batch_size)
+        return resolved if pinned is not None else _checked_at_start(resolved, spec)
     except InvalidSettings as error:
         raise InvalidSearch(f"spec.{error}") from None
-    return resolved
+
+
+def _checked_at_start(resolved: BlockSearchSpec, spec: Mapping[str, Any]) -> BlockSearchSpec:
+    """Check the agent of a search that has not started, and complete its strategy's settings."""
+    if unused := unused_settings(spec, resolved):
+        raise UnusedFields(unused)
+    own = own_settings(resolved.agent)
+    check_agent(resolved.agent)
+    agent = resolved.agent.model_copy(update={"settings": own.model_dump(mode="json")})
+    check_schedule(agent.epsilon_schedule, resolved.budget.trials, agent.batch_size)
+    return resolved.model_copy(update={"agent": agent})
 
 
 def preset_of(spec: Mapping[str, Any], pinned: Mapping[str, Any] | None = None) -> str:
@@ -115,9 +127,12 @@ def pin(resolved: BlockSearchSpec) -> dict[str, Any]:
 
 
 def filled_in(resolved: BlockSearchSpec) -> dict[str, Any]:
-    """Return the part of a search that a preset fills in, complete, as JSON for people to read."""
+    """Return the part of a search that a preset fills in, as JSON for people to read.
+
+    It is complete but for the fields that have no effect with the others.
+    """
     budget = resolved.model_dump(mode="json", include={"budget"}, exclude_none=True)
-    return pin(resolved) | budget
+    return without_unused(pin(resolved) | budget, resolved)
 
 
 def _with_pinned(
@@ -167,7 +182,15 @@ def _fitted(
 
 
 def _can_predict(agent: Mapping[str, Any]) -> bool:
-    return agent.get("algorithm") == "QLearning" and agent.get("duplicates") == "Redraw"
+    return agent.get("duplicates") == "Redraw" and _uses_predictor(agent.get("algorithm"))
+
+
+def _uses_predictor(algorithm: Any) -> bool:
+    """Return whether an algorithm has a predictor; True if it is wrong or unknown here."""
+    try:
+        return not isinstance(algorithm, str) or "predictor" in find_strategy(algorithm).uses
+    except UnknownStrategy:
+        return True
 
 
 def _says_when(early: Any) -> bool:

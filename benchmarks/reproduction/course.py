@@ -20,8 +20,8 @@ from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
 from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
 from blockqnn.space.protocol import Candidate
-from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
+from blockqnn.strategies.registry import create_strategy
 
 TOP = 5
 """So many of the best blocks count (CVPR 2018, appendix A)."""
@@ -158,7 +158,7 @@ def run(setup: Setup, landscape: TrainedBlocks, seed: int) -> Course:
         seed: of the search.
     """
     space = make_space(setup.space)
-    strategy = STRATEGIES[setup.agent.algorithm](setup.agent, space, seed)
+    strategy = create_strategy(setup.agent, space, seed)
     trained: dict[Candidate, Trial] = {}
     trials: list[Trial] = []
 

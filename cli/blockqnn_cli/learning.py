@@ -1,6 +1,7 @@
 """Describes whether a search learns; ``status``, reports and the demo share the text. Pure."""
 
 from functools import cache
+from math import isnan
 
 from blockqnn.learning.progress import FEWEST, Learning, Result, Sample, Verdict, judge, limit_of
 from blockqnn_cli.quantities import count
@@ -39,6 +40,11 @@ def in_words(search: SearchView, judged: Learning) -> str:
     """
     if search.algorithm == "RandomSearch":
         return RANDOM_SEARCH
+    if isnan(search.epsilon(0)):
+        return (
+            f"The package of algorithm {search.algorithm} is not installed here, so whether the "
+            "search learns cannot be told."
+        )
     if not any(record.reward is not None for record in search.records):
         return "No trial has a reward yet, so whether the search learns cannot be told."
     return f"{_conclusion(search, judged)}{_repetition(judged.late)}"

@@ -1,15 +1,20 @@
 """A search as the commands see it: plain values, read once. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from math import nan
 from typing import Any
 
 from blockqnn.block.nsc import Block
 from blockqnn.network.datasets import images_of
 from blockqnn.network.spec import ImageShape, NetworkSpec
+from blockqnn.search import Search
 from blockqnn.settings.epsilon_schedule import EpsilonStage, epsilon_at
 from blockqnn_api.advice import advise
 from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.history.replay import new_agent
 from blockqnn_api.history.trial_record import Header, TrialRecord
 from blockqnn_api.resolve import filled_in, limits_of, preset_of, resolve
 from blockqnn_api.spec import BlockSearchSpec
@@ -97,7 +102,8 @@ class SearchView:
         """Return the probability that an iteration draws a layer at random; 1 before the start.
 
         Only Q-learning follows the schedule: evolution draws its first population at random, and
-        random search everything.
+        random search everything. A strategy of another package is asked itself; not a number if
+        that package is not installed here.
         """
         if self.header is None or self.algorithm == "RandomSearch":
             return 1.0
@@ -105,7 +111,10 @@ class SearchView:
             agent = self.header.settings["agent"]
             drawn = (iteration + 1) * int(agent["batchSize"])
             return 1.0 if drawn <= int(agent["evolution"]["populationSize"]) else 0.0
-        return epsilon_at(self.schedule, iteration)
+        if self.algorithm == "QLearning":
+            return epsilon_at(self.schedule, iteration)
+        strategy = _unlearned(json.dumps(self.spec), json.dumps(self.header.settings))
+        return strategy.epsilon(iteration) if strategy else nan
 
     @property
     def images(self) -> ImageShape | None:
@@ -148,3 +157,13 @@ class EventView:
     """``Normal`` or ``Warning``."""
     reason: str
     message: str
+
+
+@lru_cache(maxsize=4)
+def _unlearned(spec: str, pinned: str) -> Search | None:
+    """Return the search of a strategy before it learns; None if its package is not installed."""
+    try:
+        settings = resolve(json.loads(spec), json.loads(pinned))
+        return new_agent(settings, settings.seed)
+    except InvalidSearch:
+        return None

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from blockqnn.block.layer_types import PAPERS
-from blockqnn_api.definition.cel_rules import RULES, Rule
+from blockqnn_api.definition.cel_rules import RULES
+from blockqnn_api.definition.effect_rules import EFFECT_RULES
+from blockqnn_api.definition.rule import Rule
 from blockqnn_devcluster import DevCluster
 
 Spec = dict[str, Any]
@@ -75,7 +77,7 @@ BOUNDS = [
     Case("space.layers", [*PAPERS, *MORE], ["Convolution"] * 2, "Duplicate value"),
     Case("space.constraints.maxParameters", 10_000_000, 0, "greater than or equal to 1"),
     Case("space.constraints.maxMacs", 1, 0, "greater than or equal to 1"),
-    Case("agent.algorithm", "RandomSearch", "Magic", '"QLearning", "RandomSearch"'),
+    Case("agent.algorithm", "RandomSearch", "random", "should match '^[A-Z][A-Za-z0-9]*$'"),
     Case("agent.shaping", "MetaQNN", "None", '"CVPR2018", "CVPR2018MaxIndex", "MetaQNN"'),
     Case("agent.batchSize", 4096, 4097, "less than or equal to 4096"),
     Case("agent.pipelining", 16, 17, "less than or equal to 16"),
@@ -356,8 +358,10 @@ def test_every_rule_has_its_examples() -> None:
     shown |= {broken.message for _, _, broken in TOGETHER}
     shown.add(message_of("spec.dataset", "shape"))
     shown.add(message_of("spec", "preset"))
-    # Those about finalists have theirs in test_finalist_rules.py.
+    # Those about finalists have theirs in test_finalist_rules.py, and those about fields without
+    # an effect in test_effect_rules.py.
     stated = {one.message for path in RULES if "finalists" not in path for one in RULES[path]}
+    stated -= {one.message for rules in EFFECT_RULES.values() for one in rules}
     assert shown >= {message for message in stated if not message.startswith("finalists")}
 
 

@@ -20,7 +20,7 @@ from blockqnn.search import Experience, Search, SearchSettings
 from blockqnn.settings.presets import PRESETS
 from blockqnn.space.features import encode_block
 from blockqnn.space.protocol import RandomStep, draw_candidate
-from blockqnn.strategies import STRATEGIES
+from blockqnn.strategies.registry import BUILT_IN
 
 NEW = {LayerType.SEPARABLE_CONVOLUTION, LayerType.BOTTLENECK, LayerType.PREVIOUS_INPUT}
 ALL_NEW = Block.parse("(1,12,1,0,0)(2,11,3,1,0)(3,13,0,0,0)(4,5,0,2,3)(5,7,0,0,0)")
@@ -87,7 +87,7 @@ def test_mutation_reaches_every_small_block_of_all_layers() -> None:
     assert len(reached) == 1 + ones + twos + twos * (2 * 3 + 1 + 1)
 
 
-@pytest.mark.parametrize("algorithm", sorted(STRATEGIES))
+@pytest.mark.parametrize("algorithm", sorted(BUILT_IN))
 @pytest.mark.parametrize("preset", ["CVPR2018", "Efficient"])
 def test_every_strategy_proposes_them_and_recovers(algorithm: str, preset: str) -> None:
     chosen = SearchSettings.model_validate(

@@ -19,7 +19,7 @@ from blockqnn.settings.search import SpaceSettings
 from blockqnn.space.block_space import Space
 from blockqnn.space.constraints.limits import Limits
 from blockqnn.space.protocol import Candidate, RandomStep, draw_candidate
-from blockqnn.strategies import STRATEGIES
+from blockqnn.strategies.registry import BUILT_IN
 
 LONGEST = 5
 networks = st.fixed_dictionaries(
@@ -144,7 +144,7 @@ FEW: dict[str, Any] = {
     "initialization": "Constant",
     "initialValue": 1.0,
 }
-KINDS = [(name, agent) for name in sorted(STRATEGIES) for agent in ({}, FEW)]
+KINDS = [(name, agent) for name in sorted(BUILT_IN) for agent in ({}, FEW)]
 
 
 def settings_for(space: SpaceSettings, network: NetworkSpec, **agent: Any) -> SearchSettings:

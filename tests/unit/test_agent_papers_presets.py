@@ -13,8 +13,8 @@ from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import AgentSettings, SpaceSettings
 from blockqnn.space.block_space import Space
 from blockqnn.space.protocol import Candidate
-from blockqnn.strategies import STRATEGIES
 from blockqnn.strategies.base import Feedback
+from blockqnn.strategies.registry import create_strategy
 
 PAPERS = ("AAAI2017", "CVPR2018")
 
@@ -33,7 +33,7 @@ def search(preset: str, reward: Reward, seed: int) -> list[Stage]:
     """Run a preset as it is written to the end of its schedule."""
     agent = AgentSettings.model_validate(PRESETS[preset]["agent"])
     space = Space(SpaceSettings.model_validate(PRESETS[preset]["space"]))
-    strategy = STRATEGIES[agent.algorithm](agent, space, seed)
+    strategy = create_strategy(agent, space, seed)
     rewards: dict[Candidate, float] = {}
     batches: list[tuple[Candidate, ...]] = []
     for iteration in range(sum(stage.iterations for stage in agent.epsilon_schedule)):

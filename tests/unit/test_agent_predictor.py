@@ -16,8 +16,9 @@ from blockqnn.space.block_space import Space
 from blockqnn.space.features import encode_block
 from blockqnn.space.protocol import Candidate, draw_candidate
 from blockqnn.strategies.base import trial_random
+from blockqnn.strategies.checks import check_agent
 from blockqnn.strategies.duplicates import SeenCandidates
-from blockqnn.strategies.predictor_filter import PredictorFilter, check_predictor
+from blockqnn.strategies.predictor_filter import PredictorFilter
 from blockqnn.surrogate.predictor import Predictor
 
 SPACE = make_space(9)
@@ -212,9 +213,9 @@ def test_a_predictor_that_nothing_chooses_by_is_refused(
     changes: dict[str, str], message: str
 ) -> None:
     agent = {**preset_for("Efficient", 64)["agent"], "predictor": {}}
-    check_predictor(AgentSettings.model_validate(agent))
+    check_agent(AgentSettings.model_validate(agent))
     with pytest.raises(InvalidSettings, match=message):
-        check_predictor(AgentSettings.model_validate({**agent, **changes}))
+        check_agent(AgentSettings.model_validate({**agent, **changes}))
 
 
 def test_encodings_of_a_space_know_how_blocks_are_stacked() -> None:

@@ -16,10 +16,10 @@ from blockqnn.learning.back_off import BackOffTable
 from blockqnn.learning.reward import floor_reward, redefined_reward
 from blockqnn.search import Experience, Proposal, Search, SearchSettings
 from blockqnn.settings.presets import PRESETS
-from blockqnn.strategies import STRATEGIES
+from blockqnn.strategies.registry import BUILT_IN
 from blockqnn.surrogate.ridge import Ridge
 
-ALGORITHMS = sorted(STRATEGIES)
+ALGORITHMS = sorted(BUILT_IN)
 
 FEW_TRIALS: dict[str, Any] = {
     "duplicates": "Redraw",

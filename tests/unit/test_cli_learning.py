@@ -38,7 +38,7 @@ def made(draw: Draw, *, phase: str = "Running", iterations: int = 22, **agent: A
     """A search of 64 trials an iteration, ten iterations of them at random, then twelve at 0.1."""
     spec = make_spec(
         budget={"trials": 22 * 64},
-        agent={"batchSize": 64, "epsilonSchedule": SCHEDULE, **agent},
+        agent={"batchSize": 64, **(agent or {"epsilonSchedule": SCHEDULE})},
         dataset={"name": "cifar10"},
     )
     header, random = make_header(resolve(spec)), Random(0)
@@ -186,8 +186,15 @@ def test_the_status_says_the_same_once_the_random_phase_is_over() -> None:
 
 @pytest.mark.parametrize("algorithm", ["QLearning", "RandomSearch", "Evolution"])
 def test_epsilon_is_that_of_the_agent(algorithm: str) -> None:
-    evolution = {"populationSize": 200, "sampleSize": 10}
-    search = made(noise, iterations=1, algorithm=algorithm, evolution=evolution)
+    agents: dict[str, dict[str, Any]] = {
+        "QLearning": {},
+        "RandomSearch": {"algorithm": "RandomSearch"},
+        "Evolution": {
+            "algorithm": "Evolution",
+            "evolution": {"populationSize": 200, "sampleSize": 10},
+        },
+    }
+    search = made(noise, iterations=1, **agents[algorithm])
     agent = new_agent(resolve(search.spec), 0)
     assert [search.epsilon(n) for n in range(30)] == [agent.epsilon(n) for n in range(30)]
     assert empty().epsilon(0) == 1

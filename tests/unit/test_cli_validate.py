@@ -147,6 +147,28 @@ RESOLVED = {
         "dataset: {name: digits, shape: {channels: 1, height: 8, width: 8, classes: 10}}",
         "spec.dataset: Value error, shape is for npz and imagefolder",
     ),
+    "spec.agent": (
+        "agent: {algorithm: Evolution, discount: 1}",
+        "spec.agent.discount has no effect with algorithm Evolution; leave it out, or set "
+        "agent.algorithm to QLearning.",
+    ),
+    "spec.agent.replay": (
+        "agent: {replay: {sampleSize: 8, updates: 0}}",
+        "spec.agent.replay.sampleSize has no effect with agent.replay.updates 0; leave it out, or "
+        "set agent.replay.updates to 1 or more.",
+    ),
+    "spec.agent.predictor": (
+        "agent: {predictor: {candidates: 1, optimism: 2}}",
+        "spec.agent.predictor.optimism has no effect with agent.predictor.candidates 1; leave",
+    ),
+    "spec.training.restarts": (
+        "training: {restarts: {maximum: 0, factor: 0.5}}",
+        "spec.training.restarts.factor has no effect with training.restarts.maximum 0; leave it",
+    ),
+    "spec.dataset.validation": (
+        "dataset: {name: digits, validation: {source: test, fraction: 0.5}}",
+        "spec.dataset.validation.fraction has no effect with dataset.validation.source test; lea",
+    ),
     "spec.finalists.targets[].dataset": (
         "finalists: {volume: {emptyDir: {}}, "
         "targets: [{name: a, dataset: {name: npz, imageSize: 8}}]}",

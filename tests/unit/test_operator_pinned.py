@@ -35,6 +35,7 @@ def settings_of(spec: Mapping[str, Any], pinned: Mapping[str, Any]) -> dict[str,
     settings = pin(resolve(spec, pinned))
     del settings["preset"]
     assert settings["agent"].pop("initialization") == "Constant"
+    assert settings["agent"].pop("settings") == {}
     return settings
 
 

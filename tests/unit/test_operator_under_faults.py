@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_builders import at, make_search
+from operator_builders import at, make_search, make_shard
 from operator_server import Crash, Fault, Informers, Lag, Server
 from operator_world import SHARD_LIMIT, TICK, World, advance
 from prometheus_client import CollectorRegistry
@@ -227,3 +228,36 @@ def test_a_small_budget_is_told_once_however_often_operators_start() -> None:
         disturbed.server.events.clear()  # Events do not live for ever.
     disturbed.finish()
     assert disturbed.server.reasons.count("FewLearningIterations") == 1
+
+
+BEGUN = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "fixtures" / "searches-with-unused-fields.jsonl")
+    .read_text()
+    .splitlines()
+]
+
+
+@pytest.mark.parametrize("begun", BEGUN, ids=["Evolution", "RandomSearch", "QLearning"])
+def test_a_search_that_began_with_fields_that_are_refused_now_goes_on(
+    begun: dict[str, Any],
+) -> None:
+    run = Disturbed({**begun["spec"], "parallelism": 2})
+    shard = make_shard(text="".join(f"{line}\n" for line in begun["history"]))
+    run.server.put(replace(run.server.world, shards=(shard,)))
+    records = run.finish().server.world.records
+    assert [record.block for record in records[12:]] == begun["next"]
+    assert run.server.reasons.count("UnusedFields") == 1
+    assert run.server.status["phase"] == "Complete"
+
+
+@pytest.mark.parametrize("begun", BEGUN, ids=["Evolution", "RandomSearch", "QLearning"])
+def test_a_new_search_with_such_fields_is_refused(begun: dict[str, Any]) -> None:
+    run = Disturbed({**begun["spec"], "parallelism": 2})
+    run.look(Pass(UP_TO_DATE, ()))
+    status = run.server.status
+    (failed,) = [c for c in status["conditions"] if c["type"] == "Failed"]
+    assert (status["phase"], failed["reason"]) == ("Failed", "InvalidSpec")
+    assert " has no effect with " in failed["message"]
+    assert not run.server.world.created
+    assert not run.server.world.shards

@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from strategy_packages import PAGE, documented
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("blockqnn", "blockqnn_trainer")
+MODULES = (*PACKAGES, "blockqnn.strategies")
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_public_name_is_there(package: str) -> None:
-    module = importlib.import_module(package)
+@pytest.mark.parametrize("path", MODULES)
+def test_every_public_name_is_there(path: str) -> None:
+    module = importlib.import_module(path)
     assert module.__all__ == sorted(module.__all__, key=lambda name: (name.islower(), name))
     for name in module.__all__:
         assert getattr(module, name).__doc__
@@ -32,13 +34,24 @@ def test_importing_the_trainer_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_examples_import_public_names_alone(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
+def check_imports(program: str) -> None:
+    for node in ast.walk(ast.parse(program)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("blockqnn"):
-            assert node.module in PACKAGES
+            assert node.module in MODULES
             public = importlib.import_module(node.module).__all__
             assert {alias.name for alias in node.names} <= set(public)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_import_public_names_alone(path: Path) -> None:
+    check_imports(path.read_text())
+
+
+def test_the_documented_strategy_imports_public_names_alone() -> None:
+    check_imports(documented("python"))
+    named = re.findall(r"`blockqnn\.strategies\.(\w+)", PAGE.read_text())
+    assert {"Strategy", "RandomPhase"} <= set(named)
+    assert set(named) <= set(importlib.import_module("blockqnn.strategies").__all__)
 
 
 @pytest.mark.parametrize("page", ["custom-trainers.md", "finalists.md"])

@@ -52,6 +52,7 @@ _CVPR2018: Preset = {
         "replay": {"sampleSize": 64 * 64, "updates": 64 * 64, "weighting": "Uniform"},
         # Not in the papers; measured on NAS-Bench-201, from 150 trials on.
         "evolution": {"populationSize": 50, "sampleSize": 10},
+        "settings": {},  # Q-learning's are the fields above
         "earlyTermination": None,  # CVPR 4.2: every block is trained for twelve epochs
         "predictor": None,  # TPAMI 2020 only
     },
@@ -173,6 +174,7 @@ _EFFICIENT: Preset = {
         ],
         "replay": {"sampleSize": 512, "updates": 512, "weighting": "Rank"},  # measured
         "evolution": {"populationSize": 50, "sampleSize": 10},  # as CVPR2018
+        "settings": {},  # as CVPR2018
         "earlyTermination": None,  # as CVPR2018
         # TPAMI 2020: predicted accuracies in place of most trainings. The numbers: measured on
         # NAS-Bench-201.

@@ -4,9 +4,9 @@ Presets fill in the fields that a user omits (:mod:`blockqnn.settings.presets`).
 The docstrings are the descriptions of the BlockSearch resource.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from blockqnn.block.layer_types import Convolution, LayerName, in_order
 from blockqnn.model import Model
@@ -131,7 +131,7 @@ Switched = TypeVar("Switched", PredictorSettings | None, EarlyTermination | None
 
 
 class EvolutionSettings(Model):
-    """Regularized evolution (Real et al. 2019); used by `algorithm: Evolution` only."""
+    """Regularized evolution (Real et al. 2019)."""
 
     population_size: Annotated[int, Field(ge=2, le=10_000)]
     """Number of the latest trials that may have offspring; as many are first drawn at random."""
@@ -141,11 +141,15 @@ class EvolutionSettings(Model):
 
 
 class AgentSettings(Model):
-    """Agent that proposes blocks and learns from them."""
+    """Agent that proposes blocks and learns from them.
 
-    algorithm: Literal["QLearning", "RandomSearch", "Evolution"]
+    A field that has no effect with the chosen algorithm is refused.
+    """
+
+    algorithm: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63)]
     """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A);
-    `Evolution` is regularized evolution, the baseline of the field (Real et al. 2019)."""
+    `Evolution` is regularized evolution, the baseline of the field (Real et al. 2019). Other names
+    are strategies that packages installed with the operator register (docs/strategies.md)."""
 
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """Number of blocks that are proposed at a time, from the same values. The papers: 64."""
@@ -213,10 +217,13 @@ class AgentSettings(Model):
     early_termination: EarlyTermination | None
     """Early end of trainings that will not be among the best; if omitted, none stops early."""
 
+    settings: Annotated[dict[str, Any], Field(max_length=64)]
+    """Settings of an algorithm that another package registers; the package says which there are.
+    They are checked when the search is resolved."""
+
     predictor: PredictorSettings | None
     """Predictor that selects the best blocks for training; if omitted, all drawn blocks are
-    trained. It needs `algorithm: QLearning` with `duplicates: Redraw`; otherwise the predictor of a
-    preset is not used."""
+    trained. It needs `duplicates: Redraw`; otherwise the predictor of a preset is not used."""
 
     @field_validator("early_termination", "predictor")
     @classmethod

@@ -1,21 +1,25 @@
 """The strategies of search, behind one interface.
 
-A new strategy is one file with a class that implements
-:class:`blockqnn.strategies.base.Strategy`, a name in `agent.algorithm`, and a line below.
+The names below are the public interface for strategies of your own (docs/strategies.md).
 """
 
-from collections.abc import Callable, Mapping
-
 from blockqnn.settings.search import AgentSettings
-from blockqnn.space.protocol import SearchSpace
-from blockqnn.strategies.base import Strategy
-from blockqnn.strategies.evolution import Evolution
-from blockqnn.strategies.q_learning import QLearning
-from blockqnn.strategies.random_search import RandomSearch
+from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate, pick
+from blockqnn.strategies.base import Feedback, Strategy, StrategySettings, trial_random
+from blockqnn.strategies.duplicates import RandomPhase, SeenCandidates
+from blockqnn.surrogate.ridge import Prediction
 
-STRATEGIES: Mapping[str, Callable[[AgentSettings, SearchSpace, int], Strategy]] = {
-    "Evolution": Evolution,
-    "QLearning": QLearning,
-    "RandomSearch": RandomSearch,
-}
-"""Constructors of strategies from the settings, the space and the seed, by `agent.algorithm`."""
+__all__ = [
+    "AgentSettings",
+    "Candidate",
+    "Feedback",
+    "Prediction",
+    "RandomPhase",
+    "SearchSpace",
+    "SeenCandidates",
+    "Strategy",
+    "StrategySettings",
+    "draw_candidate",
+    "pick",
+    "trial_random",
+]

@@ -10,9 +10,11 @@ same strategy searches blocks and the spaces of benchmarks.
 
 from collections.abc import Sequence
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, Self
 
-from blockqnn.space.protocol import Candidate
+from blockqnn.model import Model
+from blockqnn.settings.search import AgentSettings
+from blockqnn.space.protocol import Candidate, SearchSpace
 from blockqnn.surrogate.ridge import Prediction
 
 
@@ -24,8 +26,29 @@ class Feedback(NamedTuple):
     """The higher the better; None if the trial failed and is not learned from."""
 
 
+class StrategySettings(Model):
+    """Settings of a strategy's own, in `agent.settings`; this base has none.
+
+    A subclass declares the fields. They are written in camelCase, and unknown ones are refused.
+    """
+
+    @classmethod
+    def of(cls, agent: AgentSettings) -> Self:
+        """Return the strategy's own settings among those of the agent."""
+        return cls.model_validate(agent.settings)
+
+
 class Strategy(Protocol):
-    """A strategy of search."""
+    """A strategy of search, as its class is registered (:mod:`blockqnn.strategies.registry`)."""
+
+    uses: ClassVar[frozenset[str]]
+    """The fields of :class:`AgentSettings` that have an effect with this strategy, besides
+    `batch_size`, which always has one. A user who sets another field is told to leave it out."""
+
+    Settings: ClassVar[type[StrategySettings]]
+    """The strategy's own settings; :class:`StrategySettings` itself if it has none."""
+
+    def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None: ...
 
     def epsilon(self, iteration: int) -> float:
         """Return the probability with which an iteration draws a part at random, 0 to 1."""

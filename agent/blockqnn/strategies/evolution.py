@@ -10,15 +10,21 @@ NAS-Bench-201, avoiding duplicates mattered most.
 from collections import deque
 from collections.abc import Sequence
 from random import Random
+from typing import ClassVar
 
 from blockqnn.settings.search import AgentSettings
 from blockqnn.space.protocol import Candidate, SearchSpace, draw_candidate, pick
-from blockqnn.strategies.base import Feedback, trial_random
+from blockqnn.strategies.base import Feedback, StrategySettings, trial_random
 from blockqnn.strategies.duplicates import Draw, RandomPhase, SeenCandidates
 
 
 class Evolution:
     """Breeds from the best of the latest candidates."""
+
+    uses: ClassVar = frozenset(
+        {"pipelining", "random_step", "duplicates", "evolution", "early_termination"}
+    )
+    Settings: ClassVar = StrategySettings
 
     def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
         self._settings = settings

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from random import Random
 
-from blockqnn.errors import InvalidSettings
-from blockqnn.settings.search import AgentSettings, PredictorSettings
+from blockqnn.settings.search import PredictorSettings
 from blockqnn.space.protocol import Candidate, SearchSpace, pick
 from blockqnn.strategies.duplicates import SeenCandidates
 from blockqnn.surrogate.predictor import Predictor
@@ -22,26 +21,6 @@ _PARENTS = 10
 
 _FAILURES = 10
 """Number of duplicates in a row after which one more change is made."""
-
-
-def check_predictor(settings: AgentSettings) -> None:
-    """Reject a predictor that could not be used.
-
-    Raises:
-        InvalidSettings: when the algorithm or the handling of duplicates contradicts it.
-    """
-    if settings.predictor is None:
-        return
-    if settings.algorithm != "QLearning":
-        raise InvalidSettings(
-            f"agent.predictor chooses among blocks that Q-learning draws, but agent.algorithm is "
-            f"{settings.algorithm}; leave the predictor out, or take algorithm QLearning."
-        )
-    if settings.duplicates != "Redraw":
-        raise InvalidSettings(
-            "agent.predictor would fill iterations with copies of the block that it expects most "
-            "of, since agent.duplicates is Keep; set agent.duplicates to Redraw."
-        )
 
 
 class PredictorFilter:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from blockqnn.learning.back_off import BackOffTable
 from blockqnn.learning.q_table import QTable
@@ -12,7 +12,7 @@ from blockqnn.numerics.ranks import rank_rewards
 from blockqnn.settings.epsilon_schedule import epsilon_at
 from blockqnn.settings.search import AgentSettings
 from blockqnn.space.protocol import Candidate, Prefix, SearchSpace, draw_part
-from blockqnn.strategies.base import Feedback, replay_random, trial_random
+from blockqnn.strategies.base import Feedback, StrategySettings, replay_random, trial_random
 from blockqnn.strategies.duplicates import RandomPhase, SeenCandidates
 from blockqnn.strategies.predictor_filter import PredictorFilter
 from blockqnn.surrogate.ridge import Prediction
@@ -61,6 +61,26 @@ class QLearning:
     enter the replay memory, and a sample of the memory updates the values. The new ones are not
     learned from in any other way, as in MetaQNN.
     """
+
+    uses: ClassVar = frozenset(
+        {
+            "pipelining",
+            "random_step",
+            "learning_rate",
+            "discount",
+            "duplicates",
+            "state",
+            "shaping",
+            "reward_scale",
+            "initialization",
+            "initial_value",
+            "epsilon_schedule",
+            "replay",
+            "early_termination",
+            "predictor",
+        }
+    )
+    Settings: ClassVar = StrategySettings
 
     def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
         self.space = space

@@ -1,10 +1,11 @@
 """Random search: the papers' baseline (CVPR 2018, appendix A)."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from blockqnn.settings.search import AgentSettings
 from blockqnn.space.protocol import Candidate, SearchSpace
-from blockqnn.strategies.base import Feedback
+from blockqnn.strategies.base import Feedback, StrategySettings
 from blockqnn.strategies.duplicates import RandomPhase
 
 
@@ -13,6 +14,9 @@ class RandomSearch:
 
     So the comparison of both starts from the same exploration, as in the paper.
     """
+
+    uses: ClassVar = frozenset({"random_step", "duplicates"})
+    Settings: ClassVar = StrategySettings
 
     def __init__(self, settings: AgentSettings, space: SearchSpace, seed: int) -> None:
         self._phase = RandomPhase(settings, space, seed)

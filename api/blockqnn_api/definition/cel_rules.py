@@ -4,17 +4,10 @@ Each rule refuses a ``kubectl apply`` with a sentence that a person can act on; 
 and a refused example in ``tests/cluster/test_schema_rules.py``.
 """
 
-from typing import NamedTuple
-
+from blockqnn_api.definition.effect_rules import EFFECT_RULES
+from blockqnn_api.definition.rule import Rule
 from blockqnn_api.durations import PATTERN
 from blockqnn_api.spec import LONGEST_NAME
-
-
-class Rule(NamedTuple):
-    """An expression that must hold, and the message for the user when it does not."""
-
-    rule: str
-    message: str
 
 
 def _fixed(field: str, *, optional: bool) -> Rule:
@@ -150,5 +143,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "spec.budget.duration": (_duration("duration"),),
     "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
     "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
+    **EFFECT_RULES,
 }
 """The rules by the path of their schema; the empty path is the whole object."""

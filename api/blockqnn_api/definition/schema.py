@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.model import Model
-from blockqnn_api.definition.cel_rules import RULES, Rule
+from blockqnn_api.definition.cel_rules import RULES
+from blockqnn_api.definition.effect_rules import notes
+from blockqnn_api.definition.rule import Rule
 from blockqnn_api.finalists_spec import PARTIAL_SECTIONS
 
 Schema = dict[str, Any]
@@ -24,6 +26,9 @@ object, and the preset could never win."""
 
 OPERATOR_FIELDS = frozenset({"spec.trial.image"})
 """Fields that the operator fills in, as it was installed: they have no default either."""
+
+_NOTES = notes()
+"""Sentences that stand after the descriptions of fields, by path."""
 
 _COPIED = (
     "description", "type", "format", "enum", "default", "minimum", "maximum", "pattern",
@@ -52,7 +57,7 @@ class _Translation:
         if _is_int_or_string(node):
             return {"x-kubernetes-int-or-string": True}
         schema: Schema = {key: node[key] for key in _COPIED if key in node}
-        _describe(schema)
+        _describe(schema, path)
         if schema.get("default", "") is None or not _has_defaults(path):
             schema.pop("default", None)
         if isinstance(schema.get("default"), dict):
@@ -131,11 +136,12 @@ def _is_int_or_string(node: Mapping[str, Any]) -> bool:
     return types == {"integer", "string"}
 
 
-def _describe(schema: Schema) -> None:
-    """Lay a docstring out as running text: one line for each paragraph."""
+def _describe(schema: Schema, path: str) -> None:
+    """Lay a docstring out as running text: one line for each paragraph, the note last."""
     if "description" not in schema:
         return
     paragraphs = inspect.cleandoc(schema["description"]).split("\n\n")
+    paragraphs += [_NOTES[path]] if path in _NOTES else []
     schema["description"] = "\n\n".join(" ".join(part.split()) for part in paragraphs)
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
-from blockqnn.errors import InvalidBlock, InvalidHistory
+from blockqnn.errors import InvalidBlock, InvalidHistory, InvalidSettings
 from blockqnn.search import Experience, Search, SearchSettings
-from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_api.history.predictions import Predictions
 from blockqnn_api.history.shards import Shard
 from blockqnn_api.history.trial_record import Header, TrialRecord
@@ -104,17 +104,25 @@ class SearchState:
 
 
 def new_agent(settings: BlockSearchSpec, seed: int) -> Search:
-    """Return the agent of a search that has learned nothing yet."""
-    return Search(
-        SearchSettings(
-            space=settings.space,
-            agent=settings.agent,
-            reward=settings.reward,
-            network=settings.network,
-        ),
-        seed=seed,
-        images=settings.dataset.images,
-    )
+    """Return the agent of a search that has learned nothing yet.
+
+    Raises:
+        InvalidSearch: when its strategy is not installed here, or refuses settings that it took
+            when the search began.
+    """
+    try:
+        return Search(
+            SearchSettings(
+                space=settings.space,
+                agent=settings.agent,
+                reward=settings.reward,
+                network=settings.network,
+            ),
+            seed=seed,
+            images=settings.dataset.images,
+        )
+    except InvalidSettings as error:
+        raise InvalidSearch(f"spec.{error}") from None
 
 
 def _experience(record: TrialRecord, epochs: int) -> Experience:

@@ -14,6 +14,7 @@ from blockqnn_api.history.finalist_record import FinalistRecord
 from blockqnn_api.history.replay import best
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.resolve import resolve
+from blockqnn_api.unused_settings import without_unused
 from blockqnn_cli.quantities import count, duration, moment, short
 from blockqnn_cli.report import blocks, charts
 from blockqnn_cli.report import statistics as facts
@@ -293,12 +294,13 @@ def _reasons(cost: Cost) -> Sequence[Markup]:
 
 def _configuration(search: SearchView) -> Markup:
     header = search.started()
-    resolved = resolve(search.spec, header.settings).model_dump(mode="json", exclude_none=True)
+    resolved = resolve(search.spec, header.settings)
+    spec = without_unused(resolved.model_dump(mode="json", exclude_none=True), resolved)
     manifest = {
         "apiVersion": "blockqnn.dev/v1alpha1",
         "kind": "BlockSearch",
         "metadata": {"name": search.name, "namespace": search.namespace},
-        "spec": resolved,
+        "spec": spec,
     }
     text = yaml.safe_dump(manifest, sort_keys=False, width=90)
     return section(

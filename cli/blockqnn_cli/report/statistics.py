@@ -20,6 +20,7 @@ class Iteration:
 
     number: int
     epsilon: float
+    """Not a number if it is unknown."""
     trained: int
     """Trials that were not shared with an earlier one."""
     mean_reward: float | None
@@ -85,7 +86,8 @@ def stages(iterations: Sequence[Iteration]) -> list[Stage]:
     """Return the epsilon stages that a search has been through."""
     joined: list[Stage] = []
     for iteration in iterations:
-        if joined and joined[-1].epsilon == iteration.epsilon:
+        # Unknown values are one stage, although they are not equal.
+        if joined and str(joined[-1].epsilon) == str(iteration.epsilon):
             joined[-1] = Stage(iteration.epsilon, joined[-1].first, iteration.number)
         else:
             joined.append(Stage(iteration.epsilon, iteration.number, iteration.number))

@@ -9,10 +9,11 @@ from typing import Any
 from blockqnn.errors import InvalidSettings
 from blockqnn_api import names
 from blockqnn_api.advice import advise
-from blockqnn_api.definition.cel_rules import RULES, Rule
+from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_api.definition.crd import custom_resource_definition
+from blockqnn_api.definition.rule import Rule
 from blockqnn_api.durations import PATTERN, seconds
-from blockqnn_api.errors import InvalidSearch
+from blockqnn_api.errors import InvalidSearch, UnusedFields
 from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import LONGEST_NAME
 from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
@@ -186,6 +187,9 @@ _FIELD = re.compile(r"\bspec((?:\.[A-Za-z0-9]+)+)")
 def _whole(spec: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         resolve(spec)
+    except UnusedFields as error:
+        for field in error.fields:
+            yield Finding(("spec", *field.path), f"{field.reason}; {field.remedy}")
     except InvalidSearch as error:
         # The sentence names its field; the finding has that path and the rest of the sentence.
         named = _FIELD.search(str(error))

@@ -16,6 +16,7 @@ from blockqnn_api.history.replay import SearchState, best
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Reason
+from blockqnn_api.unused_settings import unused_settings
 from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.planning.open_finalists import OpenFinalist
 from blockqnn_operator.core.planning.open_item import OpenItem
@@ -93,15 +94,30 @@ def _invalid(item: OpenItem[Any, Any], subject: str, who: str) -> list[Event]:
 
 
 def beginning(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
-    """Return the events of a search that begins, which warn of too few iterations to learn.
+    """Return the events that warn of a search's spec: each is reported once.
 
-    A search that has a status has begun: a restarted operator does not report it again.
+    A search that has a status has begun: a restarted operator does not report again that too few
+    iterations learn.
     """
+    return (*_few_learning_iterations(search, state), *_unused_fields(search, state))
+
+
+def _few_learning_iterations(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
     advice = advise(search.spec, state.settings)
     if advice is None or search.status.get("startTime"):
         return ()
     reason = "FewLearningIterations"
     return (Event(reason, "Warning", reason, advice.message),)
+
+
+def _unused_fields(search: SearchObject, state: SearchState) -> tuple[Event, ...]:
+    """Return the event of a search that began before fields without an effect were refused."""
+    fields = unused_settings(search.spec, state.settings)
+    if not fields:
+        return ()
+    sentence = ", ".join(f"{field.name} {field.reason}" for field in fields)
+    message = f"{sentence}. The search goes on as it began; leave such fields out of a new one."
+    return (Event("UnusedFields", "Warning", "UnusedFields", message),)
 
 
 def _troubles(trial: OpenTrial) -> list[Event]:
