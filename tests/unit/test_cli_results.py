@@ -12,8 +12,9 @@ from arro3.io import read_parquet
 from cli_searches import CLASSES, SHAPE, empty, history_lines, simulated
 from operator_builders import make_search, make_shard
 
+from blockqnn.block.dot_drawing import dot_drawing
 from blockqnn.block.nsc import Block
-from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.svg_drawing import svg_drawing
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn.network.cost import network_parameters
