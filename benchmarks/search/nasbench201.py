@@ -58,25 +58,25 @@ class CellSpace:
         )
         return (*candidate[:edge], number, *candidate[edge + 1 :])
 
-    def situation(self, prefix: Prefix) -> Key:
+    def state(self, prefix: Prefix) -> Key:
         """Return the next edge and the last operation."""
         return (len(prefix), _operation(prefix[-1]) if prefix else -1)
 
-    def options(self, situation: Key) -> tuple[Key, ...]:
+    def abstract_actions(self, state: Key) -> tuple[Key, ...]:
         """Return the operations."""
-        return _OPTIONS
+        return _ABSTRACT_ACTIONS
 
-    def option(self, prefix: Prefix, number: int) -> Key:
+    def abstract_action(self, prefix: Prefix, number: int) -> Key:
         """Return the operation."""
         return (_operation(number),)
 
-    def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
+    def draw(self, prefix: Prefix, abstract_action: Key, random: Random) -> int:
         """Return the only part with this operation."""
-        return self._choices[len(prefix)].numbers[_OPTIONS.index(option)]
+        return self._choices[len(prefix)].numbers[_ABSTRACT_ACTIONS.index(abstract_action)]
 
-    def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
+    def value_keys(self, state: Key, abstract_action: Key) -> tuple[Key, Key]:
         """Back off from (edge, last operation) to the edge."""
-        return ((situation[0], *option), (*situation, *option))
+        return ((state[0], *abstract_action), (*state, *abstract_action))
 
     def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
         """Return the operation on each edge, and all pairs of them."""
@@ -88,7 +88,7 @@ class CellSpace:
         return ((number,),)
 
 
-_OPTIONS = tuple((operation,) for operation in range(len(OPERATIONS)))
+_ABSTRACT_ACTIONS = tuple((operation,) for operation in range(len(OPERATIONS)))
 
 
 def _operation(number: int) -> int:

@@ -22,25 +22,28 @@ class Reference:
         self.q: dict[Key, float] = {}
         self.met: dict[Key, int] = {}
 
-    def names(self, candidate: Candidate, place: int) -> tuple[Key, Key]:
+    def value_keys(self, candidate: Candidate, place: int) -> tuple[Key, Key]:
         prefix = candidate[:place]
-        return SPACE.names(SPACE.situation(prefix), SPACE.option(prefix, candidate[place]))
+        return SPACE.value_keys(
+            SPACE.state(prefix), SPACE.abstract_action(prefix, candidate[place])
+        )
 
     def add(self, candidate: Candidate) -> None:
         for place in range(len(candidate)):
-            fine = self.names(candidate, place)[1]
+            fine = self.value_keys(candidate, place)[1]
             self.met[fine] = self.met.get(fine, 0) + 1
 
-    def estimate(self, names: tuple[Key, Key]) -> float:
-        coarse, fine = (self.q.get(name, self.initial) for name in names)
-        times = self.met.get(names[1], 0)
+    def estimate(self, keys: tuple[Key, Key]) -> float:
+        coarse, fine = (self.q.get(name, self.initial) for name in keys)
+        times = self.met.get(keys[1], 0)
         weight = times / (times + 3)
         return (1 - weight) * coarse + weight * fine
 
     def highest(self, prefix: Candidate) -> float:
-        situation = SPACE.situation(prefix)
+        state = SPACE.state(prefix)
         return max(
-            self.estimate(SPACE.names(situation, option)) for option in SPACE.options(situation)
+            self.estimate(SPACE.value_keys(state, abstract_action))
+            for abstract_action in SPACE.abstract_actions(state)
         )
 
     def update(self, candidate: Candidate, rewards: list[float]) -> None:
@@ -48,7 +51,7 @@ class Reference:
             target = rewards[place]
             if place + 1 < len(candidate):
                 target += self.discount * self.highest(candidate[: place + 1])
-            for name in self.names(candidate, place):
+            for name in self.value_keys(candidate, place):
                 value = self.q.get(name, self.initial)
                 self.q[name] = (1 - self.rate) * value + self.rate * target
 
@@ -77,10 +80,10 @@ def test_values_equal_the_reference(
 
 
 class Plain(BackOffTable):
-    """Looks at each option for the highest estimate."""
+    """Looks at each abstract action for the highest estimate."""
 
     def _highest(self, offer: Offer) -> float:
-        return max(self._estimates(offer.options))
+        return max(self._estimates(offer.actions))
 
 
 @settings(deadline=None, max_examples=40)

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from agent_spaces import EVERY_LAYER, assert_options_are_groups, make_space, space_settings
+from agent_spaces import EVERY_LAYER, assert_abstract_actions_are_groups, make_space, space_settings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ def test_every_block_has_the_layers_of_its_space_and_mutates_within_it(
         assert Block.parse(str(block)) == block
         assert space.encode(block) == candidate
         assert {layer.type for layer in block} <= set(types_of(layers, "PCC"))
-        assert_options_are_groups(space, candidate, random)
+        assert_abstract_actions_are_groups(space, candidate, random)
         candidate = space.mutate(candidate, random)
 
 

@@ -253,13 +253,13 @@ def test_under_limits_the_options_are_the_groups_of_what_is_left(
         prefix = candidate[:place]
         choices = space.choices(prefix)
         assert number in choices.numbers
-        options = space.options(space.situation(prefix))
-        assert set(options) == {space.option(prefix, one) for one in choices.numbers}
-        assert len(set(options)) == len(options)
-        for option in options:
-            drawn = space.draw(prefix, option, random)
+        actions = space.abstract_actions(space.state(prefix))
+        assert set(actions) == {space.abstract_action(prefix, one) for one in choices.numbers}
+        assert len(set(actions)) == len(actions)
+        for abstract_action in actions:
+            drawn = space.draw(prefix, abstract_action, random)
             assert drawn in choices.numbers
-            assert space.option(prefix, drawn) == option
+            assert space.abstract_action(prefix, drawn) == abstract_action
 
 
 @settings(max_examples=60)

@@ -44,10 +44,10 @@ def test_every_separate_block_is_legal_and_mutates_within_its_space(
         assert {layer.type for layer in block} <= set(types_of(PAPERS, "Separate"))
     for place, number in enumerate(candidate):
         prefix = candidate[:place]
-        options = SEPARATE.options(SEPARATE.situation(prefix))
-        assert SEPARATE.option(prefix, number) in options
-        drawn = SEPARATE.draw(prefix, options[0], random)
-        assert SEPARATE.option(prefix, drawn) == options[0]
+        actions = SEPARATE.abstract_actions(SEPARATE.state(prefix))
+        assert SEPARATE.abstract_action(prefix, number) in actions
+        drawn = SEPARATE.draw(prefix, actions[0], random)
+        assert SEPARATE.abstract_action(prefix, drawn) == actions[0]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Options and situations: the decisions of a block in terms that generalise."""
+"""Abstract actions and states: the decisions of a block in terms that generalise."""
 
 from collections import Counter
 from random import Random
 
-from agent_spaces import assert_options_are_groups, make_space
+from agent_spaces import assert_abstract_actions_are_groups, make_space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ SPACE = make_space(8)
 @given(st.randoms(use_true_random=False), st.sampled_from(["TypeFirst", "Flat"]))
 def test_the_options_are_the_groups_of_the_legal_layers(random: Random, step: RandomStep) -> None:
     candidate = draw_candidate(SPACE, random, step)
-    assert_options_are_groups(SPACE, candidate, random)
+    assert_abstract_actions_are_groups(SPACE, candidate, random)
 
 
 def test_a_layer_of_an_option_is_drawn_evenly() -> None:
