@@ -59,7 +59,7 @@ Choice = Iterator[Liked]
 def late(table: Path, processes: int) -> Choice:
     """Choose blocks of the late stages of the papers' presets."""
     rows = read(table)
-    known = {row.hash for row in rows}
+    row_hashes = {row.hash for row in rows}
     landscape = TrainedBlocks(rows)
     setups = {preset: Setup.of(preset) for preset in PRESETS}
     for preset, courses in run_all(setups, table, LATE_SEARCHES, processes).items():
@@ -69,10 +69,10 @@ def late(table: Path, processes: int) -> Choice:
                 for stage, trials in course.by_stage()
                 if stage.epsilon <= LATE_EPSILON
                 for trial in trials
-                if trial.hash not in known
+                if trial.hash not in row_hashes
             }
             for digest in Random(search).sample(sorted(blocks), min(LATE_BLOCKS, len(blocks))):
-                known.add(digest)
+                row_hashes.add(digest)
                 block = blocks[digest]
                 expected = landscape.worth(block, digest)
                 yield Liked("late", preset, search, digest, str(block), 0, expected)

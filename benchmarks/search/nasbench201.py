@@ -19,7 +19,7 @@ EDGES = 6
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasbench201" / "table.csv"
-"""Where the table lies: beside the repository, never in it."""
+"""Path of the table: beside the repository, never in it."""
 
 _OPERATION = re.compile(r"([a-z_0-9]+)~\d")
 
@@ -31,7 +31,9 @@ class CellSpace:
         self._choices = []
         for edge in range(EDGES):
             numbers = range(1 + edge * len(OPERATIONS), 1 + (edge + 1) * len(OPERATIONS))
-            self._choices.append(Choices(numbers, tuple([range(one, one + 1) for one in numbers])))
+            self._choices.append(
+                Choices(numbers, tuple([range(number, number + 1) for number in numbers]))
+            )
 
     @property
     def longest(self) -> int:
@@ -43,7 +45,7 @@ class CellSpace:
         return self._choices[len(prefix)]
 
     def is_complete(self, prefix: Prefix) -> bool:
-        """Whether all edges have an operation."""
+        """Return whether all edges have an operation."""
         return len(prefix) == EDGES
 
     def identity(self, candidate: Candidate) -> str:
@@ -54,7 +56,7 @@ class CellSpace:
         """Give one edge another operation."""
         edge = pick(range(EDGES), random)
         number = pick(
-            [one for one in self._choices[edge].numbers if one != candidate[edge]], random
+            [number for number in self._choices[edge].numbers if number != candidate[edge]], random
         )
         return (*candidate[:edge], number, *candidate[edge + 1 :])
 

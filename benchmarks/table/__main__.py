@@ -45,8 +45,8 @@ def main() -> None:
             *_random_blocks(trainings, options.flat, "Flat"),
         ]:
             future.result()
-        running = [threads.submit(_search, trainings, *one) for one in searches.SEARCHES]
-        tried = [trial for one in running for trial in one.result()]
+        running = [threads.submit(_search, trainings, *search) for search in searches.SEARCHES]
+        tried = [trial for future in running for trial in future.result()]
     searches.write(options.output.with_name(searches.SEARCHED.name), tried)
 
 

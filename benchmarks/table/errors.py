@@ -58,8 +58,8 @@ def judge(rows: Sequence[Row]) -> dict[str, dict[str, Errors]]:
     surrogate = Surrogate([describe(Block.parse(row.block)) for row in first.values()], list(means))
     alike = surrogate.cross_validate()
     groups: dict[str, list[int]] = {}
-    for place, row in enumerate(first.values()):
-        groups.setdefault(group_of(row.origin), []).append(place)
+    for index, row in enumerate(first.values()):
+        groups.setdefault(group_of(row.origin), []).append(index)
     judged = {"all": {"alike": errors_of(alike, means)}}
     for group, places in groups.items():
         if len(places) >= FEWEST:

@@ -201,7 +201,7 @@ def progress() -> Row:
                 [Query(grown("trials_total", by="outcome"), "{{outcome}}")],
                 "short",
                 custom={"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal"}},
-                overrides=[by_name(one, color=colour(c)) for one, c in OUTCOMES.items()],
+                overrides=[by_name(outcome, color=colour(c)) for outcome, c in OUTCOMES.items()],
             ),
             Panel(
                 "Slots",

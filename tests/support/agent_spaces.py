@@ -35,10 +35,10 @@ def limited(settings: SpaceSettings, network: NetworkSpec, images: ImageShape = 
 
 def assert_abstract_actions_are_groups(space: Space, candidate: Candidate, random: Random) -> None:
     """At every decision of a candidate the abstract actions group the legal layers, each in one."""
-    for place, number in enumerate(candidate):
-        prefix = candidate[:place]
+    for position, number in enumerate(candidate):
+        prefix = candidate[:position]
         actions = space.abstract_actions(space.state(prefix))
-        groups = [space.abstract_action(prefix, one) for one in space.choices(prefix).numbers]
+        groups = [space.abstract_action(prefix, number) for number in space.choices(prefix).numbers]
         assert set(actions) == set(groups)
         assert len(set(actions)) == len(actions)
         assert space.abstract_action(prefix, number) in actions

@@ -33,8 +33,18 @@ some_layers = st.lists(st.sampled_from(EVERY_LAYER), min_size=1, unique=True)
 
 
 def test_a_space_has_the_papers_types_unless_it_is_told_otherwise() -> None:
-    assert [int(one) for one in types_of(PAPERS, "PCC")] == [1, 2, 3, 4, 5, 6, 7]
-    assert [int(one) for one in types_of(PAPERS, "Separate")] == [8, 9, 10, 2, 3, 4, 5, 6, 7]
+    assert [int(layer_type) for layer_type in types_of(PAPERS, "PCC")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [int(layer_type) for layer_type in types_of(PAPERS, "Separate")] == [
+        8,
+        9,
+        10,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]
     assert all(tuple(PRESETS[name]["space"]["layers"]) == PAPERS for name in PRESETS)
     drawn = {layer.type for seed in range(200) for layer in drawn_block(PAPERS, seed)}
     assert drawn == set(types_of(PAPERS, "PCC"))
@@ -48,7 +58,9 @@ def test_the_order_in_which_layers_are_named_means_nothing() -> None:
     turned = make_space(9, layers=EVERY_LAYER[::-1])
     space = make_space(9, layers=EVERY_LAYER)
     for seed in range(20):
-        blocks = [one.random_block(Random(seed), "Flat") for one in (space, turned)]
+        blocks = [
+            either_space.random_block(Random(seed), "Flat") for either_space in (space, turned)
+        ]
         assert blocks[0] == blocks[1]
         assert space.encode(blocks[0]) == turned.encode(blocks[0])
 
@@ -113,12 +125,16 @@ def test_every_strategy_proposes_them_and_recovers(algorithm: str, preset: str) 
     history: list[Experience] = []
     for iteration in range(6):
         batch = [
-            Experience(one.trial, one.block, float(sum(layer.type in NEW for layer in one.block)))
-            for one in search.proposals(iteration)
+            Experience(
+                proposal.trial,
+                proposal.block,
+                float(sum(layer.type in NEW for layer in proposal.block)),
+            )
+            for proposal in search.proposals(iteration)
         ]
         search.learn(batch)
         history += batch
-    assert {layer.type for one in history for layer in one.block} >= NEW
+    assert {layer.type for experience in history for layer in experience.block} >= NEW
     assert Search.recover(chosen, 3, history).proposals(6) == search.proposals(6)
 
 
@@ -175,12 +191,12 @@ def test_separate_layers_go_with_the_previous_input_and_without_pooling() -> Non
     layers = ("Convolution", "Identity", "Add", "PreviousInput")
     check_layers(layers, "Separate", True)  # type: ignore[arg-type]
     space = make_space(9, layers=layers, convolution="Separate")
-    drawn = {one.type for seed in range(50) for one in space.random_block(Random(seed), "Flat")}
-    assert {int(one) for one in drawn} == {4, 5, 7, 8, 9, 10, 13}
+    drawn = {layer.type for seed in range(50) for layer in space.random_block(Random(seed), "Flat")}
+    assert {int(layer_type) for layer_type in drawn} == {4, 5, 7, 8, 9, 10, 13}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("code", "other", "same"),
     [
         # The previous block's input is one value, however often it is named.
         (
@@ -198,8 +214,8 @@ def test_separate_layers_go_with_the_previous_input_and_without_pooling() -> Non
         ("(1,12,1,0,0)(2,7,0,0,0)", "(1,1,1,0,0)(2,7,0,0,0)", False),
     ],
 )
-def test_what_is_the_same_network(one: str, other: str, same: bool) -> None:
-    hashes = {canonical_hash(Block.parse(one)), canonical_hash(Block.parse(other))}
+def test_what_is_the_same_network(code: str, other: str, same: bool) -> None:
+    hashes = {canonical_hash(Block.parse(code)), canonical_hash(Block.parse(other))}
     assert (len(hashes) == 1) is same
 
 

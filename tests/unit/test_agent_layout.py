@@ -156,7 +156,7 @@ def test_pooled_places_ascend_and_are_the_nearest(wished: list[list[int]]) -> No
 
     def distance(candidate: list[float]) -> float:
         return sum(
-            (x - place) ** 2 for own, place in zip(wished, candidate, strict=True) for x in own
+            (x - centre) ** 2 for own, centre in zip(wished, candidate, strict=True) for x in own
         )
 
     for index, step in itertools.product(range(len(places)), (-0.5, 0.5)):

@@ -132,10 +132,10 @@ def test_blocks_start_with_an_identity_where_they_must(
     space = make_space(limit, startWithIdentity=True)
     candidate = draw_candidate(space, random, step)
     mutant = space.mutate(candidate, random)
-    for one in (candidate, mutant):
-        assert str(space.decode(one)).startswith("(1,4,0,0,0)")
-        for place, number in enumerate(one):
-            prefix = one[:place]
+    for variant in (candidate, mutant):
+        assert str(space.decode(variant)).startswith("(1,4,0,0,0)")
+        for position, number in enumerate(variant):
+            prefix = variant[:position]
             actions = space.abstract_actions(space.state(prefix))
             assert space.abstract_action(prefix, number) in actions
             assert all(

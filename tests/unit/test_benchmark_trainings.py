@@ -78,9 +78,9 @@ def test_the_same_network_is_trained_once_with_each_seed(pool: Executor) -> None
 
 
 def test_what_is_known_is_not_trained_again(pool: Executor) -> None:
-    known, kept = train(ONE)(), list[Row]()
-    trainings: Trainings[Row] = Trainings(pool, [known], kept.append)
-    assert trainings.ask(SAME, 0, fail).result() is known
+    earlier, kept = train(ONE)(), list[Row]()
+    trainings: Trainings[Row] = Trainings(pool, [earlier], kept.append)
+    assert trainings.ask(SAME, 0, fail).result() is earlier
     pool.shutdown()
     assert kept == []
 

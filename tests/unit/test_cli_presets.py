@@ -32,13 +32,13 @@ def test_the_list_says_for_whom_each_preset_is_and_marks_the_default(capsys) -> 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_is_shown_with_every_field_that_it_fills_in(capsys, name: str) -> None:
-    told: dict[str, Any] = yaml.safe_load(shown(capsys, name))
-    assert told == json.loads(shown(capsys, name, "-o", "json"))
-    assert told == json.loads(shown(capsys, "-o", "json"))[name]
-    assert told["preset"] == name
+    document: dict[str, Any] = yaml.safe_load(shown(capsys, name))
+    assert document == json.loads(shown(capsys, name, "-o", "json"))
+    assert document == json.loads(shown(capsys, "-o", "json"))[name]
+    assert document["preset"] == name
     for section, fields in PRESETS[name].items():
-        assert set(fields) <= set(told[section])
-    assert told["budget"].get("gpuHours") == (20.0 if name == "OneGPU" else None)
+        assert set(fields) <= set(document[section])
+    assert document["budget"].get("gpuHours") == (20.0 if name == "OneGPU" else None)
 
 
 def test_a_preset_that_there_is_not_is_refused(capsys) -> None:

@@ -30,35 +30,37 @@ PAGE = report(RUNNING, NOW + timedelta(hours=1))
 
 def pictures(page: str) -> list[ElementTree.Element]:
     """The pictures of a page; they must be well-formed on their own."""
-    found = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    return [ElementTree.fromstring(one) for one in found]
+    texts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    return [ElementTree.fromstring(text) for text in texts]
 
 
 def test_iterations_follow_the_best_and_the_five_best() -> None:
-    found = statistics.iterations(RUNNING)
-    assert [one.number for one in found] == list(range(7))
+    iterations = statistics.iterations(RUNNING)
+    assert [iteration.number for iteration in iterations] == list(range(7))
     trained = [r for r in RUNNING.records if r.outcome is Outcome.SUCCEEDED]
     rewards = sorted((r.reward for r in trained), reverse=True)
-    assert found[-1].top_1 == rewards[0]
+    assert iterations[-1].top_1 == rewards[0]
     assert RUNNING.status["best"]["reward"] == pytest.approx(rewards[0])
-    assert found[-1].top_5 == pytest.approx(sum(rewards[:5]) / 5)
+    assert iterations[-1].top_5 == pytest.approx(sum(rewards[:5]) / 5)
     first = [r.reward for r in RUNNING.records[:8] if r.reward is not None]
-    assert found[0].mean_reward == pytest.approx(sum(first) / len(first))
-    assert statistics.stages(found)[0].epsilon == 1
+    assert iterations[0].mean_reward == pytest.approx(sum(first) / len(first))
+    assert statistics.stages(iterations)[0].epsilon == 1
 
 
 def test_nothing_beats_the_pareto_front_and_it_beats_all_else() -> None:
-    known = statistics.measured(simulated().records)
-    front = statistics.pareto_front(known)
+    measured_trials = statistics.measured(simulated().records)
+    front = statistics.pareto_front(measured_trials)
 
     def beats(a: Any, b: Any) -> bool:
         no_worse = a.parameters <= b.parameters and a.accuracy >= b.accuracy
         return no_worse and (a.parameters < b.parameters or a.accuracy > b.accuracy)
 
     assert front
-    assert not any(beats(other, record) for record in front for other in known)
+    assert not any(beats(other, record) for record in front for other in measured_trials)
     values = {(record.parameters, record.accuracy) for record in front}
-    others = [record for record in known if (record.parameters, record.accuracy) not in values]
+    others = [
+        record for record in measured_trials if (record.parameters, record.accuracy) not in values
+    ]
     assert all(any(beats(record, other) for record in front) for other in others)
 
 
@@ -162,11 +164,11 @@ def test_the_page_is_balanced_and_its_pictures_are_told_in_words() -> None:
     drawn = pictures(PAGE)
     medians = len(statistics.stages(statistics.iterations(RUNNING)))
     assert len(drawn) == 4 + 6 + medians
-    assert all(one.find("title").text and one.find("desc").text for one in drawn)
+    assert all(picture.find("title").text and picture.find("desc").text for picture in drawn)
     identities = re.findall(r' id="([^"]+)"', PAGE)
     assert len(identities) == len(set(identities))
-    for one in drawn:
-        assert set(one.attrib["aria-labelledby"].split()) <= set(identities)
+    for picture in drawn:
+        assert set(picture.attrib["aria-labelledby"].split()) <= set(identities)
 
 
 def test_every_chart_has_a_table() -> None:
@@ -204,8 +206,8 @@ def test_a_search_without_measurements_has_a_report() -> None:
 
 
 def test_many_trials_make_no_large_page() -> None:
-    known = statistics.measured(RUNNING.records) * 300
-    assert len(charts.accuracy_by_parameters(known, 0, "x", (480, 340))) < 20_000
+    measured_trials = statistics.measured(RUNNING.records) * 300
+    assert len(charts.accuracy_by_parameters(measured_trials, 0, "x", (480, 340))) < 20_000
 
 
 def test_the_command_writes_the_page(tmp_path, capsys, monkeypatch) -> None:

@@ -147,8 +147,9 @@ class Space:
 
         def is_legal(number: int) -> bool:
             _, code, kernel, pred1, pred2 = self._keys[number]
-            one, two = kinds[pred1], kinds[pred2]
-            kind = (code, kernel, one, two) if one < two else (code, kernel, two, one)
+            first, second = kinds[pred1], kinds[pred2]
+            pair = (first, second) if first < second else (second, first)
+            kind = (code, kernel, *pair)
             verdict = judged.get(kind)
             if verdict is None:
                 layer = self._layers[number]
@@ -158,7 +159,7 @@ class Space:
 
         numbers = [number for number in choices.numbers if is_legal(number)]
         legal = frozenset(numbers)
-        by_type = [[one for one in group if one in legal] for group in choices.by_type]
+        by_type = [[number for number in group if number in legal] for group in choices.by_type]
         return Choices(numbers, tuple([group for group in by_type if group]), legal)
 
     def layer(self, number: int) -> Layer:

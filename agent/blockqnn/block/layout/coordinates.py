@@ -88,17 +88,17 @@ def ascending_places(
     """
     pools: list[tuple[float, list[Wish], int]] = []
     for own in wishes:
-        place, pooled, size = centre(own), [*own], 1
-        while pools and pools[-1][0] > place:
+        best_place, pooled, size = centre(own), [*own], 1
+        while pools and pools[-1][0] > best_place:
             _, before, count = pools.pop()
             pooled, size = [*before, *pooled], size + count
-            place = centre(pooled)
-        pools.append((place, pooled, size))
-    return [place for place, _, size in pools for _ in range(size)]
+            best_place = centre(pooled)
+        pools.append((best_place, pooled, size))
+    return [best_place for best_place, _, size in pools for _ in range(size)]
 
 
 def _mean(wishes: Sequence[Wish]) -> float:
-    return sum(place * weight for place, weight in wishes) / sum(weight for _, weight in wishes)
+    return sum(x * weight for x, weight in wishes) / sum(weight for _, weight in wishes)
 
 
 def _median(wishes: Sequence[Wish]) -> float:
@@ -108,8 +108,8 @@ def _median(wishes: Sequence[Wish]) -> float:
     """
     half = sum(weight for _, weight in wishes) / 2
     passed = 0.0
-    for place, weight in sorted(wishes):
+    for x, weight in sorted(wishes):
         passed += weight
         if passed >= half:
-            return place
+            return x
     raise AssertionError("no wishes")

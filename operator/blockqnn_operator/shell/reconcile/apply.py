@@ -312,8 +312,8 @@ async def at_once(act: Callable[[Item], Awaitable[Result]], items: Iterable[Item
     """Act on each item, on a bounded number at a time; the first error is raised."""
     gate = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(item: Item) -> Result:
+    async def run_one(item: Item) -> Result:
         async with gate:
             return await act(item)
 
-    return await asyncio.gather(*(one(item) for item in items))
+    return await asyncio.gather(*(run_one(item) for item in items))

@@ -102,7 +102,7 @@ class Controller:
         finalists: finds the watched Jobs of a search's finalists, with their resource versions.
         metrics: counts what happens.
         slots: hands out the Jobs that may be in flight.
-        tidying: receives the Jobs of archived trials to delete.
+        cleanup: receives the Jobs of archived trials to delete.
         keys: finds the keys of all searches.
         trainer_image: the trainer's image of searches that name none.
         clock: tells the time.
@@ -118,7 +118,7 @@ class Controller:
         finalists: Callable[[Key], Iterable[tuple[int, FinalistJob]]],
         metrics: Metrics,
         slots: Slots,
-        tidying: JobCleanup,
+        cleanup: JobCleanup,
         keys: Callable[[], Iterable[Key]],
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -126,7 +126,7 @@ class Controller:
         self._clock = clock
         self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
-        self._tidying = tidying
+        self._cleanup = cleanup
         self._known = keys
         self._metrics = metrics
         self._cluster = cluster
@@ -214,7 +214,7 @@ class Controller:
             observed = self._observe(_key(search), search, memory)
             decided = plan(observed, state)
             events += decided.events
-        self._tidying.ask(search, decided.cleanup, memory.freshest)
+        self._cleanup.ask(search, decided.cleanup, memory.freshest)
         finalists = await self._finalists.decide(
             observed, state, decided.open_trials, memory.finalists
         )
