@@ -35,7 +35,7 @@ class Plot:
     @classmethod
     def over_iterations(cls, size: Size, last: int, y: tuple[float, float]) -> "Plot":
         """Return the plot of a picture of a size, for values within bounds by iteration."""
-        return cls(Scale(0, last, 52, size[0] - 12, whole=True), Scale(*y, size[1] - 44, 26))
+        return cls(Scale(0, last, 52, size[0] - 12, integers=True), Scale(*y, size[1] - 44, 26))
 
     @classmethod
     def over_factors(cls, size: Size, x: tuple[float, float], y: tuple[float, float]) -> "Plot":
