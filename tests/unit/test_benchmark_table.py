@@ -108,6 +108,20 @@ def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
                 assert error(chosen) <= error(Kernel(0.5, reach, penalty, slope)) + 1e-9
 
 
+@settings(deadline=None, max_examples=10)
+@given(st.sets(st.integers(0, 29), min_size=1, max_size=20))
+def test_leaving_blocks_out_is_a_fit_without_them(hidden: set[int]) -> None:
+    blocks = [describe(SPACE.decode(draw(seed))) for seed in range(30)]
+    values = numpy.array([100 * LANDSCAPE.value(draw(seed)) for seed in range(30)])
+    model, likeness = Surrogate(blocks, list(values)), Known(blocks).compare_all()
+    rest = sorted(set(range(30)) - hidden)
+    residuals = values[rest] - values[rest].mean()
+    matrix = model.kernel(likeness.of(rest, rest)) + model.kernel.penalty * numpy.eye(len(rest))
+    weights = numpy.linalg.solve(matrix, residuals)
+    expected = values[rest].mean() + model.kernel(likeness.of(sorted(hidden), rest)) @ weights
+    assert model.leave_out(sorted(hidden)) == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_model_predicts_blocks_that_it_has_not_seen(trained: TrainedBlocks) -> None:
     errors = trained.surrogate.judge()
     assert errors.blocks == len({row.hash for row in ROWS})
