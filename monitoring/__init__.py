@@ -1,4 +1,4 @@
-"""What the project watches itself with: the dashboards as code, and programs to try them with.
+"""Monitoring of the project: the dashboards as code, and programs to try them with.
 
 * ``dashboards`` writes ``helm/blockqnn/dashboards/*.json``; run it by ``make generate``.
 * ``debian`` brings Prometheus and Chromium where they are not installed.

@@ -26,7 +26,7 @@ OPTIONS = (
 )
 
 SECONDS = 120
-"""How long a page may take; two seconds on an idle machine."""
+"""Seconds that a page may take; two on an idle machine."""
 
 
 class BrowserFailed(BlockQNNError):
@@ -40,12 +40,12 @@ class Shown:
     document: str
     """The document afterwards, as HTML."""
     complaints: tuple[str, ...]
-    """What it wrote to the console: errors and warnings, and all else."""
+    """Lines that it wrote to the console: errors and warnings, and all else."""
 
     def data(self, name: str) -> Any:
         """Return the JSON that a script of the page left in ``document.body.dataset``."""
-        found = re.search(rf'data-{name}="([^"]*)"', self.document)
-        return json.loads(unescape(found[1])) if found else None
+        match = re.search(rf'data-{name}="([^"]*)"', self.document)
+        return json.loads(unescape(match[1])) if match else None
 
 
 def show(page: Path, width: int, height: int = 900) -> Shown:

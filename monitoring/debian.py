@@ -27,9 +27,9 @@ class Program:
     """Under this name an installed one is looked for on PATH."""
     package: str
     path: str
-    """Where the package has it."""
+    """Path in the package."""
     needs_libraries: bool
-    """Whether the libraries that the machine lacks are fetched with it."""
+    """True if the libraries that the machine lacks are fetched with it."""
 
 
 PROMETHEUS = Program("prometheus", "prometheus", "usr/bin/prometheus", needs_libraries=False)
@@ -51,18 +51,18 @@ class Installed:
 
     path: Path
     libraries: Path | None = None
-    """Where its libraries are that the machine lacks."""
+    """Folders of the libraries that the machine lacks."""
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment to run it in."""
         if self.libraries is None:
             return dict(os.environ)
-        known = os.environ.get("LD_LIBRARY_PATH")
+        library_path = os.environ.get("LD_LIBRARY_PATH")
         paths = [
             str(self.libraries),
             str(self.libraries / "pulseaudio"),
-            *([known] if known else []),
+            *([library_path] if library_path else []),
         ]
         return os.environ | {"LD_LIBRARY_PATH": ":".join(paths)}
 
@@ -85,9 +85,9 @@ def fetch(program: Program) -> Installed:
     Raises:
         Unavailable: when it is not installed, and this is no Debian or the archive does not answer.
     """
-    found = find(program)
-    if found is not None:
-        return found
+    installed = find(program)
+    if installed is not None:
+        return installed
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise Unavailable(
             f"{program.name} is not on PATH, and this machine has no apt-get to fetch it with; "

@@ -20,10 +20,10 @@ from blockqnn.errors import BlockQNNError
 from monitoring.debian import PROMETHEUS, fetch
 
 SCRAPE_SECONDS = 1
-"""How often it scrapes: searches of tests take seconds, where real ones take hours."""
+"""Time between scrapes: searches of tests take seconds, where real ones take hours."""
 
 READY_SECONDS = 30.0
-"""How long it is given to start; a second on an idle machine."""
+"""Seconds that it may take to start; one on an idle machine."""
 
 
 class QueryFailed(BlockQNNError):
@@ -45,7 +45,7 @@ class Series:
 
     @property
     def has_data(self) -> bool:
-        """Whether any value is a number."""
+        """True if any value is a number."""
         return any(math.isfinite(value) for _, value in self.values)
 
 
@@ -151,15 +151,19 @@ class Prometheus:
 
     def query(self, expression: str) -> list[Series]:
         """Evaluate an expression now."""
-        found = self.ask("query", query=expression)["result"]
-        return [Series(one["metric"], [_sample(one["value"])]) for one in found]
+        results = self.ask("query", query=expression)["result"]
+        return [Series(result["metric"], [_sample(result["value"])]) for result in results]
 
     def query_range(
         self, expression: str, start: float, end: float, step: float = SCRAPE_SECONDS
     ) -> list[Series]:
         """Evaluate an expression at each step between two moments, in seconds since 1970."""
-        found = self.ask("query_range", query=expression, start=start, end=end, step=step)["result"]
-        return [Series(one["metric"], [_sample(v) for v in one["values"]]) for one in found]
+        results = self.ask("query_range", query=expression, start=start, end=end, step=step)[
+            "result"
+        ]
+        return [
+            Series(result["metric"], [_sample(v) for v in result["values"]]) for result in results
+        ]
 
 
 def _sample(value: Sequence[Any]) -> tuple[float, float]:

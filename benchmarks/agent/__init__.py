@@ -1,1 +1,1 @@
-"""How fast the agent is."""
+"""Benchmark of the agent's speed."""

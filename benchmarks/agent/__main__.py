@@ -41,8 +41,8 @@ def main() -> int:
 
     def report(name: str, value: float, unit: str, bar: float | None = None) -> None:
         figures.append({"name": name, "value": value, "unit": unit, "bar": bar})
-        told = f"  (at most {bar:g})" if bar is not None else ""
-        print(f"{name:<58}{value:>10.2f} {unit}{told}", flush=True)
+        limit_text = f"  (at most {bar:g})" if bar is not None else ""
+        print(f"{name:<58}{value:>10.2f} {unit}{limit_text}", flush=True)
 
     settings = settings_for("CVPR2018", trials)
     history, iterations = live(settings, trials)
@@ -51,7 +51,7 @@ def main() -> int:
     report(f"CVPR2018: replay {trials} trials", seconds, "s", 5 / scale)
     report("CVPR2018: memory of the replayed search", megabytes, "MB", 200)
     report("CVPR2018: one iteration of 64, median", 1000 * median(iterations), "ms", 50)
-    networks = len({canonical_hash(one.block) for one in history})
+    networks = len({canonical_hash(experience.block) for experience in history})
     report("CVPR2018: trainings saved by sharing results", trials - networks, f"of {trials}")
     few = 200 if is_quick() else 2000
     history, iterations = live(settings_for("Efficient", few), few)
@@ -59,10 +59,10 @@ def main() -> int:
     seconds, megabytes = recover(settings_for("Efficient", few), history)
     report(f"Efficient: replay {few} trials", seconds, "s")
     learned = trials * 5000 // PAPERS_TRIALS
-    told = f"predictor: learn from {learned} trials"
+    title = f"predictor: learn from {learned} trials"
     history = live(settings_for("Efficient", trials), trials)[0]
     learning, predicting = predictor(history[:learned])
-    report(told, learning, "s", 2)
+    report(title, learning, "s", 2)
     report("predictor: one prediction", 1e6 * predicting, "µs")
     seconds, megabytes = recover(settings_for("OneGPU", trials), history)
     report(f"OneGPU: replay {trials} trials, predictor on", seconds, "s", 15 / scale)
@@ -93,8 +93,12 @@ def live(settings: SearchSettings, trials: int) -> tuple[list[Experience], list[
     while len(history) < trials:
         started = time.process_time()
         batch = [
-            Experience(one.trial, one.block, search.reward(one.block, _accuracy(one.hash)))
-            for one in search.proposals(search.learned)
+            Experience(
+                proposal.trial,
+                proposal.block,
+                search.reward(proposal.block, _accuracy(proposal.hash)),
+            )
+            for proposal in search.proposals(search.learned)
         ]
         search.learn(batch)
         seconds.append(time.process_time() - started)
@@ -127,8 +131,8 @@ def predictor(history: Sequence[Experience]) -> tuple[float, float]:
     settings = settings_for("OneGPU", len(history))
     space = Space(settings.space, None, settings.network, None)
     learned = Predictor(space)
-    candidates = [space.encode(one.block) for one in history]
-    rewards = [one.reward or 0.0 for one in history]
+    candidates = [space.encode(experience.block) for experience in history]
+    rewards = [experience.reward or 0.0 for experience in history]
     started = time.process_time()
     for candidate in candidates:
         learned.add(candidate)
@@ -177,7 +181,9 @@ def blocks() -> dict[str, float]:
     timed: dict[str, Callable[[Block], object]] = {
         "hash of a block of 23 layers, median": canonical_hash,
         "MACs of its network": lambda block: network_macs(block, network, IMAGES, CLASSES),
-        "parameters of its network": lambda one: network_parameters(one, network, IMAGES, CLASSES),
+        "parameters of its network": lambda block: network_parameters(
+            block, network, IMAGES, CLASSES
+        ),
     }
     return {
         name: median(_seconds(work, block) for block in longest) for name, work in timed.items()

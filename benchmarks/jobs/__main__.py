@@ -36,7 +36,7 @@ class Run:
     """From the creation of the search to its completion."""
     training: float
     """Seconds of the trials that went into training and evaluation, on average."""
-    whole: float
+    overall: float
     """Seconds of the trials in their processes, the start included, on average."""
     accuracies: list[float | None]
 
@@ -131,8 +131,8 @@ def _run_of(records: list[TrialRecord], manifest: dict[str, Any], seconds: float
         manifest["spec"]["trial"]["blocksPerJob"],
         len(spent),
         seconds,
-        mean_and_error([one.train + one.evaluate for one in spent])[0],
-        mean_and_error([one.total for one in spent])[0],
+        mean_and_error([seconds.train + seconds.evaluate for seconds in spent])[0],
+        mean_and_error([seconds.total for seconds in spent])[0],
         [record.accuracy for record in records],
     )
 
@@ -162,15 +162,15 @@ def _table(runs: Sequence[Run]) -> str:
     alone = next(iter(by_blocks.values()))
     for blocks, same in by_blocks.items():
         rate, error = mean_and_error([run.rate for run in same])
-        gain = geometric_mean(one.rate / other.rate for one, other in zip(same, alone, strict=True))
-        whole, training = (mean([getattr(run, name) for run in same]) for name in MEANS)
+        gain = geometric_mean(run.rate / other.rate for run, other in zip(same, alone, strict=True))
+        overall, training = (mean([getattr(run, name) for run in same]) for name in MEANS)
         lines.append(
-            f"| {blocks} | {rate:.3f} ± {error:.3f} | {gain:.2f} | {whole:.2f} | {training:.2f} |"
+            f"| {blocks} | {rate:.3f} ± {error:.3f} | {gain:.2f} | {overall:.2f} | {training:.2f} |"
         )
     return "\n".join(lines)
 
 
-MEANS = ("whole", "training")
+MEANS = ("overall", "training")
 
 
 def _order(runs: Sequence[Run]) -> list[int]:

@@ -22,7 +22,7 @@ def main() -> None:
     figures = {
         "parallelism": options.parallelism,
         "sizes": [scale.as_json() for scale in scales],
-        "slots": [one.as_json() for one in slots],
+        "slots": [slot.as_json() for slot in slots],
     }
     path = write(options.name, figures)
     if scales:

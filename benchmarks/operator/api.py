@@ -121,8 +121,8 @@ class Api:
                             note()
                         elif line.startswith(b'{"type":"ERROR"'):
                             raise RuntimeError(f"The watch of {path} broke: {line.decode()}")
-                        found = VERSION.search(line)
-                        version = found[1].decode() if found else version
+                        match = VERSION.search(line)
+                        version = match[1].decode() if match else version
 
         task = asyncio.create_task(follow(version))
         try:

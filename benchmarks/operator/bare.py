@@ -24,7 +24,7 @@ CREATORS = 20
 
 @dataclass
 class Bare:
-    """What the bare loop reached."""
+    """Result of the bare loop."""
 
     trials: int
     seconds: float
@@ -55,15 +55,15 @@ async def run(api: Api, namespace: str, trials: int, parallelism: int) -> Bare:
     body = template()
     body["metadata"]["namespace"] = namespace
     text = json.dumps(body)
-    slots, left = asyncio.Semaphore(parallelism), trials
+    slots, remaining = asyncio.Semaphore(parallelism), trials
     done = asyncio.Event()
     numbers = iter(range(trials))
 
     def completed() -> None:
-        nonlocal left
-        left -= 1
+        nonlocal remaining
+        remaining -= 1
         slots.release()
-        if left == 0:
+        if remaining == 0:
             done.set()
 
     async def create() -> None:

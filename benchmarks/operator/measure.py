@@ -63,7 +63,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a search left in the API server, in bytes."""
+    """Bytes that a search left in the API server."""
 
     status: int
     history: int
@@ -72,7 +72,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Course:
-    """How a search went that was looked at now and then only, which costs the API server little."""
+    """Course of a search, read now and then only, which costs the API server little."""
 
     seconds: float
     """From its creation to its end."""

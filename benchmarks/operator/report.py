@@ -93,7 +93,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Slots:
-    """How full the slots of a search were."""
+    """Use of the slots of a search."""
 
     name: str
     trials: int
@@ -115,7 +115,7 @@ def table(scales: Sequence[Scale], slots: Sequence[Slots]) -> str:
     lines = [*_scale_lines(scales)] if scales else []
     if slots:
         lines += ["", "| Share of the slots' time used | |", "|---|---|"]
-        lines += [f"| {one.name} | {one.utilisation:.3f} |" for one in slots]
+        lines += [f"| {slot.name} | {slot.utilisation:.3f} |" for slot in slots]
     return "\n".join(lines)
 
 

@@ -40,13 +40,13 @@ control plane is busy and does not fall behind."""
 
 @dataclass(frozen=True)
 class Setting:
-    """What all sizes have in common."""
+    """Settings that all sizes share."""
 
     parallelism: int
     bare_trials: int
     paced_trials: int
     log: Path | None
-    """Where the operator's log is kept."""
+    """Path of the operator's log."""
 
 
 async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:
@@ -112,16 +112,16 @@ async def _bare(api: Api, cluster: DevCluster, number: int, setting: Setting) ->
     namespace = f"bare-{number}"
     _create_namespace(cluster, namespace)
     before = used_by_cluster(cluster.directory)
-    found = await bare.run(api, namespace, setting.bare_trials, setting.parallelism)
-    found.milliseconds = _milliseconds(before, cluster, found.trials)
+    bare_run = await bare.run(api, namespace, setting.bare_trials, setting.parallelism)
+    bare_run.milliseconds = _milliseconds(before, cluster, bare_run.trials)
     _progress(
-        f"bare loop: {found.trials} trials, {found.rate:.1f} a second; processor ms each: "
-        f"{_told(found.milliseconds)}"
+        f"bare loop: {bare_run.trials} trials, {bare_run.rate:.1f} a second; processor ms each: "
+        f"{_told(bare_run.milliseconds)}"
     )
     jobs = jobs_path(namespace)
     await api.request("DELETE", jobs, propagationPolicy="Background")
     await _until_empty(api, namespace)
-    return found
+    return bare_run
 
 
 async def _search(

@@ -1,4 +1,4 @@
-"""What users get who write little: specs as the operator resolves them, on the trained blocks.
+"""Searches with the default settings: specs as the operator resolves them, on the trained blocks.
 
 ``python -m benchmarks.reproduction.defaults`` prints, for each spec and budget, what the block with
 the best reward is worth, and writes ``build/benchmarks/reproduction-defaults.json``. Nothing is
@@ -29,13 +29,13 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     "random search": {"agent": {"algorithm": "RandomSearch"}},
     "evolution": {"agent": {"algorithm": "Evolution"}},
 }
-"""What is written besides the dataset and the budget."""
+"""Fields of the spec besides the dataset and the budget."""
 
 
 def setup_of(spec: Mapping[str, Any], trials: int) -> Setup:
     """Return a spec with a budget as the operator resolves it."""
-    whole = {"dataset": {"name": "cifar100"}, "budget": {"trials": trials}, **spec}
-    resolved = resolve(whole)
+    full_spec = {"dataset": {"name": "cifar100"}, "budget": {"trials": trials}, **spec}
+    resolved = resolve(full_spec)
     return Setup(resolved.space, resolved.agent, resolved.reward)
 
 

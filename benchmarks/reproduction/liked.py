@@ -29,7 +29,7 @@ class Liked(NamedTuple):
     seed: int
     """Of the training."""
     expected: float
-    """What the model said before any block of the kind was trained, in percent."""
+    """Prediction of the model before any block of the kind was trained, in percent."""
 
     @property
     def origin(self) -> str:
@@ -38,7 +38,7 @@ class Liked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of the blocks of one contestant, in percent of accuracy."""
+    """Results of the blocks of one contestant, in percent of accuracy."""
 
     kind: str
     contestant: str

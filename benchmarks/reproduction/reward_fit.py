@@ -39,11 +39,11 @@ AAAI = RewardSettings(macs_weight=0.5, density_weight=0.5)
 """AAAI 2017, formula 1."""
 
 RESAMPLES = 1000
-"""How often blocks are drawn anew for the standard errors."""
+"""Number of times that blocks are drawn anew for the standard errors."""
 
 PARTS = 5
 REPEATS = 40
-"""How often the blocks are divided anew; blocks that are drawn anew are so less often."""
+"""Number of times that the blocks are divided anew; fewer for blocks that are drawn anew."""
 
 _REPEATS_OF_RESAMPLE = 4
 
@@ -60,13 +60,13 @@ class Estimate(NamedTuple):
 
     @property
     def exceeds_chance(self) -> bool:
-        """Whether the number is above 0 by more than two standard errors."""
+        """Return whether the number is above 0 by more than two standard errors."""
         return self.value > 2 * self.error
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How closely a reward follows the final accuracy."""
+    """Agreement of a reward with the final accuracy."""
 
     spearman: Estimate
     """The rank correlation, -1 to 1."""
@@ -80,7 +80,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What some blocks say of the rewards."""
+    """Agreement of the rewards with the accuracies of some blocks."""
 
     blocks: int
     early: Agreement
@@ -108,7 +108,7 @@ def answers(
         measured_on: which images the final accuracy is of.
         resamples: how often blocks are drawn anew.
     """
-    chosen = [one for one in trainings if one.hash in best]
+    chosen = [training for training in trainings if training.hash in best]
     return {
         name: judge(finalists(some, measured_on), resamples)
         for name, some in (("all", trainings), ("best", chosen))
@@ -125,12 +125,12 @@ def finalists(trainings: Sequence[Converged], measured_on: MeasuredOn) -> list[F
     share = shares[measured_on]
     return [
         Finalist(
-            Block.parse(one.block),
-            one.early_accuracy,
-            share * one.validation_accuracy + (1 - share) * one.test_accuracy,
+            Block.parse(training.block),
+            training.early_accuracy,
+            share * training.validation_accuracy + (1 - share) * training.test_accuracy,
         )
-        for one in trainings
-        if one.outcome == "Succeeded"
+        for training in trainings
+        if training.outcome == "Succeeded"
     ]
 
 
@@ -146,10 +146,10 @@ def judge(blocks: Sequence[Finalist], resamples: int = RESAMPLES) -> Answer:
     """
     if len(blocks) < _FEWEST:
         raise ValueError(f"{len(blocks)} blocks are too few to judge a reward; give {_FEWEST}.")
-    blocks = sorted(blocks, key=lambda one: canonical_hash(one.block))
+    blocks = sorted(blocks, key=lambda trained: canonical_hash(trained.block))
     sample = _Sample.of(blocks)
     random = numpy.random.default_rng(0)
-    found = _measure(sample, random, REPEATS)
+    measured = _measure(sample, random, REPEATS)
     drawn = [
         _measure(sample.take(random.integers(0, len(blocks), len(blocks))), random)
         for _ in range(resamples)
@@ -157,7 +157,7 @@ def judge(blocks: Sequence[Finalist], resamples: int = RESAMPLES) -> Answer:
     errors = numpy.array(drawn).std(axis=0)
     early, cvpr, aaai, fitted = [
         Agreement(*[Estimate(float(v), float(e)) for v, e in zip(values, error, strict=True)])
-        for values, error in zip(found, errors, strict=True)
+        for values, error in zip(measured, errors, strict=True)
     ]
     calibration = calibrate(blocks, CVPR, NETWORK)
     return Answer(len(blocks), early, cvpr, aaai, fitted, calibration)
@@ -211,15 +211,15 @@ class _Sample(NamedTuple):
         def added(settings: RewardSettings) -> Vector:
             """Return what a reward adds to each accuracy."""
             return numpy.array(
-                [redefined_reward(one.block, 0.0, settings, NETWORK) for one in blocks]
+                [redefined_reward(trained.block, 0.0, settings, NETWORK) for trained in blocks]
             )
 
         return cls(
             numpy.arange(len(blocks)),
-            numpy.array([100 * one.early for one in blocks]),
+            numpy.array([100 * trained.early for trained in blocks]),
             added(none.model_copy(update={"macs_weight": -1.0})),
             added(none.model_copy(update={"density_weight": -1.0})),
-            numpy.array([100 * one.converged for one in blocks]),
+            numpy.array([100 * trained.converged for trained in blocks]),
         )
 
     def take(self, places: NDArray[numpy.int64] | NDArray[numpy.bool_]) -> "_Sample":
@@ -240,11 +240,11 @@ def _measure(
 ) -> Vector:
     """Return the four numbers of each agreement, shape (4, 4)."""
     early = _agree(sample.early, sample.final)
-    papers = [Weights(one.macs_weight, one.density_weight) for one in (CVPR, AAAI)]
+    papers = [Weights(preset.macs_weight, preset.density_weight) for preset in (CVPR, AAAI)]
     given = [_agree(sample.reward(weights), sample.final) for weights in papers]
     fitted, in_parts = _cross_validate(sample, random, repeats)
-    rows = [(early, early), *[(one, early) for one in given], (fitted, in_parts)]
-    return numpy.array([[*found, *(found - compared)] for found, compared in rows])
+    rows = [(early, early), *[(given_reward, early) for given_reward in given], (fitted, in_parts)]
+    return numpy.array([[*agreement, *(agreement - compared)] for agreement, compared in rows])
 
 
 def _agree(reward: Vector, final: Vector) -> Vector:

@@ -58,8 +58,8 @@ def run_all(
 
 
 def _tell(done: int, count: int, seconds: float) -> None:
-    left = seconds / done * (count - done) / 60
-    text = f"searches: {done} of {count}, about {left:.0f} min left"
+    remaining_minutes = seconds / done * (count - done) / 60
+    text = f"searches: {done} of {count}, about {remaining_minutes:.0f} min left"
     end = "\n" if done == count or not sys.stderr.isatty() else "\r"
     if sys.stderr.isatty() or done == count or done % 10 == 0:
         print(f"{text:<60}", end=end, file=sys.stderr, flush=True)

@@ -204,8 +204,8 @@ def medians(searches: Searches, pictures: Path) -> Section:
     """Appendix B: the block with the median accuracy of each stage."""
     course = searches[PRESETS[0]][0]
     rows, convolutions, lengths = [], [], []
-    for place, (epsilon, trial) in enumerate(median_trials(course)):
-        file = f"median-{place}.svg"
+    for stage, (epsilon, trial) in enumerate(median_trials(course)):
+        file = f"median-{stage}.svg"
         (pictures / file).write_text(svg_drawing(trial.block))
         types = [layer.type for layer in trial.block.body]
         count = {kind: types.count(kind) for kind in LayerType}

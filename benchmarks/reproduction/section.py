@@ -11,9 +11,9 @@ class Section(NamedTuple):
 
     title: str
     paper: str
-    """What the paper reports."""
+    """Result that the paper reports."""
     text: str
-    """What was measured, in Markdown."""
+    """Measurements, in Markdown."""
     verdict: str
     """One sentence on whether the claim holds here."""
     figures: Mapping[str, object]

@@ -93,12 +93,12 @@ def _agreements(answer: Answer) -> Mapping[str, Agreement]:
 
 
 def _agreement(name: str, agreement: Agreement) -> str:
-    def told(estimate: Estimate, sign: str = "") -> str:
+    def with_sign(estimate: Estimate, sign: str = "") -> str:
         return f"{estimate.value:{sign}.3f} ± {estimate.error:.3f}"
 
     return (
-        f"| {name} | {told(agreement.spearman)} | {told(agreement.spearman_gain, '+')} "
-        f"| {told(agreement.pearson)} | {told(agreement.pearson_gain, '+')} |"
+        f"| {name} | {with_sign(agreement.spearman)} | {with_sign(agreement.spearman_gain, '+')} "
+        f"| {with_sign(agreement.pearson)} | {with_sign(agreement.pearson_gain, '+')} |"
     )
 
 
@@ -135,8 +135,8 @@ def layers_apart(table: Sequence[Row], separate: Sequence[Row], pictures: Path) 
     """Fig. 9 (AAAI 2017: Fig. 3): cells against separate ReLU, batch norm and convolution."""
     cells = [100 * row.accuracy for row in table if row.origin == "random" and row.seed == 0]
     apart = [100 * row.accuracy for row in separate if row.origin == "separate" and row.seed == 0]
-    one, other = Figure(*mean_and_error(cells)), Figure(*mean_and_error(apart))
-    gain = Figure(one.less(other), (one.error**2 + other.error**2) ** 0.5)
+    in_cells, other = Figure(*mean_and_error(cells)), Figure(*mean_and_error(apart))
+    gain = Figure(in_cells.less(other), (in_cells.error**2 + other.error**2) ** 0.5)
     draw_densities(
         pictures / "fig9-cells.svg",
         Axes("Random blocks after 12 epochs", "accuracy, %", "share of the blocks, %"),
@@ -146,7 +146,7 @@ def layers_apart(table: Sequence[Row], separate: Sequence[Row], pictures: Path) 
     text = (
         "![cells](pictures/reproduction/fig9-cells.svg)\n\n"
         "| random blocks | trained | mean accuracy | below 40 % |\n|---|---|---|---|\n"
-        f"| cells | {len(cells)} | {one} | {low[0]:.0f} % |\n"
+        f"| cells | {len(cells)} | {in_cells} | {low[0]:.0f} % |\n"
         f"| separate layers | {len(apart)} | {other} | {low[1]:.0f} % |\n\n"
         "Only the random phase was measured: every block is a training, and each block counts once."
     )
@@ -156,7 +156,7 @@ def layers_apart(table: Sequence[Row], separate: Sequence[Row], pictures: Path) 
         "often make bad blocks.",
         text,
         f"{holds(gain)}: {gain.mean:+.1f} ± {gain.error:.1f} points for cells.",
-        {"cells": one, "separate": other, "gain": gain},
+        {"cells": in_cells, "separate": other, "gain": gain},
     )
 
 

@@ -1,1 +1,1 @@
-"""How good a block the strategies find with a number of trials."""
+"""Benchmark of strategies: the best block after a number of trials."""

@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows += _real_searches(options, searches.read(path))
         else:
             skipped.append(f"the real searches: there is no {path.name} beside the table.")
-    for one in skipped:
-        print(f"\nSkipped is {one}")
+    for name in skipped:
+        print(f"\nSkipped is {name}")
     path = write(options.name, {"rows": rows, "skipped": skipped, "table": facts})
     _write_csv(rows, options.name)
     _write_plots(rows, options.name)
@@ -109,7 +109,9 @@ def _judge_cells(
 ) -> tuple[float, ...]:
     settings = settings_for(contestant, trials)
     tried = search(settings, space, column.rewards.__getitem__, trials, seed)
-    cells = sorted(dict.fromkeys(one.candidate for one in tried), key=column.rewards.__getitem__)
+    cells = sorted(
+        dict.fromkeys(trial.candidate for trial in tried), key=column.rewards.__getitem__
+    )
     best = cells[-1]
     optimum = max(column.rewards.values())
     top = max(column.scores[cell] for cell in cells[-TOP:])
@@ -129,7 +131,7 @@ def _contest_of_blocks(options: argparse.Namespace) -> list[Row]:
                     landscape = make(seed)
                     settings = settings_for(contestant, trials)
                     tried = search(settings, SPACE, landscape.reward, trials, seed)
-                    best = max(tried, key=lambda one: one.reward or 0.0)
+                    best = max(tried, key=lambda trial: trial.reward or 0.0)
                     judged.append((1 - landscape.value(best.candidate),))
                 row = {"contest": "blocks", "landscape": name, "trials": trials}
                 row |= {"contestant": contestant, "seeds": options.block_seeds}
@@ -183,7 +185,7 @@ def _with_rewards(contestants: Sequence[str]) -> list[tuple[str, RewardSettings 
 
 
 def _real_searches(
-    options: argparse.Namespace, found: dict[tuple[str, int], list[searches.Trial]]
+    options: argparse.Namespace, trials_by_search: dict[tuple[str, int], list[searches.Trial]]
 ) -> list[Row]:
     print("\nThe real searches of the table: best reward after so many trials, trials to")
     print("evolution's, and the best reward of each search")
@@ -193,8 +195,8 @@ def _real_searches(
         rewards: dict[str, list[float]] = {}
         for contestant in options.contestants:
             runs = [
-                list(accumulate(searches.rewards(one, table)[:trials], max))
-                for (name, _), one in sorted(found.items())
+                list(accumulate(searches.rewards(run_trials, table)[:trials], max))
+                for (name, _), run_trials in sorted(trials_by_search.items())
                 if name == contestant
             ]
             if not runs:
@@ -214,7 +216,7 @@ def _real_searches(
 
 def _mean_course(runs: Sequence[Sequence[float]]) -> list[float]:
     """Return the mean of several searches after each trial."""
-    return [sum(one) / len(runs) for one in zip(*runs, strict=True)]
+    return [sum(step_values) / len(runs) for step_values in zip(*runs, strict=True)]
 
 
 def trials_to(rewards: Sequence[float], wanted: Sequence[float] | None) -> int | None:

@@ -19,7 +19,7 @@ EDGES = 6
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasbench201" / "table.csv"
-"""Where the table lies: beside the repository, never in it."""
+"""Path of the table: beside the repository, never in it."""
 
 _OPERATION = re.compile(r"([a-z_0-9]+)~\d")
 
@@ -31,7 +31,9 @@ class CellSpace:
         self._choices = []
         for edge in range(EDGES):
             numbers = range(1 + edge * len(OPERATIONS), 1 + (edge + 1) * len(OPERATIONS))
-            self._choices.append(Choices(numbers, tuple([range(one, one + 1) for one in numbers])))
+            self._choices.append(
+                Choices(numbers, tuple([range(number, number + 1) for number in numbers]))
+            )
 
     @property
     def longest(self) -> int:
@@ -43,7 +45,7 @@ class CellSpace:
         return self._choices[len(prefix)]
 
     def is_complete(self, prefix: Prefix) -> bool:
-        """Whether all edges have an operation."""
+        """Return whether all edges have an operation."""
         return len(prefix) == EDGES
 
     def identity(self, candidate: Candidate) -> str:
@@ -54,29 +56,29 @@ class CellSpace:
         """Give one edge another operation."""
         edge = pick(range(EDGES), random)
         number = pick(
-            [one for one in self._choices[edge].numbers if one != candidate[edge]], random
+            [number for number in self._choices[edge].numbers if number != candidate[edge]], random
         )
         return (*candidate[:edge], number, *candidate[edge + 1 :])
 
-    def situation(self, prefix: Prefix) -> Key:
+    def state(self, prefix: Prefix) -> Key:
         """Return the next edge and the last operation."""
         return (len(prefix), _operation(prefix[-1]) if prefix else -1)
 
-    def options(self, situation: Key) -> tuple[Key, ...]:
+    def abstract_actions(self, state: Key) -> tuple[Key, ...]:
         """Return the operations."""
-        return _OPTIONS
+        return _ABSTRACT_ACTIONS
 
-    def option(self, prefix: Prefix, number: int) -> Key:
+    def abstract_action(self, prefix: Prefix, number: int) -> Key:
         """Return the operation."""
         return (_operation(number),)
 
-    def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
+    def draw(self, prefix: Prefix, abstract_action: Key, random: Random) -> int:
         """Return the only part with this operation."""
-        return self._choices[len(prefix)].numbers[_OPTIONS.index(option)]
+        return self._choices[len(prefix)].numbers[_ABSTRACT_ACTIONS.index(abstract_action)]
 
-    def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
+    def value_keys(self, state: Key, abstract_action: Key) -> tuple[Key, Key]:
         """Back off from (edge, last operation) to the edge."""
-        return ((situation[0], *option), (*situation, *option))
+        return ((state[0], *abstract_action), (*state, *abstract_action))
 
     def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
         """Return the operation on each edge, and all pairs of them."""
@@ -88,7 +90,7 @@ class CellSpace:
         return ((number,),)
 
 
-_OPTIONS = tuple((operation,) for operation in range(len(OPERATIONS)))
+_ABSTRACT_ACTIONS = tuple((operation,) for operation in range(len(OPERATIONS)))
 
 
 def _operation(number: int) -> int:

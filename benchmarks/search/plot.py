@@ -59,9 +59,11 @@ def draw(title: str, axis: str, lines: Mapping[str, Sequence[Point]]) -> str:
     ]
     for number, (name, line) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
-        above = [f"{x(one.trials):.1f},{y(one.mean + one.error):.1f}" for one in line]
-        below = [f"{x(one.trials):.1f},{y(one.mean - one.error):.1f}" for one in reversed(line)]
-        middle = [f"{x(one.trials):.1f},{y(one.mean):.1f}" for one in line]
+        above = [f"{x(point.trials):.1f},{y(point.mean + point.error):.1f}" for point in line]
+        below = [
+            f"{x(point.trials):.1f},{y(point.mean - point.error):.1f}" for point in reversed(line)
+        ]
+        middle = [f"{x(point.trials):.1f},{y(point.mean):.1f}" for point in line]
         height = TOP + 14 + 18 * number
         parts += [
             f'<polygon points="{" ".join([*above, *below])}" fill="{colour}" opacity="0.2"/>',

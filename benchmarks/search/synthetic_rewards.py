@@ -42,9 +42,9 @@ class Landscape:
     """A reward for every block."""
 
     value: Callable[[Candidate], float]
-    """What a block is worth: from 0 to 1, and 1 is reached."""
+    """True reward of a block: from 0 to 1, and 1 is reached."""
     reward: Callable[[Candidate], float]
-    """What the search sees of it."""
+    """Reward that the search sees."""
 
 
 def additive(seed: int) -> Landscape:
@@ -64,8 +64,11 @@ def length_biased(seed: int) -> Landscape:
 
 def noisy(seed: int) -> Landscape:
     """Make a landscape seen through noise, the same for a block whenever it is seen."""
-    one, other = _additive(Random(f"additive:{seed}")), _interacting(Random(f"interacting:{seed}"))
-    exact = _exact(lambda graph: (one(graph) + other(graph)) / 2)
+    additive, other = (
+        _additive(Random(f"additive:{seed}")),
+        _interacting(Random(f"interacting:{seed}")),
+    )
+    exact = _exact(lambda graph: (additive(graph) + other(graph)) / 2)
 
     def reward(candidate: Candidate) -> float:
         noise = Random(f"{seed}:{SPACE.identity(candidate)}").gauss(0, NOISE)
@@ -83,12 +86,12 @@ LANDSCAPES: dict[str, Callable[[int], Landscape]] = {
 
 
 def _exact(value: Value) -> Landscape:
-    known: dict[Candidate, float] = {}
+    cached: dict[Candidate, float] = {}
 
     def remembered(candidate: Candidate) -> float:
-        if candidate not in known:
-            known[candidate] = value(fold(SPACE.decode(candidate)))
-        return known[candidate]
+        if candidate not in cached:
+            cached[candidate] = value(fold(SPACE.decode(candidate)))
+        return cached[candidate]
 
     return Landscape(remembered, remembered)
 
@@ -110,14 +113,15 @@ _OPERATIONS = operations(
 
 
 def _additive(random: Random) -> Value:
-    wanted = {one: int(random.random() * (_MOST + 1)) for one in _OPERATIONS}
-    weights = {one: random.random() + 0.1 for one in _OPERATIONS}
+    wanted = {operation: int(random.random() * (_MOST + 1)) for operation in _OPERATIONS}
+    weights = {operation: random.random() + 0.1 for operation in _OPERATIONS}
     total = sum(weights.values())
 
     def value(graph: FoldedGraph) -> float:
         counts = Counter(operations(graph))
         misses = sum(
-            weights[one] * min(abs(counts[one] - wanted[one]) / _MOST, 1) for one in _OPERATIONS
+            weights[operation] * min(abs(counts[operation] - wanted[operation]) / _MOST, 1)
+            for operation in _OPERATIONS
         )
         return 1 - misses / total
 
@@ -132,7 +136,7 @@ def _interacting(random: Random) -> Value:
 
     def value(graph: FoldedGraph) -> float:
         parts = zip(_patterns(graph), wanted, strict=True)
-        return sum(_likeness(one, other) for one, other in parts) / len(wanted)
+        return sum(_likeness(part, other) for part, other in parts) / len(wanted)
 
     return value
 
@@ -160,20 +164,24 @@ def _count(items: Iterable[object]) -> Counter[object]:
     return Counter(items)
 
 
-def _likeness(one: Counter[object], other: Counter[object]) -> float:
+def _likeness(first: Counter[object], other: Counter[object]) -> float:
     """Return how many items are in both of those that are in either; 1 for two empty ones."""
-    either = (one | other).total()
-    return (one & other).total() / either if either else 1.0
+    either = (first | other).total()
+    return (first & other).total() / either if either else 1.0
 
 
 def _length_biased(random: Random) -> Value:
     wanted = 3 + int(random.random() * 18)
-    worth = {one: random.random() for one in _OPERATIONS}
+    worth = {operation: random.random() for operation in _OPERATIONS}
     worth[_OPERATIONS[int(random.random() * 5)]] = 1.0  # one that can stand alone
 
     def value(graph: FoldedGraph) -> float:
-        found = operations(graph)
-        mean = sum(worth[one] for one in found) / len(found) if found else 0.0
-        return mean * (1 - min(abs(len(found) - wanted) / 20, 1))
+        graph_operations = operations(graph)
+        mean = (
+            sum(worth[operation] for operation in graph_operations) / len(graph_operations)
+            if graph_operations
+            else 0.0
+        )
+        return mean * (1 - min(abs(len(graph_operations) - wanted) / 20, 1))
 
     return value

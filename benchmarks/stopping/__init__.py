@@ -1,1 +1,1 @@
-"""What it saves, and what it costs, that trainings stop themselves."""
+"""Benchmark of early termination: epochs saved, and reward lost."""

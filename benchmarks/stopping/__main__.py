@@ -32,7 +32,7 @@ FEWEST = 60
 """Of fewer blocks no search is resampled."""
 
 SAVED, SAME = 0.4, 0.9
-"""What is asked for: the least share of epochs saved, and of searches with the same best block."""
+"""Targets: the least share of epochs saved, and of searches with the same best block."""
 
 Row = dict[str, Any]
 Policy = Callable[[Sequence[Training]], Outcome]
@@ -43,38 +43,42 @@ def main() -> int:
     options = _options()
     preset = EarlyTermination.model_validate(PRESETS["OneGPU"]["agent"]["earlyTermination"])
     rows: list[Row] = []
-    known = 0
+    block_count = 0
     for reward in REWARDS:
         trainings = read_trainings(options.table, reward)
-        known = len(trainings)
-        if known < FEWEST:
-            print(f"Skipped: {options.table} has {known} trained blocks, {FEWEST} are needed.")
+        block_count = len(trainings)
+        if block_count < FEWEST:
+            print(
+                f"Skipped: {options.table} has {block_count} trained blocks, {FEWEST} are needed."
+            )
             return 0
-        size = min(options.trials, known * 3 // 4)
+        size = min(options.trials, block_count * 3 // 4)
         for order in ORDERS:
             searches = [resample(trainings, size, order, seed) for seed in range(options.searches)]
             for name, policy in policies(preset, options.batch).items():
                 row: Row = {"reward": reward, "order": order, "policy": name, "trials": size}
-                rows.append(row | summarise([policy(one) for one in searches]))
-    _print(rows, known, options)
-    path = write("stopping", {"rows": rows, "blocks": known, "settings": preset.model_dump()})
+                rows.append(row | summarise([policy(search) for search in searches]))
+    _print(rows, block_count, options)
+    path = write("stopping", {"rows": rows, "blocks": block_count, "settings": preset.model_dump()})
     print(f"\nWritten: {path}")
     return 0
 
 
 def policies(preset: EarlyTermination, batch: int) -> dict[str, Policy]:
     """Return the ways to stop, by name: the preset's, surer and less sure ones, and halving."""
-    found: dict[str, Policy] = {}
+    policies_by_name: dict[str, Policy] = {}
     for deviations in (1.0, 1.5, 2.0, 2.5, 3.0):
         settings = preset.model_copy(update={"deviations": deviations})
-        told = " (OneGPU)" if deviations == preset.deviations else ""
-        found[f"{deviations:g} deviations{told}"] = partial(
+        preset_note = " (OneGPU)" if deviations == preset.deviations else ""
+        policies_by_name[f"{deviations:g} deviations{preset_note}"] = partial(
             stop_early, settings=settings, batch=batch
         )
     settings = preset.model_copy(update={"epochs": (1, 2, 3, *preset.epochs)})
-    found["the preset, from epoch 1 on"] = partial(stop_early, settings=settings, batch=batch)
-    found["halving, 3, 6, 12 epochs"] = partial(halve, batch=batch)
-    return found
+    policies_by_name["the preset, from epoch 1 on"] = partial(
+        stop_early, settings=settings, batch=batch
+    )
+    policies_by_name["halving, 3, 6, 12 epochs"] = partial(halve, batch=batch)
+    return policies_by_name
 
 
 def summarise(outcomes: Sequence[Outcome]) -> Row:
@@ -82,19 +86,19 @@ def summarise(outcomes: Sequence[Outcome]) -> Row:
     count = len(outcomes)
     return {
         "searches": count,
-        "epochs saved": sum(one.saved for one in outcomes) / count,
-        "same best": sum(one.same_best for one in outcomes) / count,
-        "regret": sum(one.regret for one in outcomes) / count,
-        "stopped": sum(one.stopped for one in outcomes) / count,
+        "epochs saved": sum(outcome.saved for outcome in outcomes) / count,
+        "same best": sum(outcome.same_best for outcome in outcomes) / count,
+        "regret": sum(outcome.regret for outcome in outcomes) / count,
+        "stopped": sum(outcome.stopped for outcome in outcomes) / count,
     }
 
 
-def _print(rows: Sequence[Row], known: int, options: argparse.Namespace) -> None:
+def _print(rows: Sequence[Row], block_count: int, options: argparse.Namespace) -> None:
     print(
-        f"{known} trained blocks; {options.searches} searches of {rows[0]['trials']} of them each, "
-        f"learned from {options.batch} at a time.\nWanted: {SAVED:.0%} of the epochs saved, the "
-        f"same best block in {SAME:.0%} of the searches.\nRegret: how far what is found best is "
-        "below the best, in percent of reward.\n"
+        f"{block_count} trained blocks; {options.searches} searches of {rows[0]['trials']} of them "
+        f"each, learned from {options.batch} at a time.\n"
+        f"Wanted: {SAVED:.0%} of the epochs saved, the same best block in {SAME:.0%} of the "
+        "searches.\nRegret: how far what is found best is below the best, in percent of reward.\n"
     )
     print(f"{'reward':<10}{'order':<10}{'policy':<29}{'epochs saved':>13}{'same best':>11}"
           f"{'regret':>9}{'stopped':>9}")  # fmt: skip

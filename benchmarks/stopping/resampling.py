@@ -20,7 +20,7 @@ REWARDS: Mapping[str, RewardSettings] = {
     "accuracy": RewardSettings(macs_weight=0.0, density_weight=0.0),
     "CVPR2018": RewardSettings.model_validate(PRESETS["CVPR2018"]["reward"]),
 }
-"""What blocks are ordered by."""
+"""Value by which blocks are ordered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Training:
     curve: tuple[float, ...]
     """The accuracy after each epoch, 0 to 1."""
     discount: float
-    """What its cost takes off its reward, in percent."""
+    """Deduction from its reward for its cost, in percent."""
 
     def reward(self, accuracy: float) -> float:
         """Return what the block is worth with an accuracy, in percent."""
@@ -43,12 +43,12 @@ def read_trainings(path: Path, reward: str) -> list[Training]:
     That order is that of a search: random blocks first, then those that searches found.
     """
     settings = REWARDS[reward]
-    found: dict[str, Training] = {}
+    trainings_by_hash: dict[str, Training] = {}
     for row in read(path):
-        if row.outcome == "Succeeded" and row.hash not in found:
+        if row.outcome == "Succeeded" and row.hash not in trainings_by_hash:
             floor = floor_reward(Block.parse(row.block), settings, NETWORK)
-            found[row.hash] = Training(row.curve, -floor)
-    return list(found.values())
+            trainings_by_hash[row.hash] = Training(row.curve, -floor)
+    return list(trainings_by_hash.values())
 
 
 Order = Callable[[list[int], Random], list[int]]
@@ -71,21 +71,21 @@ def resample(trainings: Sequence[Training], size: int, order: str, seed: int) ->
     """
     random = Random(seed)
     places = random.sample(range(len(trainings)), size)
-    return [trainings[place] for place in ORDERS[order](places, random)]
+    return [trainings[index] for index in ORDERS[order](places, random)]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of stopping trainings of one search."""
+    """Result of stopping trainings of one search."""
 
     saved: float
     """The share of all epochs that were not trained."""
     stopped: float
     """The share of trainings that did not reach their end."""
     same_best: bool
-    """Whether the best block is still found best."""
+    """True if the best block is still ranked first."""
     regret: float
-    """How far the block that is found best is below the best, in percent of reward."""
+    """Distance of the block ranked first from the best, in percent of reward."""
 
 
 def stop_early(trainings: Sequence[Training], settings: EarlyTermination, batch: int) -> Outcome:
@@ -133,16 +133,22 @@ def halve(trainings: Sequence[Training], batch: int) -> Outcome:
         group = trainings[start : start + batch]
         length = len(group[0].curve)
         trained = [length // 4] * len(group)
-        left = list(range(len(group)))
+        remaining = list(range(len(group)))
         for end in (length // 2, length):
             # The latest accuracy decides; the first of equals goes on.
-            left.sort(key=lambda one: (-group[one].reward(group[one].curve[trained[one] - 1]), one))
-            left = left[: -(-len(left) // 2)]
-            for one in left:
-                trained[one] = end
+            remaining.sort(
+                key=lambda index: (
+                    -group[index].reward(group[index].curve[trained[index] - 1]),
+                    index,
+                )
+            )
+            remaining = remaining[: -(-len(remaining) // 2)]
+            for index in remaining:
+                trained[index] = end
         epochs += trained
         rewards += [
-            one.reward(one.curve[done - 1]) for one, done in zip(group, trained, strict=True)
+            training.reward(training.curve[done - 1])
+            for training, done in zip(group, trained, strict=True)
         ]
     return _judge(trainings, rewards, epochs)
 
@@ -150,13 +156,13 @@ def halve(trainings: Sequence[Training], batch: int) -> Outcome:
 def _judge(
     trainings: Sequence[Training], rewards: Sequence[float], epochs: Sequence[int]
 ) -> Outcome:
-    true = [one.reward(one.curve[-1]) for one in trainings]
-    lengths = [len(one.curve) for one in trainings]
-    found = max(range(len(rewards)), key=rewards.__getitem__)
+    true = [training.reward(training.curve[-1]) for training in trainings]
+    lengths = [len(training.curve) for training in trainings]
+    chosen = max(range(len(rewards)), key=rewards.__getitem__)
     stopped = sum(done < length for done, length in zip(epochs, lengths, strict=True))
     return Outcome(
         saved=1 - sum(epochs) / sum(lengths),
         stopped=stopped / len(trainings),
-        same_best=true[found] == max(true),
-        regret=max(true) - true[found],
+        same_best=true[chosen] == max(true),
+        regret=max(true) - true[chosen],
     )

@@ -85,7 +85,7 @@ class Choice(NamedTuple):
             *[((number + 0.5) / len(self.best), row) for number, row in enumerate(self.best)],
             *[((number + 0.5) / len(self.others), row) for number, row in enumerate(self.others)],
         ]
-        return tuple(row for _, row in sorted(places, key=lambda place: place[0]))
+        return tuple(row for _, row in sorted(places, key=lambda numbered: numbered[0]))
 
 
 def choose(table: Sequence[Row]) -> Choice:
@@ -94,12 +94,12 @@ def choose(table: Sequence[Row]) -> Choice:
     Args:
         table: rows of more than :data:`BEST` blocks.
     """
-    known = [
+    known_rows = [
         row
         for row in table
         if row.seed == 0 and row.origin in ORIGINS and row.outcome == "Succeeded"
     ]
-    ranked = sorted(known, key=lambda row: (-row.accuracy, row.hash))
+    ranked = sorted(known_rows, key=lambda row: (-row.accuracy, row.hash))
     random = Random(_SEED)
     best, rest = ranked[:BEST], ranked[BEST:]
     # Sorted by a draw of its own for each: Python promises to repeat `Random.random` alone.

@@ -59,7 +59,7 @@ def converge(
     else:
         feeds = (feed, ResidentFeed(test, spec.augmentation, seed))
         validation, unseen = [
-            evaluate(network, one, spec.batch_size, torch.float32, group).top1 for one in feeds
+            evaluate(network, feed, spec.batch_size, torch.float32, group).top1 for feed in feeds
         ]
         accuracies = validation, unseen
     return Converged(

@@ -21,7 +21,7 @@ from blockqnn.block.nsc import Block
 
 
 class Training(Protocol):
-    """What is kept of one training of a block."""
+    """Stored result of one training of a block."""
 
     @property
     def hash(self) -> str:
@@ -68,20 +68,20 @@ class Trainings(Generic[Trained]):
     """Trains what is not known yet; threads may ask at the same time."""
 
     def __init__(
-        self, pool: Executor, known: Iterable[Trained], store: Callable[[Trained], None]
+        self, pool: Executor, earlier: Iterable[Trained], store: Callable[[Trained], None]
     ) -> None:
         """Prepare trainings.
 
         Args:
             pool: runs them.
-            known: those that were done before.
+            earlier: those that were done before.
             store: keeps a training that has ended; called by one thread at a time.
         """
         self._pool = pool
         self._store = store
         self._lock = threading.Lock()
         self._futures: dict[tuple[str, int], Future[Trained]] = {}
-        for training in known:
+        for training in earlier:
             done: Future[Trained] = Future()
             done.set_result(training)
             self._futures[training.hash, training.seed] = done
@@ -113,5 +113,5 @@ class Trainings(Generic[Trained]):
             self._store(training)
             self._count += 1
             minutes = (time.monotonic() - self._began) / 60
-            told = f"{self._count} trainings after {minutes:.1f} min: {training.summary}"
-        print(told, file=sys.stderr, flush=True)
+            message = f"{self._count} trainings after {minutes:.1f} min: {training.summary}"
+        print(message, file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ REPEATED = 16
 """Every so many of a search's trials one is trained with a second seed."""
 
 SEARCHED = DATA.with_name("nsc-searches.csv")
-"""What was tried in which order, published beside the table."""
+"""Blocks in the order in which they were tried, published beside the table."""
 
 
 class Trial(NamedTuple):
@@ -71,13 +71,13 @@ def write(path: Path, trials: Sequence[Trial]) -> None:
 
 def read(path: Path = SEARCHED) -> dict[tuple[str, int], list[Trial]]:
     """Read the trials of each search, by contestant and seed; empty where there is no file."""
-    found: dict[tuple[str, int], list[Trial]] = {}
+    trials_by_search: dict[tuple[str, int], list[Trial]] = {}
     if path.exists():
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 trial = Trial(row["contestant"], int(row["seed"]), int(row["number"]), row["hash"])
-                found.setdefault((trial.contestant, trial.seed), []).append(trial)
-    return found
+                trials_by_search.setdefault((trial.contestant, trial.seed), []).append(trial)
+    return trials_by_search
 
 
 def rewards(trials: Sequence[Trial], table: Sequence[Row]) -> list[float]:
@@ -87,4 +87,4 @@ def rewards(trials: Sequence[Trial], table: Sequence[Row]) -> list[float]:
         KeyError: when the table lacks a training.
     """
     trained = {row.hash: row for row in table if row.seed == 0}
-    return [100 * trained[one.hash].accuracy for one in trials]
+    return [100 * trained[trial.hash].accuracy for trial in trials]

@@ -33,11 +33,15 @@ def noise_between_seeds(trainings: Sequence[Sequence[float]]) -> tuple[float, in
     Returns:
         The deviation, 0 where no block was trained twice, and how many blocks were.
     """
-    repeated = [one for one in trainings if len(one) > 1]
-    freedom = sum([len(one) - 1 for one in repeated])
+    repeated = [accuracies for accuracies in trainings if len(accuracies) > 1]
+    freedom = sum([len(accuracies) - 1 for accuracies in repeated])
     if not freedom:
         return 0.0, 0
-    squares = [(value - sum(one) / len(one)) ** 2 for one in repeated for value in one]
+    squares = [
+        (value - sum(accuracies) / len(accuracies)) ** 2
+        for accuracies in repeated
+        for value in accuracies
+    ]
     return math.sqrt(math.fsum(squares) / freedom), len(repeated)
 
 
@@ -57,10 +61,17 @@ class TrainedBlocks:
             if row.outcome == "Succeeded":
                 learned[row.hash] = Block.parse(row.block)
         self.rows = len(rows)
-        self.noise, self.repeated = noise_between_seeds([self._trainings[one] for one in learned])
-        means = [sum(self._trainings[one]) / len(self._trainings[one]) for one in learned]
+        self.noise, self.repeated = noise_between_seeds(
+            [self._trainings[block_hash] for block_hash in learned]
+        )
+        means = [
+            sum(self._trainings[block_hash]) / len(self._trainings[block_hash])
+            for block_hash in learned
+        ]
         self.surrogate = Surrogate([describe(block) for block in learned.values()], means)
-        self._worths = {one: 0.0 for one in self._trainings if one not in learned}
+        self._worths = {
+            block_hash: 0.0 for block_hash in self._trainings if block_hash not in learned
+        }
 
     @property
     def best_worth(self) -> float:
@@ -107,6 +118,11 @@ class TrainedBlocks:
         """Return the reward that production makes of :meth:`accuracy`."""
         block = self.space.decode(candidate)
         accuracy = self.accuracy(block, self.space.identity(candidate), seed)
+        return self.production_reward(block, accuracy, settings)
+
+    @staticmethod
+    def production_reward(block: Block, accuracy: float, settings: RewardSettings) -> float:
+        """Return the reward that production makes of an accuracy, both in percent."""
         return redefined_reward(block, accuracy / 100, settings, NETWORK)
 
     def value(self, candidate: Candidate) -> float:

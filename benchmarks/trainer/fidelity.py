@@ -1,4 +1,4 @@
-"""Whether the trainer trains what the plain loop trains: the same losses, step by step.
+"""Comparison of the trainer with the plain loop: the same losses, step by step.
 
 In float32 a program that rounds otherwise does not stay equal for long: the first steps of Adam
 follow the sign of each gradient, and rounding decides the sign of those that are next to nothing.
@@ -34,7 +34,7 @@ TOLERANCE = 1e-4
 
 
 class Fidelity(NamedTuple):
-    """How far the losses of the first steps are apart, at most."""
+    """Largest difference of the losses of the first steps."""
 
     float64: float
     """The trainer and the plain loop, in float64."""
@@ -45,9 +45,9 @@ class Fidelity(NamedTuple):
     control: float
     """The plain loop and the plain loop channels last, in float32."""
     steps: int
-    """How many steps the trainer and the plain loop stay within the tolerance in float32."""
+    """Number of steps in which the trainer and the plain loop agree within the tolerance."""
     control_steps: int
-    """How many steps the plain loop stays within it of itself."""
+    """Number of steps in which the plain loop stays within it of itself."""
 
 
 def compare(spec: TrialSpec, split: Split, plain_split: PlainSplit) -> Fidelity:
@@ -128,8 +128,10 @@ def plain_losses(
 
 
 def _differences(first: list[float], second: list[float]) -> list[float]:
-    return [abs(one - other) for one, other in zip(first, second, strict=True)]
+    return [abs(loss - other) for loss, other in zip(first, second, strict=True)]
 
 
 def _steps_within(differences: list[float]) -> int:
-    return next((i for i, one in enumerate(differences) if one > TOLERANCE), len(differences))
+    return next(
+        (i for i, difference in enumerate(differences) if difference > TOLERANCE), len(differences)
+    )

@@ -26,16 +26,16 @@ class Figures:
     steady: list[dict[str, list[Epoch]]] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
-    """How many images an epoch of a block trains on."""
+    """Number of images that an epoch of a block trains on."""
     moved: list[Bytes] = field(default_factory=list)
-    """What a training step of a block moves."""
+    """Bytes that a training step of a block moves."""
 
     def whole_ratio(self, quantity: Quantity) -> Ratio:
-        """How many times as much a process of the plain loop takes."""
+        """Return the cost of a process of the plain loop as a multiple of the trainer's."""
         return _ratio(self.whole, PLAIN, quantity)
 
     def steady_ratio(self, name: str, quantity: Quantity) -> Ratio:
-        """How many times as much an epoch of an arm takes as one of the trainer as it is."""
+        """Return the cost of an epoch of an arm as a multiple of the trainer's as it is."""
         return _ratio(self.steady, name, quantity)
 
     def floor(self, block: int, *, fused: bool) -> float:
@@ -45,7 +45,7 @@ class Figures:
         return steps * moved / self.copy_rate
 
     def share(self, name: str, *, fused: bool) -> Ratio:
-        """How much of an arm's epoch the memory needs at the least, of 1."""
+        """Return the least share of an arm's epoch that the memory needs."""
         return ratio_of(
             [
                 [self.floor(block, fused=fused) / epoch.seconds for epoch in arms[name]]
@@ -55,7 +55,9 @@ class Figures:
 
     def rate(self, block: int, name: str) -> float:
         """Images that an arm trains on a second, of a block."""
-        return self.images[block] / median(one.seconds for one in self.steady[block][name])
+        return self.images[block] / median(
+            measured.seconds for measured in self.steady[block][name]
+        )
 
     def accuracies(self, name: str) -> list[list[float]]:
         """The accuracies of an arm: for each block, one for each seed."""
@@ -67,10 +69,10 @@ class Figures:
         return {
             "wholeProcess": _plain_values(self.whole),
             "epoch": _plain_values(self.steady),
-            "lossDifferences": [one._asdict() for one in self.fidelity],
+            "lossDifferences": [comparison._asdict() for comparison in self.fidelity],
             "imagesAnEpoch": self.images,
             "copyBytesASecond": self.copy_rate,
-            "stepBytes": [one._asdict() for one in self.moved],
+            "stepBytes": [moved_bytes._asdict() for moved_bytes in self.moved],
             "shareOfBandwidth": {
                 name: {
                     "separate": self.share(name, fused=False)._asdict(),
@@ -101,8 +103,8 @@ def _ratio(blocks: Measured, name: str, quantity: Quantity) -> Ratio:
     return ratio_of(
         [
             [
-                getattr(one, quantity) / getattr(other, quantity)
-                for one, other in zip(arms[name], arms[OURS], strict=True)
+                getattr(run, quantity) / getattr(other, quantity)
+                for run, other in zip(arms[name], arms[OURS], strict=True)
             ]
             for arms in blocks
         ]
@@ -168,16 +170,17 @@ def _losses(figures: Figures) -> Iterator[str]:
     every = figures.fidelity
     yield "| The same training | |"
     yield "|---|---|"
-    float64 = max(one.float64 for one in every)
+    float64 = max(comparison.float64 for comparison in every)
     yield f"| float64: largest difference of a loss in {STEPS} steps | {float64:.0e} |"
-    same_order = max(one.same_order for one in every)
+    same_order = max(comparison.same_order for comparison in every)
     yield f"| float32, without what rounds otherwise: largest difference | {same_order:.0e} |"
-    yield f"| float32, median of the blocks | {median(one.float32 for one in every):.0e} |"
-    control = median(one.control for one in every)
+    typical = median(comparison.float32 for comparison in every)
+    yield f"| float32, median of the blocks | {typical:.0e} |"
+    control = median(comparison.control for comparison in every)
     yield f"| float32, the plain loop in two memory orders | {control:.0e} |"
-    steps = median(one.steps for one in every)
+    steps = median(comparison.steps for comparison in every)
     yield f"| float32, steps until losses differ by more than {TOLERANCE:.0e} | {steps:g} |"
-    steps = median(one.control_steps for one in every)
+    steps = median(comparison.control_steps for comparison in every)
     yield f"| float32, so many of the plain loop in two memory orders | {steps:g} |"
 
 
@@ -185,11 +188,11 @@ def _accuracies(figures: Figures) -> Iterator[str]:
     ours, plain = figures.accuracies(OURS), figures.accuracies(PLAIN)
     difference = mean(map(mean, ours)) - mean(map(mean, plain))
     yield f"| mean accuracy, this trainer minus plain loop | {difference:+.4f} |"
-    same = rank_correlation([one[0] for one in ours], [one[0] for one in plain])
+    same = rank_correlation([pair[0] for pair in ours], [pair[0] for pair in plain])
     yield f"| rank correlation of the two, with the same seed | {same:.3f} |"
     if len(plain[0]) > 1:
         yield f"| deviation between seeds of the plain loop | {mean(map(stdev, plain)):.4f} |"
-        between = rank_correlation([one[0] for one in plain], [one[1] for one in plain])
+        between = rank_correlation([pair[0] for pair in plain], [pair[1] for pair in plain])
         yield f"| rank correlation of two seeds of the plain loop | {between:.3f} |"
 
 
@@ -198,13 +201,13 @@ def _blocks(figures: Figures) -> Iterator[str]:
     yield "| Block | Plain, whole | Plain, epoch | Images/s | MB a step | Share of the floor |"
     yield "|---|---|---|---|---|---|"
     for block, arms in enumerate(figures.steady):
-        whole = "not measured"
+        ratio_text = "not measured"
         if figures.whole:
-            whole = f"{_median_ratio(figures.whole[block]):.2f}"
+            ratio_text = f"{_median_ratio(figures.whole[block]):.2f}"
         share = figures.floor(block, fused=False) / figures.images[block]
         rate = figures.rate(block, OURS)
         yield (
-            f"| {block + 1} | {whole} | {_median_ratio(arms):.2f} | {rate:,.0f} "
+            f"| {block + 1} | {ratio_text} | {_median_ratio(arms):.2f} | {rate:,.0f} "
             f"| {figures.moved[block].separate / 1e6:.1f} | {share * rate:.2f} |"
         )
 

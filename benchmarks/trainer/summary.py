@@ -45,4 +45,4 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 def _ranks(values: Sequence[float]) -> list[float]:
     in_order = sorted(values)
     # The first and the last position of equal values, counted from 0, in the middle.
-    return [in_order.index(one) + (in_order.count(one) - 1) / 2 for one in values]
+    return [in_order.index(value) + (in_order.count(value) - 1) / 2 for value in values]

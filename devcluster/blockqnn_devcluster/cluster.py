@@ -148,7 +148,7 @@ class DevCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to use this cluster."""
+        """Environment that a program needs to use this cluster."""
         return {
             "KUBECONFIG": str(self.kubeconfig),
             DIRECTORY_VARIABLE: str(self.directory),

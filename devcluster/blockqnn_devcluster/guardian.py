@@ -33,7 +33,7 @@ def alive(groups: set[int]) -> set[int]:
     """
     if not os.path.exists("/proc/self/stat"):
         return {group for group in groups if signalled(group, 0)}
-    found = set()
+    living = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -42,8 +42,8 @@ def alive(groups: set[int]) -> set[int]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if state != "Z":
-                found.add(int(group))
-    return groups & found
+                living.add(int(group))
+    return groups & living
 
 
 def signalled(group: int, number: int) -> bool:

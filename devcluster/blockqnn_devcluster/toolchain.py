@@ -17,18 +17,18 @@ Version = tuple[int, ...]
 
 def required_version(go_mod: str) -> Version:
     """Return the version that the `go` directive of a go.mod asks for."""
-    found = re.search(r"^go (\d+(?:\.\d+)*)$", go_mod, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^go (\d+(?:\.\d+)*)$", go_mod, re.MULTILINE)
+    if match is None:
         raise ToolchainError("go.mod: the 'go' directive is missing")
-    return parse_version(found[1])
+    return parse_version(match[1])
 
 
 def parse_version(text: str) -> Version:
     """Read `1.24.3` out of a text such as `go1.24.3`; release candidates count as the release."""
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
-    if found is None:
+    match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
+    if match is None:
         raise ToolchainError(f"{text.strip()!r} is not the version of a Go toolchain")
-    return tuple(int(part or 0) for part in found.groups())
+    return tuple(int(part or 0) for part in match.groups())
 
 
 def find_go(programs: Path, module: Path, cache: Path, announce: Callable[[str], None]) -> str:

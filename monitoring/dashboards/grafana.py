@@ -64,7 +64,7 @@ class Panel:
                 "overrides": list(self.overrides),
             },
             "options": options | self.options,
-            "targets": [_target(place, query) for place, query in enumerate(self.queries)],
+            "targets": [_target(index, query) for index, query in enumerate(self.queries)],
             "transformations": list(self.transformations),
         }
 
@@ -107,12 +107,12 @@ _LOOKS: Mapping[str, tuple[Json, Json]] = {
     ),
     "table": ({"showHeader": True, "cellHeight": "sm"}, {}),
 }
-"""How each kind of panel looks unless it says otherwise: options, and ``custom`` fields."""
+"""Default look of each kind of panel: options, and ``custom`` fields."""
 
 
-def _target(place: int, query: Query) -> Json:
+def _target(index: int, query: Query) -> Json:
     return {
-        "refId": chr(ord("A") + place),
+        "refId": chr(ord("A") + index),
         "datasource": DATASOURCE,
         "expr": query.expression,
         "legendFormat": query.legend or "__auto",
@@ -139,7 +139,7 @@ class Variable:
     label: str
     query: str
     many: bool = True
-    """Whether several values, or all, can be chosen."""
+    """True if several values, or all, can be chosen."""
 
     def body(self) -> Json:
         """Return the variable's JSON."""
@@ -209,8 +209,10 @@ class Dashboard:
             "time": {"from": self.since, "to": "now"},
             "timezone": "browser",
             "links": [_RELATED],
-            "templating": {"list": [_DATASOURCES, *(one.body() for one in self.variables)]},
-            "annotations": {"list": [one.body() for one in self.annotations]},
+            "templating": {
+                "list": [_DATASOURCES, *(variable.body() for variable in self.variables)]
+            },
+            "annotations": {"list": [annotation.body() for annotation in self.annotations]},
             "panels": _laid_out(self.rows),
         }
 
@@ -290,7 +292,7 @@ def thresholds(*steps: tuple[float | None, str]) -> Json:
 def named_values(names: Mapping[str, tuple[str, str]]) -> Json:
     """Return fields that show text and a colour in place of values."""
     options = {
-        value: {"text": text, "color": name, "index": place}
-        for place, (value, (text, name)) in enumerate(names.items())
+        value: {"text": text, "color": name, "index": index}
+        for index, (value, (text, name)) in enumerate(names.items())
     }
     return {"mappings": [{"type": "value", "options": options}]}

@@ -5,25 +5,27 @@ from monitoring.dashboards.grafana import (
     GREEN,
     ORANGE,
     RED,
-    Annotation,
     Dashboard,
-    Json,
     Panel,
     Query,
     Row,
-    Variable,
     by_name,
     colour,
     named_values,
     thresholds,
 )
-
-MATCH = 'job=~"$job", instance=~"$instance"'
+from monitoring.dashboards.operator_scope import (
+    OPERATOR,
+    OPERATOR_STARTED,
+    OPERATOR_VARIABLES,
+    SMALL,
+    STACKED,
+)
 
 
 def rate(metric: str, *matchers: str, by: str = "") -> str:
     """Return the rate of a counter of the operator, per second, over all instances."""
-    selected = f"{metric}{{{', '.join((MATCH, *matchers))}}}"
+    selected = f"{metric}{{{', '.join((OPERATOR, *matchers))}}}"
     group = f" by ({by})" if by else ""
     return f"sum{group} (rate({selected}[$__rate_interval]))"
 
@@ -38,9 +40,12 @@ def quantiles(metric: str) -> list[Query]:
     ]
 
 
+def _of_process(metric: str) -> Query:
+    return Query(f"max by (instance) (process_{metric}{{{OPERATOR}}})", "{{instance}}")
+
+
 def health() -> Row:
     """Return the row that answers at a glance."""
-    small: Json = {"kind": "stat", "width": 4, "height": 4}
     up = named_values({"0": ("down", RED), "1": ("up", GREEN)})
     return Row(
         "Health",
@@ -48,36 +53,36 @@ def health() -> Row:
             Panel(
                 "Operator",
                 "Whether Prometheus reaches the operator.",
-                [Query(f"max by (instance) (up{{{MATCH}}})", "{{instance}}", instant=True)],
+                [Query(f"max by (instance) (up{{{OPERATOR}}})", "{{instance}}", instant=True)],
                 "none",
                 defaults=up,
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Version",
                 "The version that runs.",
                 [
                     Query(
-                        f"max by (version) (blockqnn_build_info{{{MATCH}}})",
+                        f"max by (version) (blockqnn_build_info{{{OPERATOR}}})",
                         "{{version}}",
                         instant=True,
                     )
                 ],
                 "none",
                 options={"textMode": "name", "colorMode": "none"},
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Running since",
                 "How long ago the process started; short again and again: it is restarted.",
                 [
                     Query(
-                        f"time() - max by (instance) (process_start_time_seconds{{{MATCH}}})",
+                        f"time() - max by (instance) (process_start_time_seconds{{{OPERATOR}}})",
                         "{{instance}}",
                     )
                 ],
                 "s",
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Searches running",
@@ -85,38 +90,33 @@ def health() -> Row:
                 [
                     Query(
                         "sum(max by (namespace, search) "
-                        f'(blockqnn_search_phase{{{MATCH}, phase="Running"}}))',
+                        f'(blockqnn_search_phase{{{OPERATOR}, phase="Running"}}))',
                         "searches",
                         instant=True,
                     )
                 ],
                 "none",
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Trials running",
                 "Jobs in flight, all searches together.",
                 [
                     Query(
-                        f"sum(max by (namespace, search) (blockqnn_trials_running{{{MATCH}}}))",
+                        f"sum(max by (namespace, search) (blockqnn_trials_running{{{OPERATOR}}}))",
                         "trials",
                         instant=True,
                     )
                 ],
                 "none",
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Memory",
                 "Resident memory of the process.",
-                [
-                    Query(
-                        f"max by (instance) (process_resident_memory_bytes{{{MATCH}}})",
-                        "{{instance}}",
-                    )
-                ],
+                [_of_process("resident_memory_bytes")],
                 "bytes",
-                **small,
+                **SMALL,
             ),
         ],
     )
@@ -153,7 +153,7 @@ def reconcile() -> Row:
                 "Queue",
                 "Searches that wait for a worker. More than a few for long: the operator, or the "
                 "API server, is too slow for its searches.",
-                [Query(f"max by (instance) (blockqnn_queue_depth{{{MATCH}}})", "{{instance}}")],
+                [Query(f"max by (instance) (blockqnn_queue_depth{{{OPERATOR}}})", "{{instance}}")],
                 "short",
                 width=8,
                 defaults={"min": 0},
@@ -197,7 +197,7 @@ def traffic() -> Row:
                 [Query(rate("blockqnn_api_requests_total", by="verb"), "{{verb}}")],
                 "reqps",
                 width=8,
-                custom={"fillOpacity": 40, "stacking": {"mode": "normal"}},
+                custom={"fillOpacity": 40, **STACKED},
             ),
             Panel(
                 "Requests by answer",
@@ -226,12 +226,7 @@ def process() -> Row:
             Panel(
                 "Resident memory",
                 "It grows with the Jobs in flight and with the length of the histories.",
-                [
-                    Query(
-                        f"max by (instance) (process_resident_memory_bytes{{{MATCH}}})",
-                        "{{instance}}",
-                    )
-                ],
+                [_of_process("resident_memory_bytes")],
                 "bytes",
                 width=8,
                 defaults={"min": 0},
@@ -248,8 +243,8 @@ def process() -> Row:
                 "Open files",
                 "Connections and files that the process holds, and how many it may.",
                 [
-                    Query(f"max(process_open_fds{{{MATCH}}})", "open"),
-                    Query(f"max(process_max_fds{{{MATCH}}})", "limit"),
+                    Query(f"max(process_open_fds{{{OPERATOR}}})", "open"),
+                    Query(f"max(process_max_fds{{{OPERATOR}}})", "limit"),
                 ],
                 "short",
                 width=8,
@@ -269,12 +264,12 @@ def searches() -> Row:
                 "Who uses the Jobs in flight.",
                 [
                     Query(
-                        f"max by (namespace, search) (blockqnn_trials_running{{{MATCH}}})",
+                        f"max by (namespace, search) (blockqnn_trials_running{{{OPERATOR}}})",
                         "{{namespace}}/{{search}}",
                     )
                 ],
                 "short",
-                custom={"fillOpacity": 40, "stacking": {"mode": "normal"}},
+                custom={"fillOpacity": 40, **STACKED},
             ),
             Panel(
                 "Trials ended, by search",
@@ -282,7 +277,7 @@ def searches() -> Row:
                 [
                     Query(
                         "sum by (namespace, search) (max by (namespace, search, outcome) "
-                        f"(rate(blockqnn_trials_total{{{MATCH}}}[$__rate_interval])))",
+                        f"(rate(blockqnn_trials_total{{{OPERATOR}}}[$__rate_interval])))",
                         "{{namespace}}/{{search}}",
                     )
                 ],
@@ -299,20 +294,8 @@ def dashboard() -> Dashboard:
         uid="blockqnn-operator",
         title="BlockQNN / Operator",
         description="Whether the operator is well, and what it asks of the API server.",
-        variables=[
-            Variable("job", "Job", "label_values(blockqnn_build_info, job)"),
-            Variable(
-                "instance", "Instance", 'label_values(blockqnn_build_info{job=~"$job"}, instance)'
-            ),
-        ],
-        annotations=[
-            Annotation(
-                "Operator started",
-                f"max by (instance) (process_start_time_seconds{{{MATCH}}}) * 1000",
-                "the operator started",
-                ORANGE,
-            ),
-        ],
+        variables=OPERATOR_VARIABLES,
+        annotations=[OPERATOR_STARTED],
         rows=[health(), reconcile(), latencies(), traffic(), process(), searches()],
         since="now-6h",
     )

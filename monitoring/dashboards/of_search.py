@@ -9,7 +9,6 @@ from monitoring.dashboards.grafana import (
     RED,
     Annotation,
     Dashboard,
-    Json,
     Panel,
     Query,
     Row,
@@ -19,8 +18,15 @@ from monitoring.dashboards.grafana import (
     named_values,
     thresholds,
 )
+from monitoring.dashboards.operator_scope import (
+    BARS,
+    OPERATOR,
+    OPERATOR_STARTED,
+    OPERATOR_VARIABLES,
+    SMALL,
+    STACKED,
+)
 
-OPERATOR = 'job=~"$job", instance=~"$instance"'
 IN_NAMESPACE = 'namespace=~"$namespace"'
 SEARCH = f'{OPERATOR}, {IN_NAMESPACE}, search=~"$search"'
 
@@ -52,7 +58,6 @@ PHASES = {
 
 def now() -> Row:
     """Return the row that answers at a glance."""
-    small: Json = {"kind": "stat", "width": 4, "height": 4}
     return Row(
         "Now",
         [
@@ -62,7 +67,7 @@ def now() -> Row:
                 [Query(f"{of('search_phase', by='phase')} == 1", "{{phase}}", instant=True)],
                 "none",
                 options={"textMode": "name", "colorMode": "none"},
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Trials done",
@@ -85,7 +90,7 @@ def now() -> Row:
                     )
                 ],
                 "s",
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Best accuracy",
@@ -93,21 +98,21 @@ def now() -> Row:
                 [Query(of("best_accuracy_ratio"), "best", instant=True)],
                 "percentunit",
                 defaults={"decimals": 2},
-                **small,
+                **SMALL,
             ),
             Panel(
                 "Epsilon",
                 "The share of random choices in the present iteration: 1 explores, 0.1 exploits.",
                 [Query(of("epsilon"), "epsilon", instant=True)],
                 "percentunit",
-                **small,
+                **SMALL,
             ),
             Panel(
                 "GPU time",
                 "Accelerator time of the trials in the history.",
                 [Query(of("gpu_seconds_total"), "GPU time", instant=True)],
                 "s",
-                **small,
+                **SMALL,
             ),
         ],
     )
@@ -200,8 +205,8 @@ def progress() -> Row:
                 "Trials whose outcome became known in each step.",
                 [Query(grown("trials_total", by="outcome"), "{{outcome}}")],
                 "short",
-                custom={"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal"}},
-                overrides=[by_name(one, color=colour(c)) for one, c in OUTCOMES.items()],
+                custom={**BARS, **STACKED},
+                overrides=[by_name(outcome, color=colour(c)) for outcome, c in OUTCOMES.items()],
             ),
             Panel(
                 "Slots",
@@ -210,7 +215,7 @@ def progress() -> Row:
                 "(agent.pipelining helps), for quota, or for the operator's limit.",
                 [Query(of("trials_running"), "running"), Query(idle, "idle")],
                 "short",
-                custom={"fillOpacity": 60, "stacking": {"mode": "normal"}},
+                custom={"fillOpacity": 60, **STACKED},
                 overrides=[
                     by_name("running", color=colour(GREEN)),
                     by_name("idle", color=colour(GREY)),
@@ -301,7 +306,7 @@ def failures() -> Row:
                     )
                 ],
                 "short",
-                custom={"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal"}},
+                custom={**BARS, **STACKED},
                 defaults={"noValue": "none"},
             ),
             Panel(
@@ -321,7 +326,7 @@ def failures() -> Row:
                 [Query(grown("trial_retries_total"), "retries")],
                 "short",
                 width=6,
-                custom={"drawStyle": "bars", "fillOpacity": 80},
+                custom=BARS,
             ),
             Panel(
                 "Conditions",
@@ -345,10 +350,7 @@ def dashboard() -> Dashboard:
         title="BlockQNN / Search",
         description="How far a BlockSearch is, whether it learns, what it costs, what is wrong.",
         variables=[
-            Variable("job", "Job", "label_values(blockqnn_build_info, job)"),
-            Variable(
-                "instance", "Instance", 'label_values(blockqnn_build_info{job=~"$job"}, instance)'
-            ),
+            *OPERATOR_VARIABLES,
             Variable(
                 "namespace",
                 "Namespace",
@@ -375,12 +377,7 @@ def dashboard() -> Dashboard:
                 "{{search}} is complete",
                 BLUE,
             ),
-            Annotation(
-                "Operator started",
-                f"max by (instance) (process_start_time_seconds{{{OPERATOR}}}) * 1000",
-                "the operator started",
-                ORANGE,
-            ),
+            OPERATOR_STARTED,
         ],
         rows=[now(), learning(), progress(), cost(), failures()],
         since="now-24h",

@@ -25,7 +25,7 @@ TRIAL_SECONDS = 5
 it had been killed often."""
 
 KILLS = TRIALS // 10
-"""How often an operator must have been killed at least."""
+"""Least number of times that an operator must have been killed."""
 
 
 def unhurried(trial: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ FAULTS = {
     "stop_api_server": 1,
     "stop_etcd": 1,
 }
-"""How often each strikes. Any Pod is rare: of one that has ended, the result is lost with it, and
+"""Frequency of each. Any Pod is rare: of one that has ended, the result is lost with it, and
 its Job is waited for a minute before another attempt."""
 
 PAUSE = 3.0
@@ -90,8 +90,11 @@ def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path, capsys):
         chaos.run(search(agent), FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()
     with capsys.disabled():
-        told = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))
-        print(f"\n{agent}: {len(records)} trials, {sum(chaos.faults.values())} faults ({told})")
+        fault_counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(chaos.faults.items()))
+        print(
+            f"\n{agent}: {len(records)} trials, {sum(chaos.faults.values())} faults "
+            f"({fault_counts})"
+        )
     assert comparable(records) == undisturbed(search(agent))
     chosen = [record for record in records if record.predicted is not None]
     assert bool(chosen) == ("predictor" in AGENTS[agent])

@@ -67,8 +67,8 @@ class Helm:
 
     def rendered(self, *options: str, namespace: str = "blockqnn") -> list[Manifest]:
         """Return the same as values."""
-        found = yaml.safe_load_all(self.render(*options, namespace=namespace))
-        return [manifest for manifest in found if manifest]
+        manifests = yaml.safe_load_all(self.render(*options, namespace=namespace))
+        return [manifest for manifest in manifests if manifest]
 
 
 def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
@@ -78,11 +78,11 @@ def of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
 
 def only(manifests: list[Manifest], kind: str) -> Manifest:
     """Return the one manifest of a kind."""
-    (found,) = of_kind(manifests, kind)
-    return found
+    (manifest,) = of_kind(manifests, kind)
+    return manifest
 
 
 def operator_container(manifests: list[Manifest]) -> Manifest:
     """Return the operator's container."""
-    (found,) = only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
-    return found  # type: ignore[no-any-return]
+    (container,) = only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return container  # type: ignore[no-any-return]

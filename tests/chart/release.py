@@ -23,7 +23,7 @@ STARTED_AGAIN = "Start the operator again; a Deployment does so by itself.\n"
 
 
 class Ports(NamedTuple):
-    """Where an operator answers, on loopback."""
+    """Port of an operator on loopback."""
 
     probes: int
     metrics: int

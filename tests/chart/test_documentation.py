@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "installing.md").read_text()
 README = (ROOT / "README.md").read_text()
 NAMESPACES = ("blockqnn", "team-a", "team-b")
 OF_A_MACHINE_WITH_IMAGES = ("docker", "kind", "minikube")
-"""What builds and carries images is tried where there is a container runtime: `make test-node`."""
+"""Commands for images are tried where there is a container runtime: `make test-node`."""
 
 STORIES = [
     ("Three commands", "What the operator may do", "A private registry", "Prometheus and Grafana",
@@ -88,8 +88,8 @@ def shell(
 
 
 def test_no_section_with_commands_is_left_out() -> None:
-    told = {section for story in STORIES for section in story}
-    assert told == {title for title in sections() if script(title).strip()}
+    story_sections = {section for story in STORIES for section in story}
+    assert story_sections == {title for title in sections() if script(title).strip()}
 
 
 @pytest.mark.usefixtures("monitored")
@@ -108,13 +108,13 @@ def test_the_commands_work_one_after_the_other(
 
 
 def test_the_readmes_commands_are_the_pages() -> None:
-    (told,) = [block for block in blocks(README, "sh") if "helm install" in block]
-    assert told in blocks(sections()["Three commands"], "sh")
+    (install_block,) = [block for block in blocks(README, "sh") if "helm install" in block]
+    assert install_block in blocks(sections()["Three commands"], "sh")
 
 
 def manifests() -> list[dict[str, Any]]:
-    """What the page shows in YAML: whole manifests, and parts of a search's spec as searches."""
-    found = []
+    """Manifests that the page shows: whole ones, and parts of a search's spec as searches."""
+    searches = []
     for block in blocks(PAGE, "yaml"):
         value = yaml.safe_load(block)
         if "sharing" in value:
@@ -123,11 +123,11 @@ def manifests() -> list[dict[str, Any]]:
             value = {
                 "apiVersion": "blockqnn.dev/v1alpha1",
                 "kind": "BlockSearch",
-                "metadata": {"name": f"search-{len(found)}"},
+                "metadata": {"name": f"search-{len(searches)}"},
                 "spec": {"dataset": {"name": "digits"}} | value,
             }
-        found.append(value)
-    return found
+        searches.append(value)
+    return searches
 
 
 @pytest.mark.usefixtures("untouched")

@@ -27,7 +27,7 @@ WHILE_SEARCHING = 120.0
 
 
 def granted(rules: list[dict[str, Any]]) -> set[Right]:
-    """What rules allow."""
+    """Permissions that rules give."""
     return {
         (verb, f"{group}/{resource}")
         for rule in rules
@@ -38,10 +38,10 @@ def granted(rules: list[dict[str, Any]]) -> set[Right]:
 
 
 def requests(cluster: DevCluster, account: str) -> list[dict[str, Any]]:
-    """What the API server recorded of an account."""
+    """Requests of an account that the API server recorded."""
     lines = (cluster.logs / "audit.jsonl").read_text().splitlines()
-    found = [json.loads(line) for line in lines]
-    return [entry for entry in found if entry["user"]["username"] == account]
+    entries = [json.loads(line) for line in lines]
+    return [entry for entry in entries if entry["user"]["username"] == account]
 
 
 def used(entries: list[dict[str, Any]]) -> set[Right]:
@@ -130,8 +130,8 @@ def search_that_is_stopped(installed: Installed, eventually: Eventually) -> None
     of_it = ("get", "jobs", "-l", "blockqnn.dev/search=stopped", "-o", "json")
 
     def jobs() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(installed.kubectl(*of_it))["items"]
-        return found
+        items: list[dict[str, Any]] = json.loads(installed.kubectl(*of_it))["items"]
+        return items
 
     installed.kubectl("create", "-f", "-", text=json.dumps(STOPPED))
     running = eventually(jobs)
@@ -205,5 +205,5 @@ def test_the_trainer_of_the_chart_trains_where_a_search_names_none(
     with installed.operator(tmp_path / "log"):
         installed.kubectl("create", "-f", "-", text=json.dumps(search))
         image = "jsonpath={.items[*].spec.template.spec.containers[0].image}"
-        found = eventually(lambda: installed.kubectl("get", "jobs", "-o", image))
-    assert found == "registry.example.com/team/blockqnn-trainer:v7"
+        image_names = eventually(lambda: installed.kubectl("get", "jobs", "-o", image))
+    assert image_names == "registry.example.com/team/blockqnn-trainer:v7"

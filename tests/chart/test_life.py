@@ -28,9 +28,9 @@ SLEEPING = json.dumps(search_manifest(trial=trainer_of("sleep", "600")))
 pytestmark = pytest.mark.usefixtures("untouched")
 
 
-def left(cluster: DevCluster, *namespaces: str) -> set[str]:
-    """What is there with the labels of a release, as kind/name; Helm's own records too."""
-    found: set[str] = set()
+def remaining_objects(cluster: DevCluster, *namespaces: str) -> set[str]:
+    """Objects with the labels of a release, as kind/name; Helm's own records too."""
+    object_names: set[str] = set()
     for namespace in namespaces:
         for selector in ("app.kubernetes.io/part-of=blockqnn", "owner=helm"):
             options = ("-n", namespace, "-l", selector, "-o", "name")
@@ -38,8 +38,8 @@ def left(cluster: DevCluster, *namespaces: str) -> set[str]:
             if done.returncode and "blocksearches" in done.stderr:
                 return {"the definition, which goes just now"}
             assert done.returncode == 0, done.stderr
-            found |= set(done.stdout.split())
-    return found
+            object_names |= set(done.stdout.split())
+    return object_names
 
 
 def listable(cluster: DevCluster) -> str:
@@ -90,7 +90,7 @@ def test_bad_values_install_nothing(
     with pytest.raises(HelmError) as refused:
         helm("install", "blockqnn", str(CHART), "-n", namespace, "--set", values)
     assert sentence in str(refused.value)
-    assert left(cluster, namespace) == set()
+    assert remaining_objects(cluster, namespace) == set()
 
 
 def test_uninstalling_leaves_the_searches_and_their_definition_and_nothing_else(
@@ -105,10 +105,10 @@ def test_uninstalling_leaves_the_searches_and_their_definition_and_nothing_else(
         "--set", "podDisruptionBudget.enabled=true",
     )  # fmt: skip
     role = f"role.rbac.authorization.k8s.io/blockqnn-{namespace}"
-    assert role in left(cluster, served)
+    assert role in remaining_objects(cluster, served)
     apply_search(cluster, served)
     helm.uninstall(namespace)
-    eventually(lambda: left(cluster, namespace, served) == {DEFINITION})
+    eventually(lambda: remaining_objects(cluster, namespace, served) == {DEFINITION})
     assert exists(cluster, "blocksearch/search", "-n", served)
 
 
@@ -128,7 +128,7 @@ def test_without_keeping_the_definition_nothing_at_all_is_left(
     helm.install(namespace, "--set", "crds.keep=false")
     apply_search(cluster, namespace)
     helm.uninstall(namespace)
-    eventually(lambda: left(cluster, namespace) == set())
+    eventually(lambda: remaining_objects(cluster, namespace) == set())
 
 
 def test_the_namespace_first_and_a_new_release_takes_up_what_is_left(
@@ -142,7 +142,7 @@ def test_the_namespace_first_and_a_new_release_takes_up_what_is_left(
     assert exists(cluster, "clusterrole/blockqnn")
     helm.install(namespace, "--create-namespace", "--set", "crds.keep=false")
     helm.uninstall(namespace)
-    eventually(lambda: left(cluster, namespace) == set())
+    eventually(lambda: remaining_objects(cluster, namespace) == set())
 
 
 REMOVALS = ("release", "definition", "searches' namespace")
@@ -176,7 +176,7 @@ def test_whatever_goes_first_nothing_is_left_and_nothing_is_stuck(
                 case _:
                     cluster.kubectl("delete", "namespace", searched, "--timeout=90s")
     assert not exists(cluster, f"namespace/{searched}")
-    eventually(lambda: left(cluster, installed.namespace) == set())
+    eventually(lambda: remaining_objects(cluster, installed.namespace) == set())
 
 
 def older_chart(folder: Path) -> Path:
@@ -217,7 +217,7 @@ def test_each_switch_can_be_turned_in_a_release_that_is_there(
     helm.install(namespace)
     helm.uninstall(namespace)
     everywhere = (namespace, "default", "kube-public")
-    eventually(lambda: left(cluster, *everywhere) == {DEFINITION})
+    eventually(lambda: remaining_objects(cluster, *everywhere) == {DEFINITION})
 
 
 def test_an_upgrade_to_one_namespace_takes_back_the_rights_in_all(
@@ -261,5 +261,5 @@ def test_a_package_installs_without_a_repository(
     (package,) = tmp_path.glob("*.tgz")
     helm.install(namespace, "--set", "registry=", chart=package)
     image = "jsonpath={.spec.template.spec.containers[0].image}"
-    found = cluster.kubectl("get", "deployment", "blockqnn", "-n", namespace, "-o", image)
-    assert found.stdout == "blockqnn-operator:0.1.0"
+    result = cluster.kubectl("get", "deployment", "blockqnn", "-n", namespace, "-o", image)
+    assert result.stdout == "blockqnn-operator:0.1.0"

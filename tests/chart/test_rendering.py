@@ -1,4 +1,4 @@
-"""What the chart makes of its values, without a cluster."""
+"""Rendering of the chart's values, without a cluster."""
 
 from pathlib import Path
 
@@ -73,8 +73,8 @@ def test_one_namespace_needs_no_right_outside_it(offline: Helm) -> None:
 def test_each_served_namespace_gets_a_role_and_the_operator_is_told(offline: Helm) -> None:
     manifests = offline.rendered("--set", "clusterWide=false,namespaces={one,two}")
     for kind in ("Role", "RoleBinding"):
-        found = of_kind(manifests, kind)
-        assert [m["metadata"]["namespace"] for m in found] == ["one", "two"]
+        matching = of_kind(manifests, kind)
+        assert [m["metadata"]["namespace"] for m in matching] == ["one", "two"]
     for binding in of_kind(manifests, "RoleBinding"):
         assert binding["subjects"][0]["namespace"] == "blockqnn"
     assert not of_kind(manifests, "ClusterRoleBinding")

@@ -22,9 +22,9 @@ NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
 def oldest() -> int:
     """The minor version of the oldest Kubernetes that Helm installs the chart on."""
     asked = yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"]
-    found = re.fullmatch(r">=1\.(\d+)\.0-0", asked)
-    assert found is not None, asked
-    return int(found[1])
+    match = re.fullmatch(r">=1\.(\d+)\.0-0", asked)
+    assert match is not None, asked
+    return int(match[1])
 
 
 VERSIONS = [f"1.{minor}" for minor in range(oldest(), NEWEST + 1)]

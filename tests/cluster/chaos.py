@@ -35,7 +35,7 @@ PATIENCE = 8
 """So many faults in a row without an ended trial, and they strike half as often."""
 
 UNTOLD = {"seconds", "attempt"}
-"""What may differ between a disturbed and an undisturbed run: timings and attempts."""
+"""Fields that may differ between a disturbed and an undisturbed run: timings and attempts."""
 
 
 def undisturbed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
@@ -64,8 +64,10 @@ def undisturbed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
         for (trial,) in decided.create:
             body = trial_job(search, settings, trial.proposal)
             (container,) = body["spec"]["template"]["spec"]["containers"]
-            (told,) = [v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE]
-            result = json.dumps(result_of(json.loads(told)))
+            (specification_text,) = [
+                v["value"] for v in container["env"] if v["name"] == TRIAL_VARIABLE
+            ]
+            result = json.dumps(result_of(json.loads(specification_text)))
             body["metadata"]["annotations"][names.RESULT_ANNOTATION] = result
             job = TrialJob.read(body)
             assert job is not None
@@ -174,9 +176,9 @@ class Chaos:
 
     def _delete(self, kind: str, fields: str, said: str) -> None:
         selected = ("-l", "app.kubernetes.io/component=trial", f"--field-selector={fields}")
-        found = self._kubectl("get", kind, *selected, "-o", "name").stdout.split()
-        if found:
-            gone = self._kubectl("delete", self._random.choice(found), "--wait=false")
+        object_names = self._kubectl("get", kind, *selected, "-o", "name").stdout.split()
+        if object_names:
+            gone = self._kubectl("delete", self._random.choice(object_names), "--wait=false")
             self.faults[said] += gone.returncode == 0
 
     def _stop_api_server(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of searches share: an operator process, small searches, and looking at them."""
+"""Fixtures of the tests of searches: an operator process, small searches, and looking at them."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from blockqnn_devcluster import DevCluster
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_USER = "blockqnn-operator"
 WHILE_TRAINING = 120.0
-"""How long a test waits for real trainings, in seconds: many times what they take on idle cores."""
+"""Seconds that a test waits for real trainings: many times what they take on idle cores."""
 
 REAL_TRAINING: dict[str, Any] = {
     "network": {"filters": [4], "repeats": 1},
@@ -142,19 +142,19 @@ class Searching:
 
     def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
         selected = ("-l", selector) if selector else ()
-        found: list[dict[str, Any]] = json.loads(
+        objects: list[dict[str, Any]] = json.loads(
             self.kubectl("get", kind, "-o", "json", *selected)
         )["items"]
-        return found
+        return objects
 
     def jobs(self) -> list[dict[str, Any]]:
         return self.items("jobs")
 
     def status(self, name: str = "search") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.kubectl("get", "bs", name, "-o", "json")).get(
+        status: dict[str, Any] = json.loads(self.kubectl("get", "bs", name, "-o", "json")).get(
             "status", {}
         )
-        return found
+        return status
 
     def condition(self, kind: str, name: str = "search") -> dict[str, Any]:
         conditions = self.status(name).get("conditions", [])

@@ -1,4 +1,4 @@
-"""What a user who got something wrong reads: one clear line, where they look for it."""
+"""Mistakes of users: each leads to one clear line, where they look for it."""
 
 import pytest
 from searching import REAL_TRAINING, WHILE_TRAINING, search_manifest

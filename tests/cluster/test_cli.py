@@ -68,17 +68,20 @@ def test_a_viewer_follows_a_search_and_sees_what_it_found(
 
     lines = run("status", "search", "--watch").splitlines()
     assert lines[-1].startswith(f"{searching.namespace}/search: Complete, 6/6 trials, 0 running")
-    told = json.loads(run("status", "search", "-o", "json"))
-    assert told["status"]["progress"] == "6/6"
-    assert (told["settings"]["preset"], told["settings"]["space"]["maxLayers"]) == ("CVPR2018", 5)
-    assert yaml.safe_load(run("status", "search", "-o", "yaml"))["settings"] == told["settings"]
-    assert {"NewBest", "Complete"} <= {event["reason"] for event in told["events"]}
+    document = json.loads(run("status", "search", "-o", "json"))
+    assert document["status"]["progress"] == "6/6"
+    assert (document["settings"]["preset"], document["settings"]["space"]["maxLayers"]) == (
+        "CVPR2018",
+        5,
+    )
+    assert yaml.safe_load(run("status", "search", "-o", "yaml"))["settings"] == document["settings"]
+    assert {"NewBest", "Complete"} <= {event["reason"] for event in document["events"]}
     assert "took " in run("status", "search")
 
     records = json.loads(run("trials", "search", "-o", "json"))
     assert [record["trial"] for record in records] == list(range(6))
     best = Block.parse(run("best", "search", "-o", "nsc"))
-    assert str(best) == told["status"]["best"]["block"]
+    assert str(best) == document["status"]["best"]["block"]
     parquet = tmp_path / "trials.parquet"
     shell = [sys.executable, "-m", "blockqnn_cli", "trials", "search", "-o", "parquet"]
     with parquet.open("wb") as file:

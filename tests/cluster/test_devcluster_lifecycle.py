@@ -99,7 +99,7 @@ def verb(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def processes() -> dict[int, tuple[int, str]]:
     """Return the parent and the command of each process that runs; zombies do not run."""
-    found = {}
+    processes = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             # The name, in parentheses, may itself hold spaces and parentheses.
@@ -108,19 +108,19 @@ def processes() -> dict[int, tuple[int, str]]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if state != "Z":
-            found[int(entry.name)] = int(parent), command
-    return found
+            processes[int(entry.name)] = int(parent), command
+    return processes
 
 
 def family_of(ancestor: int) -> set[int]:
     """Return the process and all its descendants."""
     table = processes()
-    found = {ancestor}
+    descendants = {ancestor}
     while True:
-        more = {pid for pid, (parent, _) in table.items() if parent in found} - found
+        more = {pid for pid, (parent, _) in table.items() if parent in descendants} - descendants
         if not more:
-            return found
-        found |= more
+            return descendants
+        descendants |= more
 
 
 def remaining(family: set[int]) -> set[int]:

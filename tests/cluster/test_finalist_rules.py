@@ -1,4 +1,4 @@
-"""What the API server accepts and refuses of `spec.finalists`, as for all else of a search.
+"""Validation of `spec.finalists` by the API server, as for all else of a search.
 
 Nothing is stored but the search that changes are tried on.
 """
@@ -122,7 +122,7 @@ def test_only_folders_of_images_have_a_size(server: Server) -> None:
 
 
 def test_finalists_cannot_be_taken_away_but_given_later(server: Server) -> None:
-    (taken,) = [one for one in RULES["spec"] if one.message.startswith("finalists cannot")]
+    (taken,) = [rule for rule in RULES["spec"] if rule.message.startswith("finalists cannot")]
     assert taken.message in refusal(server.change("asked", {"finalists": None}))
 
 

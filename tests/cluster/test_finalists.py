@@ -41,15 +41,15 @@ def fields(volume: Path) -> dict[str, Any]:
 class Finalist:
     """A process that trains one."""
 
-    def __init__(self, place: Path, **changes: Any) -> None:
-        place.mkdir(exist_ok=True)
-        self._place, self._message = place, place / "message"
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        folder.mkdir(exist_ok=True)
+        self._place, self._message = folder, folder / "message"
         self._message.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [COMMAND, "finalist"],
             env=os.environ
             | {
-                "BLOCKQNN_FINALIST": json.dumps(fields(place) | changes),
+                "BLOCKQNN_FINALIST": json.dumps(fields(folder) | changes),
                 "TERMINATION_MESSAGE_PATH": str(self._message),
                 "OMP_NUM_THREADS": "1",
                 "PYTHONUNBUFFERED": "1",
@@ -88,15 +88,15 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(tmp_path):
     killed = Finalist(tmp_path / "killed")
     killed.until("epoch 3/6")
     killed.end(signal.SIGKILL)
-    told = killed.result(-signal.SIGKILL)
-    assert (told.outcome, told.reason) == (Outcome.FAILED, "Killed")
-    assert told.epoch >= 3
+    result = killed.result(-signal.SIGKILL)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "Killed")
+    assert result.epoch >= 3
     again = Finalist(tmp_path / "killed", attempt=1)
-    found, expected = again.result(), undisturbed.result()
-    assert (found.resumed, expected.resumed) == (1, 0)
-    assert found.seconds.earlier > 0 == expected.seconds.earlier
-    assert found.accuracy == expected.accuracy
-    assert found.curve == expected.curve
+    resumed, expected = again.result(), undisturbed.result()
+    assert (resumed.resumed, expected.resumed) == (1, 0)
+    assert resumed.seconds.earlier > 0 == expected.seconds.earlier
+    assert resumed.accuracy == expected.accuracy
+    assert resumed.curve == expected.curve
     assert again.weights() == undisturbed.weights()
 
 
@@ -107,9 +107,9 @@ def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(tmp_path, process
     ended = Finalist(tmp_path / "volume", training=long, processes=processes)
     ended.until("digits: ")
     ended.end(signal.SIGTERM)
-    told = ended.result(128 + signal.SIGTERM)
-    assert (told.outcome, told.reason) == (Outcome.FAILED, "Terminated")
-    assert told.message == (
+    result = ended.result(128 + signal.SIGTERM)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "Terminated")
+    assert result.message == (
         "The training was ended by SIGTERM after 0 of 2 epochs; another attempt goes on from its "
         "last checkpoint."
     )
@@ -126,10 +126,10 @@ def test_two_processes_reach_what_one_does(tmp_path):
     short = fields(tmp_path)["training"] | {"epochs": 2, "batchSize": 128}
     alone = Finalist(tmp_path / "alone", training=short)
     together = Finalist(tmp_path / "together", training=short, processes=2)
-    one, two = alone.result(), together.result()
-    assert (one.processes, two.processes) == (1, 2)
-    assert two.accuracy == pytest.approx(one.accuracy, abs=0.01)
-    assert two.curve == pytest.approx(one.curve, abs=0.01)
+    single, two = alone.result(), together.result()
+    assert (single.processes, two.processes) == (1, 2)
+    assert two.accuracy == pytest.approx(single.accuracy, abs=0.01)
+    assert two.curve == pytest.approx(single.curve, abs=0.01)
 
 
 def test_a_process_that_is_killed_ends_all_and_another_attempt_goes_on(tmp_path):
@@ -143,9 +143,9 @@ def test_a_process_that_is_killed_ends_all_and_another_attempt_goes_on(tmp_path)
         if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
     ]
     os.kill(child, signal.SIGKILL)
-    told = finalist.result(1)
-    assert (told.outcome, told.reason) == (Outcome.FAILED, "Error")
-    assert told.message == "Process 2 of the training ended by signal 9."
+    result = finalist.result(1)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "Error")
+    assert result.message == "Process 2 of the training ended by signal 9."
     again = Finalist(tmp_path / "volume", processes=2).result()
     assert again.resumed == 1
     assert again.epoch == 6
@@ -163,9 +163,9 @@ NOWHERE = {"name": "npz", "path": "/nowhere", "validation": {"source": "test", "
     ],
 )
 def test_what_cannot_be_trained_is_told_and_not_tried_again(tmp_path, change, status, reason):
-    told = Finalist(tmp_path, **change).result(status)
-    assert (told.outcome, told.reason) == (Outcome.FAILED, reason)
-    assert told.message.endswith((".", "?"))
+    result = Finalist(tmp_path, **change).result(status)
+    assert (result.outcome, result.reason) == (Outcome.FAILED, reason)
+    assert result.message.endswith((".", "?"))
 
 
 @pytest.mark.skipif(not CIFAR100.is_dir(), reason="CIFAR-100 is not there: no shared/data/cifar100")
@@ -267,6 +267,6 @@ def on_small_volume(volume: Path, options: str, **changes: Any) -> tuple[int, Fi
     [("size=32k", "has no room left; give it more"), ("ro", "is mounted read-only")],
 )
 def test_a_volume_that_is_full_or_read_only_is_told(tmp_path, options, sentence):
-    status, told = on_small_volume(tmp_path / "volume", options)
-    assert (status, told.outcome, told.reason) == (2, Outcome.FAILED, "VolumeUnusable")
-    assert sentence in told.message
+    status, result = on_small_volume(tmp_path / "volume", options)
+    assert (status, result.outcome, result.reason) == (2, Outcome.FAILED, "VolumeUnusable")
+    assert sentence in result.message

@@ -34,7 +34,7 @@ LONGER = SHORT | {"epochs": 12, "batchSize": 4}
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
-    """Where the models of a test are kept."""
+    """Folder of the models of a test."""
     path = tmp_path / "models"
     path.mkdir()
     return path
@@ -71,25 +71,31 @@ def test_blocks_that_are_overtaken_during_the_search_keep_their_results_and_cann
     manifest = search_manifest(**QUICK, seed=9, agent=agent, budget=budget, finalists=asked)
     searching.apply(manifest)
     searching.wait(COMPLETE, PATIENCE)
-    records, found, status = searching.records(), results(searching), searching.status()
+    records, finalist_records, status = searching.records(), results(searching), searching.status()
     first, last = leaders(records[:4], 2), leaders(records, 2)
-    overtaken = {one.trial for one in found} - set(last)
+    overtaken = {finalist.trial for finalist in finalist_records} - set(last)
     assert overtaken, "else this search would show nothing"
     assert overtaken <= set(first)
-    for record in found.values():
+    for record in finalist_records.values():
         assert (volume / record.folder / "result.json").is_file()
 
     wanted = [Finalist(trial, "", seed) for trial in last for seed in (0, 1)]
-    assert set(wanted) <= set(found)
-    told = status["finalists"]
-    assert (told["progress"], told["running"], told["records"]) == ("4/4", 0, len(found))
-    accuracies = {trial: [found[Finalist(trial, "", seed)].accuracy for seed in (0, 1)]
+    assert set(wanted) <= set(finalist_records)
+    finalists_status = status["finalists"]
+    assert (
+        finalists_status["progress"],
+        finalists_status["running"],
+        finalists_status["records"],
+    ) == ("4/4", 0, len(finalist_records))
+    accuracies = {trial: [finalist_records[Finalist(trial, "", seed)].accuracy for seed in (0, 1)]
                   for trial in last}  # fmt: skip
     winner = max(last, key=lambda trial: (fmean(accuracies[trial]), -trial))
-    assert status["best"]["trial"] == told["best"]["trial"] == winner
+    assert status["best"]["trial"] == finalists_status["best"]["trial"] == winner
     assert status["best"]["convergedAccuracy"] == pytest.approx(fmean(accuracies[winner]), abs=1e-6)
-    assert told["best"]["deviation"] == pytest.approx(stdev(accuracies[winner]), abs=1e-6)
-    assert told["best"]["seeds"] == 2
+    assert finalists_status["best"]["deviation"] == pytest.approx(
+        stdev(accuracies[winner]), abs=1e-6
+    )
+    assert finalists_status["best"]["seeds"] == 2
     assert "over 2 seeds" in searching.condition("FinalistsReady")["message"]
     assert not finalists(searching)
     assert "(the search's own), overtaken" in command("finalists")
@@ -103,8 +109,8 @@ def under_way(volume: Path, eventually: Any, count: int) -> list[Path]:
         folders = sorted(volume.glob("*/*/trial-*/seed-0/checkpoints"))
         return [f for f in folders if len(list(f.glob("*.checkpoint"))) > 1]
 
-    found: list[Path] = eventually(lambda: len(x := begun()) >= count and x, within=PATIENCE)
-    return found
+    begun_paths: list[Path] = eventually(lambda: len(x := begun()) >= count and x, within=PATIENCE)
+    return begun_paths
 
 
 def test_a_suspended_search_drains_its_finalists_and_starts_the_others_when_it_is_resumed(
@@ -142,16 +148,16 @@ def test_finalists_that_are_stopped_go_on_later_whatever_became_of_their_checkpo
     searching.patch({"suspend": False})
     searching.wait(COMPLETE, PATIENCE)
 
-    found = {record.trial: record for record in results(searching).values()}
-    one, other = found[trial_of(newest)], found[trial_of(every)]
-    assert (one.damaged_checkpoints, one.resumed) == (1, 1)
+    records_by_trial = {record.trial: record for record in results(searching).values()}
+    damaged, other = records_by_trial[trial_of(newest)], records_by_trial[trial_of(every)]
+    assert (damaged.damaged_checkpoints, damaged.resumed) == (1, 1)
     assert (other.damaged_checkpoints, other.resumed) == (2, 0)
-    assert one.seconds.earlier > 0
-    assert [record.epochs for record in found.values()] == [12, 12, 12]
-    told = sorted(searching.events("CheckpointDamaged"))
-    assert len(told) == 2
-    assert any("1 checkpoint on the volume" in said and "went on from" in said for said in told)
-    assert any("2 checkpoints on the volume" in said and "began anew" in said for said in told)
+    assert damaged.seconds.earlier > 0
+    assert [record.epochs for record in records_by_trial.values()] == [12, 12, 12]
+    messages = sorted(searching.events("CheckpointDamaged"))
+    assert len(messages) == 2
+    assert any("1 checkpoint on the volume" in said and "went on from" in said for said in messages)
+    assert any("2 checkpoints on the volume" in said and "began anew" in said for said in messages)
     assert "2 checkpoints on the volume could not be read" in command("finalists")
 
 
@@ -175,7 +181,11 @@ def test_a_restored_history_brings_the_finalists_back_and_nothing_is_trained_aga
     manifest = search_manifest(**QUICK, finalists=on(volume, count=1, training=SHORT))
     searching.apply(manifest)
     searching.wait(COMPLETE, PATIENCE)
-    before, found, file = searching.status(), results(searching), tmp_path / "history.jsonl"
+    before, finalist_records, file = (
+        searching.status(),
+        results(searching),
+        tmp_path / "history.jsonl",
+    )
     arguments = ["search", str(file), "-n", searching.namespace, "--kubeconfig"]
     kubeconfig = str(searching.cluster.kubeconfig)
     assert main(["history", "export", *arguments, kubeconfig]) == 0
@@ -189,7 +199,7 @@ def test_a_restored_history_brings_the_finalists_back_and_nothing_is_trained_aga
     searching.patch({"suspend": False})
     searching.wait(COMPLETE, PATIENCE)
     after = searching.status()
-    assert results(searching) == found
+    assert results(searching) == finalist_records
     assert (after["best"], after["finalists"]) == (before["best"], before["finalists"])
     said = searching.operator.log.read_text()[begun:]
     assert " trains a finalist" not in said
@@ -250,7 +260,7 @@ def fill(path: Path) -> None:
 def test_one_that_fails_after_its_retries_is_given_up_and_the_others_go_on(
     searching, volume, command
 ):
-    """What stands in its way is a file where its directory should be."""
+    """A file stands where its directory should be."""
     searching.apply(search_manifest(**QUICK))
     searching.wait(COMPLETE, WHILE_TRAINING)
     first, second, _ = leaders(searching.records(), 3)
@@ -264,8 +274,8 @@ def test_one_that_fails_after_its_retries_is_given_up_and_the_others_go_on(
     searching.wait("condition=Degraded", PATIENCE)
     searching.wait(COMPLETE, PATIENCE)
 
-    status, found = searching.status(), results(searching)
-    assert set(found) == {Finalist(second, "", 0), Finalist(second, "wide", 0)}
+    status, finalist_records = searching.status(), results(searching)
+    assert set(finalist_records) == {Finalist(second, "", 0), Finalist(second, "wide", 0)}
     assert (status["finalists"]["progress"], status["finalists"]["failed"]) == ("2/3", 1)
     assert status["best"]["trial"] == second
     assert status["best"]["convergedAccuracy"]

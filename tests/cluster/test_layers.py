@@ -51,13 +51,13 @@ def test_the_best_block_of_all_layers_becomes_a_model(searching, tmp_path: Path)
     searching.apply(search_manifest(**asked))
     searching.wait("jsonpath={.status.phase}=Complete", PATIENCE)
 
-    trained = [one for one in searching.records() if one.outcome is Outcome.SUCCEEDED]
-    assert {layer.type for one in trained for layer in Block.parse(one.block)} >= NEW
-    for one in trained:
-        block, network = Block.parse(one.block), NetworkSpec.model_validate(NETWORK)
+    trained = [record for record in searching.records() if record.outcome is Outcome.SUCCEEDED]
+    assert {layer.type for record in trained for layer in Block.parse(record.block)} >= NEW
+    for record in trained:
+        block, network = Block.parse(record.block), NetworkSpec.model_validate(NETWORK)
         images = images_of("digits")
-        assert one.parameters == network_parameters(block, network, images.size, images.classes)
-        assert one.macs == network_macs(block, network, images.size, images.classes)
+        assert record.parameters == network_parameters(block, network, images.size, images.classes)
+        assert record.macs == network_macs(block, network, images.size, images.classes)
     best = searching.status()["best"]
     selector = "blockqnn.dev/search=search,app.kubernetes.io/component=finalists"
     shards = [history.read_shard(item) for item in searching.items("configmaps", selector)]

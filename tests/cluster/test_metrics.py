@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of a real search."""
+"""Metrics that Prometheus scrapes of a real search."""
 
 from searching import CUSTOM_TRAINER, search_manifest
 

@@ -43,8 +43,8 @@ def finished(read: Read, eventually: Eventually) -> Callable[..., dict[str, Any]
 
     def status(name: str = "pod") -> dict[str, Any]:
         def over() -> dict[str, Any] | None:
-            found = read("pod", name)["status"]
-            return found if found["phase"] in ("Succeeded", "Failed") else None
+            pod_status = read("pod", name)["status"]
+            return pod_status if pod_status["phase"] in ("Succeeded", "Failed") else None
 
         result: dict[str, Any] = eventually(over)
         return result
@@ -223,8 +223,8 @@ def test_what_a_process_leaves_behind_ends_with_it(
 ) -> None:
     apply(pod(container("sleep 600 & echo $!")))
     assert finished()["phase"] == "Succeeded"
-    left = int(logs("pod"))
-    eventually(lambda: not is_alive(left), within=5)
+    pid = int(logs("pod"))
+    eventually(lambda: not is_alive(pid), within=5)
 
 
 def test_failed_containers_are_restarted_in_their_pod_with_on_failure(
@@ -248,8 +248,8 @@ def test_a_container_that_keeps_failing_backs_off(
 
     def waiting() -> dict[str, Any] | None:
         statuses = read("pod", "pod")["status"].get("containerStatuses")
-        found: dict[str, Any] | None = statuses and statuses[0]["state"].get("waiting")
-        return found if found and found["reason"] == "CrashLoopBackOff" else None
+        waiting: dict[str, Any] | None = statuses and statuses[0]["state"].get("waiting")
+        return waiting if waiting and waiting["reason"] == "CrashLoopBackOff" else None
 
     assert eventually(waiting)["message"].startswith("back-off 10s")
     assert read("pod", "pod")["status"]["phase"] == "Running"

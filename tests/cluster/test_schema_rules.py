@@ -1,4 +1,4 @@
-"""What the API server accepts and refuses of a BlockSearch, and what the user then reads.
+"""Validation of a BlockSearch by the API server, and what the user then reads.
 
 Each rule and each important bound has an accepted and a refused example. Nothing is stored: every
 request is a server-side dry run, which is judged as a real one is.
@@ -28,7 +28,7 @@ class Case(NamedTuple):
     accepted: Any
     refused: Any
     said: str
-    """What the refusal must say besides the field: the allowed values, or what to do."""
+    """Words of the refusal besides the field: the allowed values, or what to do."""
 
 
 def rule(path: str, number: int = 0) -> Rule:
@@ -247,37 +247,41 @@ TOGETHER: list[tuple[Spec, Spec, Rule]] = [
     (
         {"space": {**LIMITED, "adaptiveRepeats": True}},
         {"space": {"adaptiveRepeats": True}},
-        next(one for one in RULES["spec.space"] if one.message.startswith("adaptiveRepeats")),
+        next(rule for rule in RULES["spec.space"] if rule.message.startswith("adaptiveRepeats")),
     ),
     (
         {"space": {"layers": ["SeparableConvolution"]}},
         {"space": {"layers": ["Identity", "Bottleneck"]}},
-        next(one for one in RULES["spec.space"] if one.message.startswith("layers must have Conv")),
+        next(
+            rule for rule in RULES["spec.space"] if rule.message.startswith("layers must have Conv")
+        ),
     ),
     (
         {"space": {"layers": ["Convolution", "PreviousInput"], "convolution": "Separate"}},
         {"space": {"layers": ["Convolution", "Bottleneck"], "convolution": "Separate"}},
-        next(one for one in RULES["spec.space"] if one.message.startswith("layers can have")),
+        next(rule for rule in RULES["spec.space"] if rule.message.startswith("layers can have")),
     ),
     (
         {"space": {"layers": ["Convolution", "Identity"], "startWithIdentity": True}},
         {"space": {"layers": ["Convolution"], "startWithIdentity": True}},
-        next(one for one in RULES["spec.space"] if one.message.startswith("layers must have Id")),
+        next(
+            rule for rule in RULES["spec.space"] if rule.message.startswith("layers must have Id")
+        ),
     ),
     (
         {"space": LIMITED, "dataset": {"name": "npz", "shape": SHAPE}},
         {"space": LIMITED, "dataset": {"name": "npz"}},
-        next(one for one in RULES["spec"] if one.message.startswith("dataset.shape must")),
+        next(rule for rule in RULES["spec"] if rule.message.startswith("dataset.shape must")),
     ),
     (
         {"dataset": {"name": "imagefolder", "shape": SHAPE}},
         {"dataset": {"name": "cifar10", "shape": SHAPE}},
-        next(one for one in RULES["spec.dataset"] if one.message.startswith("shape is for")),
+        next(rule for rule in RULES["spec.dataset"] if rule.message.startswith("shape is for")),
     ),
     (
         {"agent": {"batchSize": 4}, "trial": {"blocksPerJob": 4}},
         {"agent": {"batchSize": 4}, "trial": {"blocksPerJob": 5}},
-        next(one for one in RULES["spec"] if one.message.startswith("trial.blocksPerJob must")),
+        next(rule for rule in RULES["spec"] if rule.message.startswith("trial.blocksPerJob must")),
     ),
 ]
 TOGETHER_NAMES = ["repeats", "convolution", "cells", "identity", "limits", "shape", "blocks"]
@@ -360,8 +364,8 @@ def test_every_rule_has_its_examples() -> None:
     shown.add(message_of("spec", "preset"))
     # Those about finalists have theirs in test_finalist_rules.py, and those about fields without
     # an effect in test_effect_rules.py.
-    stated = {one.message for path in RULES if "finalists" not in path for one in RULES[path]}
-    stated -= {one.message for rules in EFFECT_RULES.values() for one in rules}
+    stated = {rule.message for path in RULES if "finalists" not in path for rule in RULES[path]}
+    stated -= {rule.message for rules in EFFECT_RULES.values() for rule in rules}
     assert shown >= {message for message in stated if not message.startswith("finalists")}
 
 

@@ -61,11 +61,11 @@ def results(searching: Searching) -> dict[Finalist, FinalistRecord]:
 
 
 def told_to(job: dict[str, Any]) -> dict[str, Any]:
-    """What the trainer of a finalist is told."""
+    """Specification that the trainer of a finalist gets."""
     (container,) = job["spec"]["template"]["spec"]["containers"]
     text = next(v["value"] for v in container["env"] if v["name"] == FINALIST_VARIABLE)
-    told: dict[str, Any] = json.loads(text)
-    return told
+    specification: dict[str, Any] = json.loads(text)
+    return specification
 
 
 def measured_again(folders: Sequence[Path]) -> list[list[float]]:
@@ -74,13 +74,13 @@ def measured_again(folders: Sequence[Path]) -> list[list[float]]:
         [COMMAND, "load", *folders], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
-    found: list[list[float]] = []
+    accuracies: list[list[float]] = []
     for line in done.stdout.splitlines():
         if "accuracy" in line:
-            found[-1].append(float(line.split("accuracy ")[1].split(",")[0]))
+            accuracies[-1].append(float(line.split("accuracy ")[1].split(",")[0]))
         else:
-            found.append([])
-    return found
+            accuracies.append([])
+    return accuracies
 
 
 def test_the_best_blocks_become_models_whatever_is_killed_on_the_way(
@@ -103,19 +103,19 @@ def test_the_best_blocks_become_models_whatever_is_killed_on_the_way(
     searching.operator.start()
     searching.wait(COMPLETE, PATIENCE)
 
-    status, found = searching.status(), results(searching)
+    status, finalist_records = searching.status(), results(searching)
     assert status["phase"] == "Complete", status["message"]
     assert searching.condition("FinalistsReady")["reason"] == "Trained"
-    assert len(found) == status["finalists"]["succeeded"] == 5
+    assert len(finalist_records) == status["finalists"]["succeeded"] == 5
     assert eventually(lambda: not finalists(searching))
-    measured = measured_again([volume / record.folder for record in found.values()])
-    for record, (reported, *forms) in zip(found.values(), measured, strict=True):
+    measured = measured_again([volume / record.folder for record in finalist_records.values()])
+    for record, (reported, *forms) in zip(finalist_records.values(), measured, strict=True):
         assert record.outcome is Outcome.SUCCEEDED
         assert reported == round(record.accuracy or 0, 4)
         assert forms == [reported] * 3
-    assert_best_is_the_winner(status, found)
+    assert_best_is_the_winner(status, finalist_records)
 
-    disturbed = found[Finalist(int(trial_number), "", 0)]
+    disturbed = finalist_records[Finalist(int(trial_number), "", 0)]
     assert disturbed.resumed == 1
     undisturbed = trained_here(told_to(job) | {"volume": str(tmp_path)}, tmp_path / "message")
     assert (undisturbed.resumed, undisturbed.accuracy) == (0, disturbed.accuracy)
@@ -123,9 +123,11 @@ def test_the_best_blocks_become_models_whatever_is_killed_on_the_way(
 
 
 def assert_best_is_the_winner(
-    status: dict[str, Any], found: dict[Finalist, FinalistRecord]
+    status: dict[str, Any], finalist_records: dict[Finalist, FinalistRecord]
 ) -> None:
-    winner = max(found.values(), key=lambda record: (record.accuracy or 0, -record.trial))
+    winner = max(
+        finalist_records.values(), key=lambda record: (record.accuracy or 0, -record.trial)
+    )
     assert status["best"]["trial"] == status["finalists"]["best"]["trial"] == winner.trial
     assert status["best"]["convergedAccuracy"] == round(winner.accuracy or 0, 6)
     assert status["best"]["accuracy"] != status["best"]["convergedAccuracy"]
@@ -190,8 +192,8 @@ def test_what_is_missing_is_told_and_earlier_results_stay_until_it_is_there(sear
     draw_colours(images)
     delete_job_of(searching, "preparation")
     searching.wait(COMPLETE, PATIENCE)
-    found = results(searching)
-    assert set(found) == {own, Finalist(own.trial, "colours", 0)}
+    finalist_records = results(searching)
+    assert set(finalist_records) == {own, Finalist(own.trial, "colours", 0)}
     (on_target,) = searching.status()["finalists"]["targets"]
     assert on_target["name"] == "colours"
     description = json.loads((volume / on_target["best"]["folder"] / "block.json").read_text())

@@ -40,10 +40,10 @@ def test_an_alert_fires_when_it_should_and_only_then(
 
 def test_every_alert_is_seen_both_firing_and_silent() -> None:
     seen = {
-        (one["alertname"], bool(one["exp_alerts"]))
+        (alert["alertname"], bool(alert["exp_alerts"]))
         for case in CASES
         for test in yaml.safe_load(case.read_text())["tests"]
-        for one in test["alert_rule_test"]
+        for alert in test["alert_rule_test"]
     }
     assert seen == {(rule["alert"], fires) for rule in ALERTS for fires in (True, False)}
 

@@ -55,7 +55,7 @@ def manifest() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scraped:
-    """What is left of the search: Prometheus, and the span of time in which it was scraped."""
+    """Remains of the search: Prometheus, and the span of time in which it was scraped."""
 
     prometheus: Prometheus
     searching: Searching
@@ -103,13 +103,13 @@ def scraped(searching: Searching, eventually, tmp_path_factory) -> Iterator[Scra
 
 def test_prometheus_and_the_search_say_the_same(scraped: Scraped) -> None:
     counts, best = scraped.searching.status()["trials"], scraped.searching.status()["best"]
-    told = scraped.prometheus.query("blockqnn_trials_total")
-    assert {one.labels["outcome"].lower(): one.last for one in told} == {
+    outcomes = scraped.prometheus.query("blockqnn_trials_total")
+    assert {series.labels["outcome"].lower(): series.last for series in outcomes} == {
         outcome: counts[outcome] for outcome in ("succeeded", "infeasible", "failed", "cached")
     }
     assert counts["failed"] == 1, "the trial without a result"
     assert counts["cached"] > 0
-    labels = told[0].labels
+    labels = outcomes[0].labels
     assert (labels["namespace"], labels["search"]) == (scraped.searching.namespace, "search")
     (accuracy,) = scraped.prometheus.query("blockqnn_best_accuracy_ratio")
     assert accuracy.last == best["accuracy"]
@@ -134,9 +134,9 @@ def test_no_counter_of_the_search_goes_back_when_the_operator_is_killed(scraped:
         "trial_accuracy_ratio_bucket",
         "trial_accuracy_ratio_sum",
     ):
-        found = scraped.prometheus.query(f"resets(blockqnn_{counter}[10m])")
-        assert found, counter
-        assert {one.last for one in found} == {0}, counter
+        resets = scraped.prometheus.query(f"resets(blockqnn_{counter}[10m])")
+        assert resets, counter
+        assert {series.last for series in resets} == {0}, counter
 
 
 def queries() -> Iterator[Any]:
@@ -166,8 +166,8 @@ def test_every_query_of_the_dashboards_returns_data(expression: str, scraped: Sc
     }.items():
         expression = expression.replace(variable, value)
     assert "$" not in expression
-    found = scraped.over_time(expression)
-    assert any(one.has_data for one in found), f"no data: {expression}"
+    all_series = scraped.over_time(expression)
+    assert any(series.has_data for series in all_series), f"no data: {expression}"
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)

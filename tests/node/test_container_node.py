@@ -102,7 +102,7 @@ class TestPods:
 
 
 def traces() -> dict[str, Any]:
-    """What a container node could leave on the machine."""
+    """Traces that a container node could leave on the machine."""
 
     def said(*command: str) -> list[str]:
         out = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -132,8 +132,8 @@ def test_helm_install_brings_up_the_operator_under_its_own_account(installation)
 
 
 def test_helm_test_finds_the_installation_well(installation):
-    told = installation.helm("test", "blockqnn", "-n", SYSTEM, "--timeout=120s")
-    assert "Phase:          Succeeded" in told
+    output = installation.helm("test", "blockqnn", "-n", SYSTEM, "--timeout=120s")
+    assert "Phase:          Succeeded" in output
 
 
 def test_trials_train_on_the_nodes_gpus_in_a_restricted_namespace(installation, eventually):
@@ -247,8 +247,10 @@ def test_a_trial_that_needs_more_memory_than_it_has_is_infeasible(installation, 
     )
     eventually(lambda: installation.searching.is_over("large"), within=TRAINED_WITHIN)
     assert installation.searching.status("large")["phase"] == "Complete"
-    found = [(record.outcome, record.reason) for record in installation.searching.records("large")]
-    assert found == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
+    outcomes = [
+        (record.outcome, record.reason) for record in installation.searching.records("large")
+    ]
+    assert outcomes == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
 
 
 def test_a_trial_that_the_kernel_kills_for_its_memory_is_infeasible(installation, eventually):
@@ -261,8 +263,10 @@ def test_a_trial_that_the_kernel_kills_for_its_memory_is_infeasible(installation
     )
     eventually(lambda: installation.searching.is_over("greedy"), within=TRAINED_WITHIN)
     assert installation.searching.status("greedy")["phase"] == "Complete"
-    found = [(record.outcome, record.reason) for record in installation.searching.records("greedy")]
-    assert found == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
+    outcomes = [
+        (record.outcome, record.reason) for record in installation.searching.records("greedy")
+    ]
+    assert outcomes == [(Outcome.INFEASIBLE, "OutOfMemory")] * GPUS
 
 
 def test_the_trainers_image_leaves_a_model_and_measures_it_in_every_form(installation, eventually):

@@ -33,14 +33,17 @@ def limited(settings: SpaceSettings, network: NetworkSpec, images: ImageShape = 
     return Space(settings, Limits(settings, network, images))
 
 
-def assert_options_are_groups(space: Space, candidate: Candidate, random: Random) -> None:
-    """At every decision of a candidate the options group the legal layers, each in one."""
-    for place, number in enumerate(candidate):
-        prefix = candidate[:place]
-        options = space.options(space.situation(prefix))
-        groups = [space.option(prefix, one) for one in space.choices(prefix).numbers]
-        assert set(options) == set(groups)
-        assert len(set(options)) == len(options)
-        assert space.option(prefix, number) in options
-        for option in options:
-            assert space.option(prefix, space.draw(prefix, option, random)) == option
+def assert_abstract_actions_are_groups(space: Space, candidate: Candidate, random: Random) -> None:
+    """At every decision of a candidate the abstract actions group the legal layers, each in one."""
+    for position, number in enumerate(candidate):
+        prefix = candidate[:position]
+        actions = space.abstract_actions(space.state(prefix))
+        groups = [space.abstract_action(prefix, number) for number in space.choices(prefix).numbers]
+        assert set(actions) == set(groups)
+        assert len(set(actions)) == len(actions)
+        assert space.abstract_action(prefix, number) in actions
+        for abstract_action in actions:
+            assert (
+                space.abstract_action(prefix, space.draw(prefix, abstract_action, random))
+                == abstract_action
+            )

@@ -106,8 +106,8 @@ def history_lines(header: Header, records: Sequence[TrialRecord]) -> Iterator[st
 
 def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> TrialRecord:
     block = proposal.block
-    known = originals.get(proposal.hash)
-    expected = None if known else proposal.expected
+    original = originals.get(proposal.hash)
+    expected = None if original else proposal.expected
     fields: dict[str, Any] = {
         "predicted": expected.value if expected else None,
         "predicted_deviation": expected.deviation if expected else None,
@@ -118,8 +118,12 @@ def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> Tr
         "parameters": network_parameters(block, network, SHAPE, CLASSES),
         "macs": network_macs(block, network, SHAPE, CLASSES),
     }
-    if known is not None and known.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
-        shared = {"accuracy": known.accuracy, "reward": known.reward, "shared_with": known.trial}
+    if original is not None and original.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
+        shared = {
+            "accuracy": original.accuracy,
+            "reward": original.reward,
+            "shared_with": original.trial,
+        }
         return TrialRecord(
             **fields | shared, outcome=Outcome.CACHED, reason="SameNetwork", message="As before."
         )

@@ -43,7 +43,7 @@ from blockqnn_operator.core.reporting.status import report
 
 
 class FinalistFate(Enum):
-    """What becomes of a finalist."""
+    """Fate of a finalist."""
 
     SUCCEEDS = auto()
     SUCCEEDS_SECOND_TIME = auto()
@@ -105,12 +105,12 @@ OTHER_WORDS[names.FINALIST_COMPONENT] = _words
 
 
 def is_finalist(job: Json) -> bool:
-    """Whether a Job trains a finalist."""
+    """Return whether a Job trains a finalist."""
     return bool(job["metadata"]["labels"][names.COMPONENT_LABEL] == names.FINALIST_COMPONENT)
 
 
 def busy_finalists(world: World) -> int:
-    """How many Pods of finalists are running, or about to."""
+    """Number of Pods of finalists that are running, or about to."""
     running = (name for name in world.running if is_finalist(world.jobs[name]))
     return sum(
         not any(reached(world.pods[pod]) for pod in pods_of(world, name)[-1:]) for name in running
@@ -124,7 +124,7 @@ def finalists_of(world: World) -> dict[Finalist, FinalistRecord]:
 
 @dataclass(frozen=True)
 class Remembered:
-    """What an operator has in mind besides the world."""
+    """Memory of an operator besides the world."""
 
     state: SearchState
     kept: FinalistState
@@ -164,16 +164,16 @@ class _Last:
 
 def read_finalists(world: World) -> list[FinalistJob]:
     """The Jobs of finalists as the operator sees them."""
-    found = [FinalistJob.read(body) for body in world.jobs.values()]
-    return [job for job in found if job is not None]
+    jobs = [FinalistJob.read(body) for body in world.jobs.values()]
+    return [job for job in jobs if job is not None]
 
 
 def _carried_out(plan: FinalistPlan, kept: FinalistState, world: World) -> Iterator[World]:
-    for one in plan.annotate:
-        assert one.job is not None
-        assert one.assessment.annotate is not None
-        text = one.assessment.annotate.write()
-        world = annotated(world, one.job.name, one.job.part.result_annotation, text)
+    for finalist in plan.annotate:
+        assert finalist.job is not None
+        assert finalist.assessment.annotate is not None
+        text = finalist.assessment.annotate.write()
+        world = annotated(world, finalist.job.name, finalist.job.part.result_annotation, text)
         yield world
     shards = list(kept.archive.shards)
     for write in history.append(shards[-1] if shards else None, plan.archive, SHARD_LIMIT):
@@ -200,5 +200,5 @@ def status_of(operator: Operator, remembered: Remembered, world: World) -> Any:
     seen = observed(operator, world, world, world)
     assessment = assess(seen, state)
     plan = plan_finalists(seen, state, kept, read_finalists(world), over=assessment.over)
-    told = report_finalists(state, kept.archive, plan, over=assessment.over)
-    return report(seen, state, assessment, finalists=told)
+    finalists_report = report_finalists(state, kept.archive, plan, over=assessment.over)
+    return report(seen, state, assessment, finalists=finalists_report)

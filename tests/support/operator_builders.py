@@ -42,7 +42,7 @@ BLOCKS = (A, B, C, D, chain(3, 1), chain(3, 3), chain(5, 1), chain(5, 3))
 
 
 def make_spec(**changes: Any) -> dict[str, Any]:
-    """What a user applies: a small search; sections that are given are laid over it."""
+    """Manifest that a user applies: a small search; sections that are given are laid over it."""
     spec: dict[str, Any] = {
         "preset": "CVPR2018",
         "dataset": {"name": "digits"},
@@ -140,12 +140,12 @@ def make_observed(
     search: SearchObject | None = None,
     now: datetime = NOW,
 ) -> Observed:
-    """What a pass sees."""
+    """Snapshot that a pass sees."""
     return Observed(search or make_search(), jobs, tuple(pods), now)
 
 
 def make_result(trial: int = 0, block: Block = A, **changes: Any) -> TrialResult:
-    """What a trainer reports."""
+    """Report of a trainer."""
     outcome = changes.get("outcome", Outcome.SUCCEEDED)
     fields: dict[str, Any] = {
         "trial": trial,

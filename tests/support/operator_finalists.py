@@ -25,7 +25,7 @@ FIRST = Finalist(0, "", 0)
 
 
 def asking(**changes: Any) -> dict[str, Any]:
-    """What a spec says of finalists."""
+    """Section of a spec about finalists."""
     return {"finalists": {"volume": CLAIM, "count": 2} | changes}
 
 
@@ -39,7 +39,7 @@ def manifest(finalist: Finalist = FIRST, attempt: int = 0, **changes: Any) -> Ma
 
 
 def make_result(finalist: Finalist = FIRST, block: Block = A, **changes: Any) -> FinalistResult:
-    """What a trainer reports of a finalist of the search with seed 0."""
+    """Report of a trainer about a finalist of the search with seed 0."""
     outcome = changes.get("outcome", Outcome.SUCCEEDED)
     fields: dict[str, Any] = {
         "trial": finalist.trial,

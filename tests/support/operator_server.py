@@ -31,7 +31,7 @@ class Crash(BaseException):
 
 
 class Fault(Enum):
-    """What becomes of a request."""
+    """Fate of a request."""
 
     LOST = auto()
     """It is never carried out, and the operator waits in vain."""
@@ -44,7 +44,7 @@ class Fault(Enum):
 
 
 class Lag(NamedTuple):
-    """How many steps the operator's watches are behind."""
+    """Number of steps that the operator's watches are behind."""
 
     jobs: int
     pods: int
@@ -185,14 +185,14 @@ class Server(Cluster):
         return self._store(name, body, body["metadata"]["resourceVersion"])
 
     def _store(self, name: str, body: Json, replaces: str | None) -> Json:
-        known = len(self.world.records) if self.world.shards else 0
+        record_count = len(self.world.records) if self.world.shards else 0
         number = int(name.rpartition("-")[2])
         (text,) = body["data"].values()
         try:
             world = stored(self.world, ShardWrite(number, text, replaces))
         except Conflict:
             raise ApiError(409, "Conflict", f"{name} was changed") from None
-        for record in world.records[known:]:
+        for record in world.records[record_count:]:
             if record.outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE):
                 job = TrialJob.read(self._job(f"digits-t{record.trial:05d}-a{record.attempt}"))
                 assert job is not None
@@ -229,7 +229,7 @@ class Server(Cluster):
 
 
 class Informers:
-    """What an operator's process has heard of: never less than before, and all at its start."""
+    """Objects that an operator's process has heard of: never fewer, and all at its start."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -49,7 +49,7 @@ class Conflict(Exception):
 
 
 class Fate(Enum):
-    """What becomes of every trial of a network."""
+    """Fate of every trial of a network."""
 
     SUCCEEDS = auto()
     SUCCEEDS_SECOND_TIME = auto()
@@ -73,7 +73,7 @@ def fate_of(block_hash: str) -> Fate:
 
 @dataclass(frozen=True)
 class World:
-    """What is stored in the cluster, and how often trials have ended since."""
+    """Objects in the cluster, and the number of trials that have ended since."""
 
     jobs: Mapping[str, Json] = field(default_factory=dict)
     pods: Mapping[str, Json] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class World:
 
     @property
     def busy(self) -> int:
-        """How many Pods are running, or about to."""
+        """Number of Pods that are running, or about to."""
         return sum(
             not any(reached(self.pods[pod]) for pod in pods_of(self, name)[-1:])
             for name in self.running
@@ -113,7 +113,7 @@ def pods_of(world: World, job: str) -> list[str]:
 
 
 def reached(pod: Json) -> bool:
-    """Whether a Pod has ended in a way after which there is no other."""
+    """Return whether a Pod has ended in a way after which there is no other."""
     state = pod["status"]["containerStatuses"][0]["state"]
     return "terminated" in state and (
         state["terminated"]["exitCode"] in (0, 2)
@@ -154,7 +154,7 @@ def _start_pod(world: World, job: str, attempt: int) -> World:
 
 
 OTHER_WORDS: dict[str, Callable[[World, Json, bool], tuple[int, str]]] = {}
-"""What Pods of other components end with: of a Job, and whether it is its first Pod."""
+"""Message of a Pod of another component, by its Job and whether it is its first Pod."""
 
 
 def _end_pod(world: World, job: Json, name: str) -> World:
@@ -184,7 +184,7 @@ def _container(state: Json) -> Json:
 
 
 def is_shared(job: Json) -> bool:
-    """Whether a Job trains several blocks."""
+    """Return whether a Job trains several blocks."""
     return names.BLOCKS_ANNOTATION in job["metadata"]["annotations"]
 
 
@@ -222,7 +222,7 @@ def _words_of_group(job: Json, most: int = 99) -> tuple[int, str]:
 
 
 def is_preparation(job: Json) -> bool:
-    """Whether a Job prepares the dataset."""
+    """Return whether a Job prepares the dataset."""
     return bool(job["metadata"]["labels"][names.COMPONENT_LABEL] == names.PREPARATION_COMPONENT)
 
 
@@ -337,7 +337,7 @@ def new_world(spec: Mapping[str, Any]) -> World:
 
 
 def observed(operator: Operator, jobs: World, pods: World, now: World) -> Observed:
-    """What the operator sees: Jobs and Pods as they were at some time, each on its own."""
+    """View of the operator: Jobs and Pods as they were at some time, each on its own."""
     read_jobs = [TrialJob.read(body) for body in jobs.jobs.values()]
     read_pods = [TrialPod.read(body) for body in pods.pods.values()]
     preparations = [PreparationJob.read(body) for body in jobs.jobs.values()]

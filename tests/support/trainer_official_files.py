@@ -124,7 +124,7 @@ def main(root: Path) -> None:
     os.environ["no_proxy"] = "127.0.0.1"
     Thread(target=SERVER.serve_forever, daemon=True).start()
     message = root / "message"
-    told: dict[str, Any] = {}
+    descriptions: dict[str, Any] = {}
     makers = {"cifar10": make_cifar10, "svhn": make_svhn, "fashion_mnist": make_fashion_mnist}
     places = {
         "cifar10": Path(CIFAR10.base_folder, "data_batch_1"),
@@ -136,7 +136,7 @@ def main(root: Path) -> None:
         origin.mkdir(parents=True)
         volume.mkdir()
         make(origin)
-        told[name] = {
+        descriptions[name] = {
             "fetched": prepared(name, volume, message),
             "again": prepared(name, volume, message),
         }
@@ -150,12 +150,12 @@ def main(root: Path) -> None:
         assert pixels.tolist() == PIXELS[name][3:].tolist()
         assert labels.tolist() == LABELS[3:]
         damage(target / places[name])
-        told[name]["damaged"] = prepared(name, own, message)
+        descriptions[name]["damaged"] = prepared(name, own, message)
         # Without files, and where they cannot be fetched from.
         empty = root / name / "empty"
         empty.mkdir()
-        told[name]["unreachable"] = prepared(name, empty, message)
-    print(json.dumps(told))
+        descriptions[name]["unreachable"] = prepared(name, empty, message)
+    print(json.dumps(descriptions))
 
 
 if __name__ == "__main__":

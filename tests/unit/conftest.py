@@ -1,4 +1,4 @@
-"""What holds for all unit tests."""
+"""Rules for all unit tests."""
 
 import os
 

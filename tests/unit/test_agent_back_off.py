@@ -22,33 +22,36 @@ class Reference:
         self.q: dict[Key, float] = {}
         self.met: dict[Key, int] = {}
 
-    def names(self, candidate: Candidate, place: int) -> tuple[Key, Key]:
-        prefix = candidate[:place]
-        return SPACE.names(SPACE.situation(prefix), SPACE.option(prefix, candidate[place]))
+    def value_keys(self, candidate: Candidate, position: int) -> tuple[Key, Key]:
+        prefix = candidate[:position]
+        return SPACE.value_keys(
+            SPACE.state(prefix), SPACE.abstract_action(prefix, candidate[position])
+        )
 
     def add(self, candidate: Candidate) -> None:
-        for place in range(len(candidate)):
-            fine = self.names(candidate, place)[1]
+        for position in range(len(candidate)):
+            fine = self.value_keys(candidate, position)[1]
             self.met[fine] = self.met.get(fine, 0) + 1
 
-    def estimate(self, names: tuple[Key, Key]) -> float:
-        coarse, fine = (self.q.get(name, self.initial) for name in names)
-        times = self.met.get(names[1], 0)
+    def estimate(self, keys: tuple[Key, Key]) -> float:
+        coarse, fine = (self.q.get(name, self.initial) for name in keys)
+        times = self.met.get(keys[1], 0)
         weight = times / (times + 3)
         return (1 - weight) * coarse + weight * fine
 
     def highest(self, prefix: Candidate) -> float:
-        situation = SPACE.situation(prefix)
+        state = SPACE.state(prefix)
         return max(
-            self.estimate(SPACE.names(situation, option)) for option in SPACE.options(situation)
+            self.estimate(SPACE.value_keys(state, abstract_action))
+            for abstract_action in SPACE.abstract_actions(state)
         )
 
     def update(self, candidate: Candidate, rewards: list[float]) -> None:
-        for place in range(len(candidate) - 1, -1, -1):
-            target = rewards[place]
-            if place + 1 < len(candidate):
-                target += self.discount * self.highest(candidate[: place + 1])
-            for name in self.names(candidate, place):
+        for position in range(len(candidate) - 1, -1, -1):
+            target = rewards[position]
+            if position + 1 < len(candidate):
+                target += self.discount * self.highest(candidate[: position + 1])
+            for name in self.value_keys(candidate, position):
                 value = self.q.get(name, self.initial)
                 self.q[name] = (1 - self.rate) * value + self.rate * target
 
@@ -67,7 +70,7 @@ def test_values_equal_the_reference(
     reference = Reference(rate, discount, initial)
     for number, seed in enumerate(seeds):
         candidate = draw_candidate(SPACE, Random(seed), "TypeFirst")
-        rewards = [Random(f"{seed}:{place}").random() for place in range(len(candidate))]
+        rewards = [Random(f"{seed}:{position}").random() for position in range(len(candidate))]
         table.add(candidate)
         reference.add(candidate)
         table.update(number, rewards)
@@ -77,10 +80,10 @@ def test_values_equal_the_reference(
 
 
 class Plain(BackOffTable):
-    """Looks at each option for the highest estimate."""
+    """Looks at each action for the highest estimate."""
 
     def _highest(self, offer: Offer) -> float:
-        return max(self._estimates(offer.options))
+        return max(self._estimates(offer.actions))
 
 
 @settings(deadline=None, max_examples=40)
@@ -90,7 +93,7 @@ class Plain(BackOffTable):
     st.floats(0.01, 1),
     st.floats(-1, 1),
 )
-def test_no_option_that_is_passed_over_has_the_highest_estimate(
+def test_no_action_that_is_passed_over_has_the_highest_estimate(
     seeds: list[int], updates: list[tuple[int, float]], rate: float, initial: float
 ) -> None:
     """To the last bit: a search that another version recovers goes on as it was."""
@@ -100,14 +103,14 @@ def test_no_option_that_is_passed_over_has_the_highest_estimate(
         table.add(candidate)
         plain.add(candidate)
     for number, reward in updates:
-        place = number % len(candidates)
-        rewards = [reward] * len(candidates[place])
-        table.update(place, rewards)
-        plain.update(place, rewards)
+        index = number % len(candidates)
+        rewards = [reward] * len(candidates[index])
+        table.update(index, rewards)
+        plain.update(index, rewards)
     assert table.values == plain.values
 
 
-def test_the_best_option_is_chosen_whatever_its_predecessors() -> None:
+def test_the_best_action_is_chosen_whatever_its_predecessors() -> None:
     table = BackOffTable(SPACE, 1.0, 1.0, 0.0)
     good = SPACE.encode(Block.parse("(1,1,5,0,0)(2,7,0,0,0)"))[0]
     end = SPACE.choices((good,)).numbers[-1]

@@ -1,4 +1,4 @@
-"""What finalists say of a reward: rank correlations, fitted weights and their signs."""
+"""Calibration of a reward by finalists: rank correlations, fitted weights and their signs."""
 
 from math import log
 from random import Random
@@ -57,14 +57,14 @@ def finalists_of(macs_weight: float, density_weight: float, noise: float = 0.0) 
 def test_weights_that_made_the_accuracies_are_found_with_their_signs(
     weights: tuple[float, float],
 ) -> None:
-    found = calibrate(finalists_of(*weights), PAPER, NETWORK)
-    assert found.macs is not None
-    assert found.density is not None
-    assert (found.macs.value, found.density.value) == pytest.approx(weights)
-    assert found.macs.sign == (1 if weights[0] > 0 else -1)
-    assert found.density.sign == (1 if weights[1] > 0 else -1)
-    assert found.fitted_correlation == pytest.approx(1)
-    assert found.note == ""
+    calibration = calibrate(finalists_of(*weights), PAPER, NETWORK)
+    assert calibration.macs is not None
+    assert calibration.density is not None
+    assert (calibration.macs.value, calibration.density.value) == pytest.approx(weights)
+    assert calibration.macs.sign == (1 if weights[0] > 0 else -1)
+    assert calibration.density.sign == (1 if weights[1] > 0 else -1)
+    assert calibration.fitted_correlation == pytest.approx(1)
+    assert calibration.note == ""
 
 
 def test_the_reward_of_the_search_is_judged_as_it_was() -> None:
@@ -76,11 +76,11 @@ def test_the_reward_of_the_search_is_judged_as_it_was() -> None:
 
 
 def test_among_noise_the_sign_is_left_open() -> None:
-    found = calibrate(finalists_of(0.0, 0.0, noise=0.02), PAPER, NETWORK)
-    assert found.macs is not None
-    assert found.density is not None
-    assert found.macs.low < 0 < found.macs.high
-    assert (found.macs.sign, found.density.sign) == (0, 0)
+    calibration = calibrate(finalists_of(0.0, 0.0, noise=0.02), PAPER, NETWORK)
+    assert calibration.macs is not None
+    assert calibration.density is not None
+    assert calibration.macs.low < 0 < calibration.macs.high
+    assert (calibration.macs.sign, calibration.density.sign) == (0, 0)
 
 
 def test_the_same_finalists_give_the_same_result() -> None:
@@ -93,10 +93,16 @@ def test_no_fit_is_made_where_there_is_none() -> None:
         Finalist(finalist.block, finalist.early, 1 - finalist.early)
         for finalist in finalists_of(0.0, 0.0)
     ]
-    found = calibrate(against, PAPER, NETWORK)
-    assert found.early_correlation == pytest.approx(-1)
-    assert (found.macs, found.density, found.fitted_correlation) == (None, None, None)
-    assert "a better early accuracy does not go with a better converged accuracy" in found.note
+    calibration = calibrate(against, PAPER, NETWORK)
+    assert calibration.early_correlation == pytest.approx(-1)
+    assert (calibration.macs, calibration.density, calibration.fitted_correlation) == (
+        None,
+        None,
+        None,
+    )
+    assert (
+        "a better early accuracy does not go with a better converged accuracy" in calibration.note
+    )
     alike = [Finalist(BLOCKS[0], 0.5 + i / 100, 0.6 + i / 100) for i in range(LEAST)]
     assert "do not vary independently" in calibrate(alike, PAPER, NETWORK).note
 
@@ -114,12 +120,12 @@ NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20)
 def test_a_rank_correlation_depends_on_the_order_alone(data: st.DataObject) -> None:
     first = data.draw(NUMBERS)
     second = data.draw(st.lists(st.floats(-10, 10), min_size=len(first), max_size=len(first)))
-    found = rank_correlation(first, second)
-    assert -1 - 1e-9 <= found <= 1 + 1e-9
-    assert rank_correlation(second, first) == pytest.approx(found)
+    correlation = rank_correlation(first, second)
+    assert -1 - 1e-9 <= correlation <= 1 + 1e-9
+    assert rank_correlation(second, first) == pytest.approx(correlation)
     ranks = [sorted(set(second)).index(value) for value in second]
-    assert rank_correlation(first, ranks) == pytest.approx(found)
-    assert rank_correlation(first, [-rank for rank in ranks]) == pytest.approx(-found)
+    assert rank_correlation(first, ranks) == pytest.approx(correlation)
+    assert rank_correlation(first, [-rank for rank in ranks]) == pytest.approx(-correlation)
     order = [sorted(set(first)).index(value) for value in first]
     alone = 1.0 if len(set(first)) > 1 else 0.0
     assert rank_correlation(first, order) == pytest.approx(alone)

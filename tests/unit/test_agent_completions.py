@@ -1,4 +1,4 @@
-"""What completes a block within limits: the search for it against one that tries everything."""
+"""Completions of a block within limits: the search for them against one that tries everything."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -87,13 +87,13 @@ def test_a_completion_is_found_exactly_where_there_is_one(
     body = begun(kind, random, length)
     if len(loose_ends(body)) > 4:
         more = min(more, 2)
-    costs = sorted({cost_of(one, network) for one in completions(body, more, kind)})
-    one, other = data.draw(st.sampled_from(costs)), data.draw(st.sampled_from(costs))
+    costs = sorted({cost_of(completion, network) for completion in completions(body, more, kind)})
+    first, other = data.draw(st.sampled_from(costs)), data.draw(st.sampled_from(costs))
     less = data.draw(st.integers(0, 1))
     for constraints in (
-        Constraints(max_parameters=one.parameters - less),
-        Constraints(max_macs=one.macs - less),
-        Constraints(max_parameters=one.parameters, max_macs=other.macs - less),
+        Constraints(max_parameters=first.parameters - less),
+        Constraints(max_macs=first.macs - less),
+        Constraints(max_parameters=first.parameters, max_macs=other.macs - less),
     ):
         chosen = space_settings(LONGEST, **SPACES[kind], constraints=constraints)
         try:
@@ -112,8 +112,8 @@ def test_a_completion_is_found_exactly_where_there_is_one(
 @pytest.mark.parametrize(
     "constrain",
     [
-        lambda one: Constraints(max_parameters=one.parameters),
-        lambda one: Constraints(max_macs=one.macs),
+        lambda cost: Constraints(max_parameters=cost.parameters),
+        lambda cost: Constraints(max_macs=cost.macs),
     ],
 )
 @settings(max_examples=40)

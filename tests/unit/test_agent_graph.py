@@ -21,7 +21,7 @@ MULTI_BRANCH = Block.parse(
 SHORTCUT = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,1,3,2,0)(4,5,0,1,3)(5,7,0,0,0)")
 
 
-EVERY_TYPE = tuple(one for one in LayerType if one is not LayerType.TERMINAL)
+EVERY_TYPE = tuple(layer_type for layer_type in LayerType if layer_type is not LayerType.TERMINAL)
 
 
 @st.composite
@@ -31,8 +31,12 @@ def blocks(
     """Any legal block of at most `longest` layers and a terminal."""
     layers: list[Layer] = []
     for index in range(1, draw(st.integers(0, longest)) + 1):
-        known = [LayerType(code) for code in types]
-        usable = [one for one in known if index > {0: 1, 1: 0, 2: 2}[PREDECESSORS[one]]]
+        layer_types = [LayerType(code) for code in types]
+        usable = [
+            layer_type
+            for layer_type in layer_types
+            if index > {0: 1, 1: 0, 2: 2}[PREDECESSORS[layer_type]]
+        ]
         layer_type = draw(st.sampled_from(usable))
         kernel = draw(st.sampled_from(KERNELS[layer_type]))
         first = second = 0
@@ -48,14 +52,16 @@ def blocks(
 def renumbered(block: Block, random: Random) -> Block:
     """The same layers in another topological order; the first stays, it alone has the input."""
     waiting = list(block.body[1:])
-    place = {0: 0, 1: 1}
+    positions = {0: 0, 1: 1}
     layers = list(block.body[:1])
     while waiting:
-        ready = [layer for layer in waiting if all(pred in place for pred in layer.predecessors)]
+        ready = [
+            layer for layer in waiting if all(pred in positions for pred in layer.predecessors)
+        ]
         layer = random.choice(ready)
         waiting.remove(layer)
-        place[layer.index] = len(layers) + 1
-        preds = sorted(place[pred] for pred in layer.predecessors)
+        positions[layer.index] = len(layers) + 1
+        preds = sorted(positions[pred] for pred in layer.predecessors)
         pred1, pred2 = (*preds, 0, 0)[:2]
         layers.append(Layer(len(layers) + 1, layer.type, layer.kernel, pred1, pred2))
     return Block((*layers, Layer(len(layers) + 1, LayerType.TERMINAL, 0, 0, 0)))
@@ -74,9 +80,9 @@ def with_idle_layer(block: Block, after: int, layer_type: LayerType) -> Block:
     return Block(tuple(layers))
 
 
-def isomorphic(one: Block, other: Block) -> bool:
+def isomorphic(block: Block, other: Block) -> bool:
     """Try all one-to-one maps of nodes: slow, obviously right."""
-    ours, theirs = fold(one), fold(other)
+    ours, theirs = fold(block), fold(other)
     if sorted(ours.labels) != sorted(theirs.labels):
         return False
     edges = sorted((v, u) for v, above in enumerate(theirs.sources) for u in above)
@@ -128,22 +134,22 @@ FEW = (1, 4, 5, 6, 6, 13)
 
 @settings(max_examples=300, deadline=None)
 @given(blocks(longest=6, types=FEW), blocks(longest=6, types=FEW))
-def test_hashes_are_equal_exactly_for_isomorphic_graphs(one: Block, other: Block) -> None:
-    assert (canonical_hash(one) == canonical_hash(other)) == isomorphic(one, other)
+def test_hashes_are_equal_exactly_for_isomorphic_graphs(block: Block, other: Block) -> None:
+    assert (canonical_hash(block) == canonical_hash(other)) == isomorphic(block, other)
 
 
 def test_every_small_block_of_few_operations_hashes_as_brute_force_says() -> None:
     representatives: dict[str, Block] = {}
     for block in _all_blocks(longest=4):
-        known = representatives.setdefault(canonical_hash(block), block)
-        assert isomorphic(block, known)
-    for one, other in itertools.combinations(representatives.values(), 2):
-        assert not isomorphic(one, other)
+        representative = representatives.setdefault(canonical_hash(block), block)
+        assert isomorphic(block, representative)
+    for block, other in itertools.combinations(representatives.values(), 2):
+        assert not isomorphic(block, other)
 
 
 def _all_blocks(longest: int) -> list[Block]:
     """All blocks of 3x3 convolutions, identities, adds and concats."""
-    found: list[tuple[Layer, ...]] = [()]
+    bodies: list[tuple[Layer, ...]] = [()]
     grown: list[tuple[Layer, ...]] = [()]
     for index in range(1, longest + 1):
         single = [
@@ -157,8 +163,8 @@ def _all_blocks(longest: int) -> list[Block]:
             for pair in itertools.combinations(range(1, index), 2)
         ]
         grown = [(*prefix, layer) for prefix in grown for layer in single + pairs]
-        found += grown
-    return [Block((*body, Layer(len(body) + 1, LayerType.TERMINAL, 0, 0, 0))) for body in found]
+        bodies += grown
+    return [Block((*body, Layer(len(body) + 1, LayerType.TERMINAL, 0, 0, 0))) for body in bodies]
 
 
 def ring_block(*rings: int) -> Block:
@@ -188,7 +194,7 @@ def test_renumbered_rings_mean_the_same(shape: tuple[int, ...], random: Random) 
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("code", "other", "same"),
     [
         ("(1,7,0,0,0)", "(1,4,0,0,0)(2,3,1,1,0)(3,7,0,0,0)", True),
         # x + x is not x, and keeps its width, while the concat of x with x doubles it.
@@ -215,8 +221,8 @@ def test_renumbered_rings_mean_the_same(shape: tuple[int, ...], random: Random) 
         ),
     ],
 )
-def test_what_folding_keeps_apart(one: str, other: str, same: bool) -> None:
-    hashes = {canonical_hash(Block.parse(one)), canonical_hash(Block.parse(other))}
+def test_what_folding_keeps_apart(code: str, other: str, same: bool) -> None:
+    hashes = {canonical_hash(Block.parse(code)), canonical_hash(Block.parse(other))}
     assert (len(hashes) == 1) is same
 
 

@@ -22,7 +22,7 @@ from blockqnn.errors import InvalidMessage
 from blockqnn_operator.core.jobs.trial import trial_spec
 
 LONGEST_VARIABLE = 128 * 1024
-"""What Linux takes of one environment variable, its name included (MAX_ARG_STRLEN)."""
+"""Longest environment variable in Linux, its name included (MAX_ARG_STRLEN)."""
 
 
 def spec_of(trial: int, block: Block = A) -> TrialSpec:
@@ -65,7 +65,7 @@ def test_what_is_no_list_of_trials_is_refused_in_a_sentence(text: str, said: str
 
 
 def usual(trial: int, epochs: int = 12) -> TrialResult:
-    """What our trainer says of a usual trial."""
+    """Result of our trainer for a usual trial."""
     return make_result(
         trial,
         accuracy=0.8123456789,
@@ -97,7 +97,7 @@ def test_each_result_comes_out_as_it_went_in(messages: list[str], curve: list[fl
     except InvalidMessage:
         return
     texts = result_texts(text)
-    assert {n: TrialResult.read(one) for n, one in texts.items()} == dict(enumerate(results))
+    assert {n: TrialResult.read(text) for n, text in texts.items()} == dict(enumerate(results))
 
 
 def test_a_result_takes_no_more_room_when_it_is_taken_out() -> None:

@@ -4,14 +4,15 @@ from random import Random
 from typing import Any
 
 import pytest
-from agent_spaces import EVERY_LAYER, assert_options_are_groups, make_space, space_settings
+from agent_spaces import EVERY_LAYER, assert_abstract_actions_are_groups, make_space, space_settings
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from blockqnn.block.dot_drawing import dot_drawing
 from blockqnn.block.graph import canonical_hash, density
 from blockqnn.block.layer_types import PAPERS, check_layers, types_of
 from blockqnn.block.nsc import Block, LayerType
-from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.svg_drawing import svg_drawing
 from blockqnn.block.text_drawing import text_drawing
 from blockqnn.errors import InvalidBlock, InvalidSettings
 from blockqnn.network.cost import block_macs, body_cost
@@ -32,8 +33,18 @@ some_layers = st.lists(st.sampled_from(EVERY_LAYER), min_size=1, unique=True)
 
 
 def test_a_space_has_the_papers_types_unless_it_is_told_otherwise() -> None:
-    assert [int(one) for one in types_of(PAPERS, "PCC")] == [1, 2, 3, 4, 5, 6, 7]
-    assert [int(one) for one in types_of(PAPERS, "Separate")] == [8, 9, 10, 2, 3, 4, 5, 6, 7]
+    assert [int(layer_type) for layer_type in types_of(PAPERS, "PCC")] == [1, 2, 3, 4, 5, 6, 7]
+    assert [int(layer_type) for layer_type in types_of(PAPERS, "Separate")] == [
+        8,
+        9,
+        10,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+    ]
     assert all(tuple(PRESETS[name]["space"]["layers"]) == PAPERS for name in PRESETS)
     drawn = {layer.type for seed in range(200) for layer in drawn_block(PAPERS, seed)}
     assert drawn == set(types_of(PAPERS, "PCC"))
@@ -47,7 +58,9 @@ def test_the_order_in_which_layers_are_named_means_nothing() -> None:
     turned = make_space(9, layers=EVERY_LAYER[::-1])
     space = make_space(9, layers=EVERY_LAYER)
     for seed in range(20):
-        blocks = [one.random_block(Random(seed), "Flat") for one in (space, turned)]
+        blocks = [
+            either_space.random_block(Random(seed), "Flat") for either_space in (space, turned)
+        ]
         assert blocks[0] == blocks[1]
         assert space.encode(blocks[0]) == turned.encode(blocks[0])
 
@@ -68,7 +81,7 @@ def test_every_block_has_the_layers_of_its_space_and_mutates_within_it(
         assert Block.parse(str(block)) == block
         assert space.encode(block) == candidate
         assert {layer.type for layer in block} <= set(types_of(layers, "PCC"))
-        assert_options_are_groups(space, candidate, random)
+        assert_abstract_actions_are_groups(space, candidate, random)
         candidate = space.mutate(candidate, random)
 
 
@@ -112,12 +125,16 @@ def test_every_strategy_proposes_them_and_recovers(algorithm: str, preset: str) 
     history: list[Experience] = []
     for iteration in range(6):
         batch = [
-            Experience(one.trial, one.block, float(sum(layer.type in NEW for layer in one.block)))
-            for one in search.proposals(iteration)
+            Experience(
+                proposal.trial,
+                proposal.block,
+                float(sum(layer.type in NEW for layer in proposal.block)),
+            )
+            for proposal in search.proposals(iteration)
         ]
         search.learn(batch)
         history += batch
-    assert {layer.type for one in history for layer in one.block} >= NEW
+    assert {layer.type for experience in history for layer in experience.block} >= NEW
     assert Search.recover(chosen, 3, history).proposals(6) == search.proposals(6)
 
 
@@ -174,12 +191,12 @@ def test_separate_layers_go_with_the_previous_input_and_without_pooling() -> Non
     layers = ("Convolution", "Identity", "Add", "PreviousInput")
     check_layers(layers, "Separate", True)  # type: ignore[arg-type]
     space = make_space(9, layers=layers, convolution="Separate")
-    drawn = {one.type for seed in range(50) for one in space.random_block(Random(seed), "Flat")}
-    assert {int(one) for one in drawn} == {4, 5, 7, 8, 9, 10, 13}
+    drawn = {layer.type for seed in range(50) for layer in space.random_block(Random(seed), "Flat")}
+    assert {int(layer_type) for layer_type in drawn} == {4, 5, 7, 8, 9, 10, 13}
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("code", "other", "same"),
     [
         # The previous block's input is one value, however often it is named.
         (
@@ -197,8 +214,8 @@ def test_separate_layers_go_with_the_previous_input_and_without_pooling() -> Non
         ("(1,12,1,0,0)(2,7,0,0,0)", "(1,1,1,0,0)(2,7,0,0,0)", False),
     ],
 )
-def test_what_is_the_same_network(one: str, other: str, same: bool) -> None:
-    hashes = {canonical_hash(Block.parse(one)), canonical_hash(Block.parse(other))}
+def test_what_is_the_same_network(code: str, other: str, same: bool) -> None:
+    hashes = {canonical_hash(Block.parse(code)), canonical_hash(Block.parse(other))}
     assert (len(hashes) == 1) is same
 
 
@@ -256,8 +273,8 @@ def test_they_are_drawn() -> None:
     assert text_drawing(ALL_NEW) == TEXT
     dot = dot_drawing(ALL_NEW)
     assert '3 [label="3: previous input"' in dot
-    assert "-> 3;" not in dot
-    assert "  3 -> 4;" in dot
+    assert "-> 3 " not in dot
+    assert "  3 -> 4 " in dot
     assert "2: sep conv 3x3" in svg_drawing(ALL_NEW)
 
 

@@ -1,4 +1,4 @@
-"""Whether a search learns: the verdict on made-up histories, and what holds for all of them."""
+"""Verdicts on learning: made-up histories, and what holds for all of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -127,8 +127,8 @@ def test_a_stage_that_has_just_begun_is_taken_together_with_the_iteration_before
     noise = history(lambda _iteration, random: (str(random.random()), random.gauss(50, 5)))
     begun = judge(noise[: 40 * BATCH + 3], epsilon)
     assert (begun.first, begun.last) == (39, 40)
-    whole = judge(noise[: 40 * BATCH + WANTED], epsilon)
-    assert (whole.first, whole.last) == (40, 40)
+    complete = judge(noise[: 40 * BATCH + WANTED], epsilon)
+    assert (complete.first, complete.last) == (40, 40)
 
 
 def test_a_network_counts_where_it_was_tried_first() -> None:

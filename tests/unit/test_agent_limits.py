@@ -45,18 +45,18 @@ SPACES = {**PAPERS_SPACES, **OTHER_SPACES}
 def all_candidates(kind: str, identity: bool) -> tuple[Candidate, ...]:
     """Every block of a small space, in which poolings and large kernels are left out."""
     space = Space(space_settings(LONGEST, **SPACES[kind], startWithIdentity=identity))
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
 
     def extend(prefix: Candidate) -> None:
         for number in space.choices(prefix).numbers:
             layer = space.layer(number)
             if layer.type is LayerType.TERMINAL:
-                found.append((*prefix, number))
+                candidates.append((*prefix, number))
             elif matters(layer.type, layer.kernel):
                 extend((*prefix, number))
 
     extend(())
-    return tuple(found)
+    return tuple(candidates)
 
 
 def matters(layer_type: LayerType, kernel: int) -> bool:
@@ -73,7 +73,7 @@ def cost(space: Space, candidate: Candidate, network: NetworkSpec) -> tuple[int,
 
 incommensurable = networks.map(
     lambda network: network.model_copy(
-        update={"filters": tuple([(13, 29, 59)[one % 3] for one in network.filters])}
+        update={"filters": tuple([(13, 29, 59)[width % 3] for width in network.filters])}
     )
 )
 """Networks in which no sum of a few widths is another one."""
@@ -97,7 +97,7 @@ def test_the_masks_leave_exactly_what_can_be_completed(
     candidates = all_candidates(kind, identity)
     free = Space(space_settings(LONGEST, **SPACES[kind], startWithIdentity=identity))
     once = network.model_copy(update={"repeats": 1}) if adaptive else network
-    costs = {one: cost(free, one, once) for one in candidates}
+    costs = {candidate: cost(free, candidate, once) for candidate in candidates}
     limit = data.draw(st.sampled_from(sorted(set(costs.values()))))
     other = data.draw(st.sampled_from(sorted({macs for _, macs in costs.values()})))
     constraints = {"maxParameters": limit[0]} | data.draw(
@@ -114,12 +114,16 @@ def test_the_masks_leave_exactly_what_can_be_completed(
         # The smallest network of all, which a bottleneck can make, is not looked for.
         assume(chosen.constraints.allow(*body_cost((), once, COLOUR.size, COLOUR.classes)))
     space = limited(chosen, network)
-    legal = {one for one, (p, m) in costs.items() if chosen.constraints.allow(p, m)}
-    completable = {one[:end] for one in legal for end in range(1, len(one) + 1)}
+    legal = {candidate for candidate, (p, m) in costs.items() if chosen.constraints.allow(p, m)}
+    completable = {candidate[:end] for candidate in legal for end in range(1, len(candidate) + 1)}
     # A bottleneck that a completion would need is not looked for.
-    wanted = {one[:end] for one in legal for end in range(last_bottleneck(free, one), len(one) + 1)}
+    wanted = {
+        candidate[:end]
+        for candidate in legal
+        for end in range(last_bottleneck(free, candidate), len(candidate) + 1)
+    }
     offered: set[Candidate] = set()
-    for prefix in {one[:-1] for one in wanted}:
+    for prefix in {candidate[:-1] for candidate in wanted}:
         offered |= {
             (*prefix, number)
             for number in space.choices(prefix).numbers
@@ -132,7 +136,9 @@ def test_the_masks_leave_exactly_what_can_be_completed(
 def last_bottleneck(space: Space, candidate: Candidate) -> int:
     """The place behind the last bottleneck of a block; 1 where there is none."""
     types = [space.layer(number).type for number in candidate]
-    return max([1, *(end for end, one in enumerate(types, 1) if one is LayerType.BOTTLENECK)])
+    return max(
+        [1, *(end for end, layer_type in enumerate(types, 1) if layer_type is LayerType.BOTTLENECK)]
+    )
 
 
 NETWORK = NetworkSpec(filters=(8, 16), repeats=3, output_projection=True)
@@ -171,8 +177,10 @@ def run(search: Search, iterations: int) -> list[Experience]:
     history: list[Experience] = []
     for iteration in range(iterations):
         batch = [
-            Experience(one.trial, one.block, float(sum(layer.kernel for layer in one.block)))
-            for one in search.proposals(iteration)
+            Experience(
+                proposal.trial, proposal.block, float(sum(layer.kernel for layer in proposal.block))
+            )
+            for proposal in search.proposals(iteration)
         ]
         search.learn(batch)
         history += batch
@@ -207,11 +215,11 @@ def test_every_proposed_block_is_within_the_limits(
     chosen = settings_for(space, network, algorithm=algorithm, **agent)
     search = Search(chosen, seed, images=COLOUR)
     history = run(search, 6)
-    for one in history:
-        stacked = search.network_for(one.block)
+    for experience in history:
+        stacked = search.network_for(experience.block)
         assert space.constraints.allow(
-            network_parameters(one.block, stacked, COLOUR.size, COLOUR.classes),
-            network_macs(one.block, stacked, COLOUR.size, COLOUR.classes),
+            network_parameters(experience.block, stacked, COLOUR.size, COLOUR.classes),
+            network_macs(experience.block, stacked, COLOUR.size, COLOUR.classes),
         )
         assert adaptive or stacked == network
     recovered = Search.recover(chosen, seed, history, images=COLOUR)
@@ -249,17 +257,17 @@ def test_under_limits_the_options_are_the_groups_of_what_is_left(
 ) -> None:
     space = limited(space_settings(8, constraints={"maxParameters": most}), NETWORK)
     candidate = draw_candidate(space, random, step)
-    for place, number in enumerate(candidate):
-        prefix = candidate[:place]
+    for position, number in enumerate(candidate):
+        prefix = candidate[:position]
         choices = space.choices(prefix)
         assert number in choices.numbers
-        options = space.options(space.situation(prefix))
-        assert set(options) == {space.option(prefix, one) for one in choices.numbers}
-        assert len(set(options)) == len(options)
-        for option in options:
-            drawn = space.draw(prefix, option, random)
+        actions = space.abstract_actions(space.state(prefix))
+        assert set(actions) == {space.abstract_action(prefix, number) for number in choices.numbers}
+        assert len(set(actions)) == len(actions)
+        for abstract_action in actions:
+            drawn = space.draw(prefix, abstract_action, random)
             assert drawn in choices.numbers
-            assert space.option(prefix, drawn) == option
+            assert space.abstract_action(prefix, drawn) == abstract_action
 
 
 @settings(max_examples=60)
@@ -274,7 +282,7 @@ def test_what_is_offered_under_limits_can_always_be_completed(
     kind: str, random: Random, network: NetworkSpec, spare: int, share: float
 ) -> None:
     """Also where widths add up to others by chance, and where they grow fast."""
-    network = network.model_copy(update={"filters": tuple([one**2 for one in network.filters])})
+    network = network.model_copy(update={"filters": tuple([width**2 for width in network.filters])})
     least = body_cost((), network, COLOUR.size, COLOUR.classes).parameters
     constraints = {"maxParameters": int(least * share) + spare}
     space = limited(space_settings(9, **SPACES[kind], constraints=constraints), network)
@@ -285,15 +293,15 @@ def test_what_is_offered_under_limits_can_always_be_completed(
 
 
 def test_without_a_projection_long_blocks_are_within_reach_of_limits_at_their_own_cost() -> None:
-    """Where there are too many completions to try all."""
+    """Limits for blocks with too many completions to try all."""
     network = NETWORK.model_copy(update={"output_projection": False})
     free = Space(space_settings(12))
     for seed in range(40):
         candidate = free.encode(free.random_block(Random(seed), "Flat"))
         parameters, _ = cost(free, candidate, network)
         space = limited(space_settings(12, constraints={"maxParameters": parameters}), network)
-        for place, number in enumerate(candidate):
-            assert number in space.choices(candidate[:place]).numbers
+        for position, number in enumerate(candidate):
+            assert number in space.choices(candidate[:position]).numbers
 
 
 def test_a_stage_that_is_much_wider_than_what_enters_it_keeps_the_limits() -> None:
@@ -350,5 +358,5 @@ def test_a_history_of_blocks_over_the_limits_is_refused() -> None:
     with pytest.raises(ForeignHistory, match=r"costs more than space\.constraints allow"):
         Search.recover(tight, 0, history, images=COLOUR)
     search = Search(tight, 0, images=COLOUR)
-    assert [search.admits(one.block) for one in history].count(False)
+    assert [search.admits(experience.block) for experience in history].count(False)
     assert Constraints(max_parameters=6_000).allow(6_000, 10**12)

@@ -34,6 +34,6 @@ def test_mutation_reaches_every_small_block() -> None:
     for _ in range(20_000):
         candidate = space.mutate(candidate, random)
         reached.add(candidate)
-    shorter = [one for one in reached if len(one) < 4]
+    shorter = [candidate for candidate in reached if len(candidate) < 4]
     assert len(shorter) == 1 + 8 + 8 * 8
     assert len(reached) > 0.95 * (1 + 8 + 8 * 8 + 8 * 8 * (8 * 2 + 2))

@@ -89,7 +89,7 @@ def test_a_papers_preset_never_falls_below_the_random_phase(preset: str) -> None
 
 @pytest.mark.parametrize("preset", PAPERS)
 def test_with_equal_rewards_a_papers_preset_prefers_no_block_beyond_chance(preset: str) -> None:
-    """What is drawn often must not look better for that."""
+    """A frequent choice must not look better for being frequent."""
     first, *_, last = search(preset, lambda block: 50.0, 0)
     by_chance = Counter(first.proposals)
     for candidate, count in Counter(last.proposals).items():

@@ -1,4 +1,4 @@
-"""What blocks are predicted from, what is expected of them, and what is chosen by that."""
+"""The predictor: features of blocks, expected rewards, and the choice by them."""
 
 from itertools import count
 from random import Random
@@ -60,8 +60,8 @@ def test_it_expects_more_of_what_was_worth_more() -> None:
         predictor.add(candidate)
     predictor.fit([worth(candidate) for candidate in trained])
     new = [draw(seed) for seed in range(1000, 1100)]
-    good = [predictor.predict(one) for one in new if worth(one) > 0]
-    poor = [predictor.predict(one) for one in new if worth(one) == 0]
+    good = [predictor.predict(candidate) for candidate in new if worth(candidate) > 0]
+    poor = [predictor.predict(candidate) for candidate in new if worth(candidate) == 0]
     assert sum(good) / len(good) > sum(poor) / len(poor) + 0.3
     explained = predictor.explain(new[0])
     assert explained.value == predictor.predict(new[0])
@@ -81,7 +81,7 @@ def propose(
 ) -> tuple[Candidate, ...]:
     """Let a filter choose 8 candidates, where Q-learning draws those of seeds from the first on."""
     seeds = count(first)
-    randoms = [trial_random(1, place) for place in range(8)]
+    randoms = [trial_random(1, index) for index in range(8)]
     return chosen.choose(0, rewards, randoms, SeenCandidates(SPACE), lambda _: draw(next(seeds)))
 
 
@@ -89,16 +89,18 @@ def test_the_most_promising_are_chosen_and_some_at_random() -> None:
     greedy, rewards = make_filter(mutated=0.0, optimism=0.0)
     best = propose(greedy, rewards)
     everything = [draw(seed) for seed in range(1000, 1080)]
-    expected = [greedy._predictor.predict(one) for one in everything]
-    assert sorted(expected)[-8:] == sorted(greedy._predictor.predict(one) for one in best)
+    expected = [greedy._predictor.predict(candidate) for candidate in everything]
+    assert sorted(expected)[-8:] == sorted(
+        greedy._predictor.predict(candidate) for candidate in best
+    )
     half, rewards = make_filter(mutated=0.0, keepRandom=0.5, optimism=0.0)
     mixed = propose(half, rewards)
     assert set(mixed) <= set(everything)
     assert len({*mixed} & {*best}) >= 4
     assert mixed != best
-    told = half.expected(mixed[0])
-    assert told is not None
-    assert told.value == half._predictor.predict(mixed[0])
+    expected_reward = half.expected(mixed[0])
+    assert expected_reward is not None
+    assert expected_reward.value == half._predictor.predict(mixed[0])
     assert half.expected(draw(5)) is None
 
 
@@ -117,14 +119,14 @@ def test_a_share_of_the_candidates_are_changes_of_the_best_blocks_and_new(
         return mutate(candidate, random)
 
     monkeypatch.setattr(SPACE, "mutate", noted)
-    randoms = [trial_random(1, place) for place in range(8)]
+    randoms = [trial_random(1, index) for index in range(8)]
     proposed = chosen.choose(0, rewards, randoms, met, lambda _: draw(next(seeds)))
     assert next(seeds) - 1000 == pytest.approx(drawn, abs=15 if 0 < share < 1 else 0)
     best = sorted(trained, key=worth)[-10:]
-    assert {worth(one) for one in parents} <= {worth(one) for one in best}
+    assert {worth(parent) for parent in parents} <= {worth(candidate) for candidate in best}
     assert bool(parents) == (share > 0)
     assert not {*proposed} & {*trained}
-    assert len({SPACE.identity(one) for one in proposed}) == 8
+    assert len({SPACE.identity(candidate) for candidate in proposed}) == 8
 
 
 def test_where_all_changes_are_known_more_are_made_at_a_time() -> None:
@@ -135,8 +137,10 @@ def test_where_all_changes_are_known_more_are_made_at_a_time() -> None:
     chosen = PredictorFilter(PredictorSettings(warmup=2, mutated=1.0, candidates=1), SPACE, 1)
     for _ in range(2):
         chosen.add(target)
-    (found,) = chosen.choose(0, [1.0, 1.0], [Random(1)], met, lambda _: target)
-    assert SPACE.identity(found) not in {SPACE.identity(one) for one in near | {target}}
+    (chosen_candidate,) = chosen.choose(0, [1.0, 1.0], [Random(1)], met, lambda _: target)
+    assert SPACE.identity(chosen_candidate) not in {
+        SPACE.identity(candidate) for candidate in near | {target}
+    }
 
 
 def test_asking_leaves_no_trace() -> None:
@@ -149,8 +153,10 @@ def test_asking_leaves_no_trace() -> None:
             predictor.fit([worth(draw(number)) for number in range(seed + 1)])
         asked.choose(new, 3, 3.0)
         asked.explain(new[seed])
-    assert [asked.explain(one) for one in new] == [fresh.explain(one) for one in new]
-    novel = [one.novel for one in map(fresh._ridge.project, fresh._rows(new))]
+    assert [asked.explain(candidate) for candidate in new] == [
+        fresh.explain(candidate) for candidate in new
+    ]
+    novel = [projection.novel for projection in map(fresh._ridge.project, fresh._rows(new))]
     assert any(novel), "some have features that none was trained with"
 
 
@@ -161,19 +167,21 @@ def test_optimism_chooses_by_how_unsure_each_is_once_the_ones_before_are_known(
 ) -> None:
     """As if each choice were trained, with the reward that is expected of it, before the next."""
     predictor = Predictor(SPACE)
-    known = [draw(seed) for seed in range(trained)]
-    for candidate in known:
+    trained_candidates = [draw(seed) for seed in range(trained)]
+    for candidate in trained_candidates:
         predictor.add(candidate)
-    predictor.fit([worth(candidate) for candidate in known])
+    predictor.fit([worth(candidate) for candidate in trained_candidates])
     drawn = list({SPACE.encode(SPACE.decode(draw(seed))) for seed in range(500, 530)})
     chosen = predictor.choose(drawn, 6, optimism)
     assert len(set(chosen)) == 6
 
     ridge = predictor._ridge
     seen = [ridge.project(row) for row in predictor._rows(drawn)]
-    joint = numpy.array([[ridge.covariance(one, other) for other in seen] for one in seen])
-    values = numpy.array([one.value for one in seen])
-    assert numpy.diag(joint) == pytest.approx([one.spread for one in seen], abs=1e-9)
+    joint = numpy.array(
+        [[ridge.covariance(projection, other) for other in seen] for projection in seen]
+    )
+    values = numpy.array([projection.value for projection in seen])
+    assert numpy.diag(joint) == pytest.approx([projection.spread for projection in seen], abs=1e-9)
     expected: list[int] = []
     for _ in range(6):
         rest = joint

@@ -20,7 +20,7 @@ SPACE = make_space(6)
 SHAPINGS: list[Shaping] = ["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform"]
 shapings = st.sampled_from(SHAPINGS)
 CONSTANT: dict[str, Any] = {"initialization": "Constant", "shaping": "CVPR2018"}
-"""What the examples are worked with."""
+"""Settings of the examples."""
 
 
 def agent(**changes: Any) -> AgentSettings:
@@ -128,7 +128,7 @@ def test_the_worked_example() -> None:
 
 
 def drawn(table: QTable) -> Counter[int]:
-    """What is chosen as the first layer."""
+    """Choice of the first layer."""
     return Counter(table.best((), Random(seed)) for seed in range(2000))
 
 
@@ -163,7 +163,7 @@ def test_equals_are_drawn_as_random_layers_are(step: RandomStep, share: float) -
     for layer in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)"):
         learn(table, f"{layer}(2,7,0,0,0)", 60.0)
     counts = drawn(table)
-    assert set(counts) == {NUMBERS[one] for one in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)")}
+    assert set(counts) == {NUMBERS[code] for code in ("(1,1,1,0,0)", "(1,1,3,0,0)", "(1,4,0,0,0)")}
     assert 1 - counts[NUMBERS["(1,4,0,0,0)"]] / 2000 == pytest.approx(share, rel=0.06)
 
 

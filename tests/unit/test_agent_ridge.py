@@ -26,7 +26,7 @@ def fitted(observed: Sequence[tuple[Row, float]], penalty: float) -> Ridge:
 
 
 def dense(chosen: Sequence[Row]) -> numpy.ndarray:
-    return numpy.array([[row.get(place, 0.0) for place in range(FEATURES)] for row in chosen])
+    return numpy.array([[row.get(feature, 0.0) for feature in range(FEATURES)] for row in chosen])
 
 
 @settings(deadline=None)
@@ -66,16 +66,18 @@ def test_what_was_learned_before_does_not_matter(
 @settings(deadline=None)
 @given(observations, rows, rows, st.sampled_from([0.1, 1.0, 10.0]))
 def test_what_is_expected_of_two_errs_together_as_the_equations_say(
-    observed: list[tuple[Row, float]], one: Row, other: Row, penalty: float
+    observed: list[tuple[Row, float]], first: Row, other: Row, penalty: float
 ) -> None:
     ridge = fitted(observed, penalty)
     x = dense([row for row, _ in observed])
     centre = x.mean(axis=0)
     products = (x - centre).T @ (x - centre) + penalty * numpy.eye(FEATURES)
-    a, b = dense([one, other]) - centre
-    joint = ridge.covariance(ridge.project(one), ridge.project(other))
+    a, b = dense([first, other]) - centre
+    joint = ridge.covariance(ridge.project(first), ridge.project(other))
     assert joint == pytest.approx(a @ numpy.linalg.solve(products, b), abs=1e-7)
-    assert ridge.project(one).spread == pytest.approx(a @ numpy.linalg.solve(products, a), abs=1e-7)
+    assert ridge.project(first).spread == pytest.approx(
+        a @ numpy.linalg.solve(products, a), abs=1e-7
+    )
 
 
 def test_a_model_that_has_learned_nothing_says_so() -> None:

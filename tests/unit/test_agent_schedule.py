@@ -25,7 +25,7 @@ lengths = st.integers(1, 2000)
 
 
 def boundaries(stages: list[EpsilonStage], short: tuple[EpsilonStage, ...]) -> list[int]:
-    """Where each of the stages ends in the shortened schedule, which may lack some of them."""
+    """End of each stage in the shortened schedule, which may lack some of them."""
     lasts = {stage.epsilon: stage.iterations for stage in short}
     return list(accumulate(lasts.get(stage.epsilon, 0) for stage in stages))
 
@@ -57,7 +57,7 @@ def test_a_scaled_schedule_keeps_sum_order_and_shares(
     if iterations > 1:
         assert places[-1] == len(stages) - 1
     total = sum(stage.iterations for stage in stages)
-    shares = [end * iterations / total for end in accumulate(one.iterations for one in stages)]
+    shares = [end * iterations / total for end in accumulate(stage.iterations for stage in stages)]
     for end, share in zip(boundaries(stages, short), shares, strict=True):
         assert abs(end - share) < 1
 
@@ -69,7 +69,7 @@ def test_a_longer_schedule_has_no_earlier_boundary(
 ) -> None:
     shorter = boundaries(stages, scaled(stages, iterations))
     longer = boundaries(stages, scaled(stages, iterations + 1))
-    assert all(one <= other for one, other in zip(shorter, longer, strict=True))
+    assert all(shorter_share <= other for shorter_share, other in zip(shorter, longer, strict=True))
 
 
 def test_scaling_to_its_own_length_changes_nothing() -> None:

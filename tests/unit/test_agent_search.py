@@ -29,7 +29,7 @@ FEW_TRIALS: dict[str, Any] = {
     "rewardScale": "Rank",
     "replay": {"sampleSize": 32, "updates": 32, "weighting": "Rank"},
 }
-"""What changes Q-learning the most."""
+"""Settings that change Q-learning the most."""
 
 PREDICTING: dict[str, Any] = {
     **FEW_TRIALS,
@@ -171,8 +171,10 @@ def test_only_what_depends_on_learning_may_stop_itself() -> None:
     run(search, 8)
     assert not any(proposal.stopping for proposal in search.proposals(0))
     rules = [proposal.stopping for proposal in search.proposals(8)]
-    assert all([rule.epoch for rule in one] == [1, 2] for one in rules)
-    cheap, dear = sorted(search.proposals(8), key=lambda one: search.reward(one.block, 0.0))[::3]
+    assert all([rule.epoch for rule in trial_rules] == [1, 2] for trial_rules in rules)
+    cheap, dear = sorted(
+        search.proposals(8), key=lambda proposal: search.reward(proposal.block, 0.0)
+    )[::3]
     assert cheap.stopping[0].below >= dear.stopping[0].below
 
 
@@ -236,13 +238,15 @@ def test_what_was_tried_counts_not_what_would_be_proposed() -> None:
 
 def test_failed_trials_teach_nothing() -> None:
     search = Search(settings_for(), 0, 4)
-    search.learn([Experience(one.trial, one.block, None) for one in search.proposals(0)])
+    search.learn(
+        [Experience(proposal.trial, proposal.block, None) for proposal in search.proposals(0)]
+    )
     assert values(search) == {}
     assert search.learned == 1
 
 
 @pytest.mark.parametrize(
-    ("trials", "told"),
+    ("trials", "message"),
     [
         ([], "none are given"),
         ([0, 1, 2], "0 to 2 are given"),
@@ -250,10 +254,12 @@ def test_failed_trials_teach_nothing() -> None:
         ([4, 5, 6, 7], "4 to 7 are given"),
     ],
 )
-def test_other_trials_than_those_of_the_iteration_are_refused(trials: list[int], told: str) -> None:
+def test_other_trials_than_those_of_the_iteration_are_refused(
+    trials: list[int], message: str
+) -> None:
     search = Search(settings_for(), 0, 4)
     block = Block.parse("(1,7,0,0,0)")
-    with pytest.raises(InvalidHistory, match=f"trials 0 to 3 in this order, but {told}"):
+    with pytest.raises(InvalidHistory, match=f"trials 0 to 3 in this order, but {message}"):
         search.learn([Experience(trial, block, 1.0) for trial in trials])
     assert search.learned == 0
 
@@ -273,7 +279,7 @@ def test_a_block_of_another_space_is_refused_and_nothing_is_learned(algorithm: s
 
 def test_a_reward_that_is_no_number_is_refused() -> None:
     search = Search(settings_for(), 0, 4)
-    batch = [Experience(one.trial, one.block, nan) for one in search.proposals(0)]
+    batch = [Experience(proposal.trial, proposal.block, nan) for proposal in search.proposals(0)]
     with pytest.raises(InvalidHistory, match="Trial 0 has the reward nan"):
         search.learn(batch)
 
@@ -293,11 +299,11 @@ def test_q_learning_finds_a_good_block_more_often_than_chance() -> None:
     means: list[float] = []
     for iteration in range(40):
         batch = [
-            Experience(one.trial, one.block, _convolutions(one.block))
-            for one in search.proposals(iteration)
+            Experience(proposal.trial, proposal.block, _convolutions(proposal.block))
+            for proposal in search.proposals(iteration)
         ]
         search.learn(batch)
-        means.append(sum(one.reward or 0.0 for one in batch) / len(batch))
+        means.append(sum(experience.reward or 0.0 for experience in batch) / len(batch))
     assert sum(means[-4:]) / 4 > 1.5 * sum(means[:20]) / 20
 
 
@@ -308,10 +314,14 @@ def _convolutions(block: Block) -> float:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_redrawing_proposes_no_network_twice(algorithm: str) -> None:
     search = Search(settings_for(algorithm, **FEW_TRIALS), 0, 12)
-    hashes = [one.hash for iteration in range(12) for one in _learn_anything(search, iteration)]
+    hashes = [
+        proposal.hash for iteration in range(12) for proposal in _learn_anything(search, iteration)
+    ]
     assert len(set(hashes)) == len(hashes) == 48
     search = Search(settings_for(algorithm, **{**FEW_TRIALS, "duplicates": "Keep"}), 0, 12)
-    hashes = [one.hash for iteration in range(12) for one in _learn_anything(search, iteration)]
+    hashes = [
+        proposal.hash for iteration in range(12) for proposal in _learn_anything(search, iteration)
+    ]
     assert len(set(hashes)) < 48
 
 
@@ -327,12 +337,12 @@ def test_redrawing_avoids_what_is_still_in_flight(algorithm: str, seed: int, ahe
     for iteration in range(12):
         search.proposals(iteration + ahead)  # as the operator does, to keep all slots busy
         batch = [
-            Experience(one.trial, one.block, outcome(search, one))
-            for one in search.proposals(iteration)
+            Experience(proposal.trial, proposal.block, outcome(search, proposal))
+            for proposal in search.proposals(iteration)
         ]
         search.learn(batch)
         history += batch
-    hashes = [canonical_hash(one.block) for one in history]
+    hashes = [canonical_hash(experience.block) for experience in history]
     assert len(set(hashes)) == len(hashes)
     recovered = Search.recover(settings_for(algorithm, **agent), seed, history)
     assert recovered.proposals(12 + ahead) == search.proposals(12 + ahead)
@@ -343,14 +353,16 @@ def test_where_nothing_is_new_a_duplicate_is_proposed(algorithm: str) -> None:
     chosen = settings_for(algorithm, batch=8, **FEW_TRIALS)
     chosen = chosen.model_copy(update={"space": space_settings(2)})
     search = Search(chosen, 0, 4)
-    run_of_few = [one for iteration in range(2) for one in _learn_anything(search, iteration)]
+    run_of_few = [
+        proposal for iteration in range(2) for proposal in _learn_anything(search, iteration)
+    ]
     # A terminal, an identity and pools of kernel 1 are one network: six in all.
-    assert len({one.hash for one in run_of_few}) == 6
+    assert len({proposal.hash for proposal in run_of_few}) == 6
 
 
 def _learn_anything(search: Search, iteration: int) -> tuple[Proposal, ...]:
     proposals = search.proposals(iteration)
-    search.learn([Experience(one.trial, one.block, 1.0) for one in proposals])
+    search.learn([Experience(proposal.trial, proposal.block, 1.0) for proposal in proposals])
     return proposals
 
 
@@ -359,9 +371,11 @@ def test_evolution_breeds_from_the_best_of_its_population() -> None:
     chosen = settings_for("Evolution", evolution={"populationSize": 4, "sampleSize": 64})
     search = Search(chosen, 0, 12)
     best = Block.parse("(1,1,5,0,0)(2,1,5,1,0)(3,1,5,2,0)(4,7,0,0,0)")
-    others = [one.block for one in search.proposals(0)][1:]
+    others = [proposal.block for proposal in search.proposals(0)][1:]
     blocks = [best, *others]
-    search.learn([Experience(i, one, 90.0 if one is best else 1.0) for i, one in enumerate(blocks)])
+    search.learn(
+        [Experience(i, block, 90.0 if block is best else 1.0) for i, block in enumerate(blocks)]
+    )
     assert search.epsilon(0) == 1.0
     assert search.epsilon(1) == 0.0
     assert not search.proposable(2)
@@ -370,7 +384,9 @@ def test_evolution_breeds_from_the_best_of_its_population() -> None:
         assert sum(layer.kernel == 5 for layer in proposal.block) >= 2
     # The best leaves the population with age, however good it is.
     search.learn([Experience(i, others[0], 1.0) for i in range(4, 8)])
-    assert all(sum(layer.kernel == 5 for layer in one.block) < 2 for one in search.proposals(2))
+    assert all(
+        sum(layer.kernel == 5 for layer in proposal.block) < 2 for proposal in search.proposals(2)
+    )
 
 
 @pytest.mark.parametrize(("algorithm", "agent"), VARIANTS)

@@ -48,13 +48,13 @@ def test_a_fixed_shaping_knows_only_the_length() -> None:
 @settings(deadline=None)
 @given(st.floats(1, 100), st.integers(1, 23), st.integers(1, 23), st.integers(0, 22))
 def test_a_layer_earns_the_same_in_short_and_long_blocks_by_the_largest_index(
-    reward: float, length: int, other: int, place: int
+    reward: float, length: int, other: int, position: int
 ) -> None:
     """With T the length of the block, a layer of a short block would earn many times more."""
-    one, two = (shaped(reward, n, "CVPR2018MaxIndex", 23) for n in (length, other))
-    if place < min(length, other) - 1:
-        assert one[place] == two[place] == reward / 23
-    assert one[-1] == two[-1] == reward
+    shaped_rewards, two = (shaped(reward, n, "CVPR2018MaxIndex", 23) for n in (length, other))
+    if position < min(length, other) - 1:
+        assert shaped_rewards[position] == two[position] == reward / 23
+    assert shaped_rewards[-1] == two[-1] == reward
 
 
 @settings(deadline=None, max_examples=30)
@@ -113,21 +113,21 @@ def test_a_learned_shaping_adds_in_the_order_of_the_candidates(
     rows = []
     for candidate in candidates:
         decisions = [
-            SPACE.features(candidate[:place], part) for place, part in enumerate(candidate)
+            SPACE.features(candidate[:position], part) for position, part in enumerate(candidate)
         ]
-        rows.append([[places.setdefault(key, len(places)) for key in one] for one in decisions])
+        rows.append([[places.setdefault(key, len(places)) for key in keys] for keys in decisions])
     products: Triangle = []
     sums = [0.0] * len(places)
     for row, reward in zip(rows, rewards, strict=True):
-        add_products(products, Counter([one for features in row for one in features]))
+        add_products(products, Counter([feature for features in row for feature in features]))
         for features in row:
-            for one in features:
-                sums[one] += reward - mean
+            for feature in features:
+                sums[feature] += reward - mean
     weights = solve(decompose(products, 1.0), sums)
     for number, (row, reward) in enumerate(zip(rows, rewards, strict=True)):
-        earned = [fsum([weights[one] for one in features]) for features in row]
-        left = (reward - mean - fsum(earned)) / len(row)
-        expected = [one + left for one in earned]
+        earned = [fsum([weights[feature] for feature in features]) for features in row]
+        share = (reward - mean - fsum(earned)) / len(row)
+        expected = [value + share for value in earned]
         expected[-1] += mean
         assert shaping.split(number, reward) == expected
 
@@ -138,7 +138,7 @@ def test_a_learned_shaping_adds_in_the_order_of_the_candidates(
     )
 )
 def test_products_of_counts_are_those_of_any_features(rows: list[dict[int, int]]) -> None:
-    counted, products = CountProducts(), [[0.0] * (place + 1) for place in range(13)]
+    counted, products = CountProducts(), [[0.0] * (index + 1) for index in range(13)]
     for row in rows:
         counted.add(row)
         add_products(products, row)
@@ -158,9 +158,9 @@ def test_ranks_are_shares_and_equals_share() -> None:
 def test_ranks_keep_the_order_and_mean_one_half(rewards: list[float]) -> None:
     ranks = rank_rewards(rewards)
     assert sum(ranks) / len(ranks) == pytest.approx(0.5)
-    for one, rank in zip(rewards, ranks, strict=True):
-        below = sum(other < one for other in rewards)
-        equal = rewards.count(one)
+    for reward, rank in zip(rewards, ranks, strict=True):
+        below = sum(other < reward for other in rewards)
+        equal = rewards.count(reward)
         assert rank == pytest.approx((below + equal / 2) / len(rewards))
 
 

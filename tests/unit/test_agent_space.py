@@ -132,14 +132,15 @@ def test_blocks_start_with_an_identity_where_they_must(
     space = make_space(limit, startWithIdentity=True)
     candidate = draw_candidate(space, random, step)
     mutant = space.mutate(candidate, random)
-    for one in (candidate, mutant):
-        assert str(space.decode(one)).startswith("(1,4,0,0,0)")
-        for place, number in enumerate(one):
-            prefix = one[:place]
-            options = space.options(space.situation(prefix))
-            assert space.option(prefix, number) in options
+    for variant in (candidate, mutant):
+        assert str(space.decode(variant)).startswith("(1,4,0,0,0)")
+        for position, number in enumerate(variant):
+            prefix = variant[:position]
+            actions = space.abstract_actions(space.state(prefix))
+            assert space.abstract_action(prefix, number) in actions
             assert all(
-                space.option(prefix, other) in options for other in space.choices(prefix).numbers
+                space.abstract_action(prefix, other) in actions
+                for other in space.choices(prefix).numbers
             )
 
 

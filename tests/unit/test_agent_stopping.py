@@ -50,8 +50,8 @@ def test_the_lines_are_those_of_least_squares(seed: int, count: int) -> None:
     for epoch, rule in rules.items():
         slope, intercept = numpy.polyfit(rows[:, epoch - 1], rows[:, -1], 1)
         assert (rule.slope, rule.intercept) == pytest.approx((slope, intercept), rel=1e-6)
-        left = rows[:, -1] - intercept - slope * rows[:, epoch - 1]
-        deviation = numpy.sqrt(left @ left / (count - 2))
+        residuals = rows[:, -1] - intercept - slope * rows[:, epoch - 1]
+        deviation = numpy.sqrt(residuals @ residuals / (count - 2))
         below = (rows[:, -1].max() - 2 * deviation - intercept) / slope
         assert rule.below == pytest.approx(min(below, 1.0), rel=1e-6)
 
@@ -66,15 +66,15 @@ def test_before_the_warm_up_nothing_stops() -> None:
 def test_a_block_whose_cost_takes_more_off_must_do_better() -> None:
     curves, _ = curves_of(1, 30)
     ordinary, dear = curves.rules(0.0), curves.rules(5.0)
-    for one, other in zip(ordinary, dear, strict=True):
-        assert other.below > one.below
+    for rule, other in zip(ordinary, dear, strict=True):
+        assert other.below > rule.below
 
 
 def test_the_surer_one_wants_to_be_the_later_a_training_stops() -> None:
     daring, _ = curves_of(1, 30, deviations=0.0)
     careful, _ = curves_of(1, 30, deviations=3.0)
-    for one, other in zip(daring.rules(0.0), careful.rules(0.0), strict=True):
-        assert one.below > other.below
+    for rule, other in zip(daring.rules(0.0), careful.rules(0.0), strict=True):
+        assert rule.below > other.below
     assert curves_of(1, 30, deviations=100.0)[0].rules(0.0) == ()
 
 

@@ -1,4 +1,4 @@
-"""What is published under benchmarks/data keeps what the documentation says of it."""
+"""Published data: the files under benchmarks/data agree with the documentation."""
 
 from collections import Counter
 
@@ -57,31 +57,31 @@ def test_what_was_trained_has_its_accuracy_after_each_epoch() -> None:
 
 
 def test_what_is_chosen_for_convergence_is_chosen_among_the_first_2023_blocks() -> None:
-    known = [row for row in ROWS if row.seed == 0 and row.origin in converged.ORIGINS]
-    assert len(known) == 2023
+    table_rows = [row for row in ROWS if row.seed == 0 and row.origin in converged.ORIGINS]
+    assert len(table_rows) == 2023
     assert len(set(converged.choose(ROWS).mixed)) == 66
 
 
 def test_converged_trainings_are_of_chosen_blocks_and_have_their_early_accuracies() -> None:
     chosen = {row.hash: row for row in converged.choose(ROWS).mixed}
     trainings = converged.read()
-    assert len({(one.hash, one.seed) for one in trainings}) == len(trainings)
-    for one in trainings:
-        assert one.block == chosen[one.hash].block
-        assert one.early_accuracy == chosen[one.hash].accuracy
-        assert one.epochs == FINAL_EPOCHS
-        if one.outcome == "Succeeded":
-            assert len(one.curve) == FINAL_EPOCHS
-            assert one.curve[-1] == one.validation_accuracy
+    assert len({(training.hash, training.seed) for training in trainings}) == len(trainings)
+    for training in trainings:
+        assert training.block == chosen[training.hash].block
+        assert training.early_accuracy == chosen[training.hash].accuracy
+        assert training.epochs == FINAL_EPOCHS
+        if training.outcome == "Succeeded":
+            assert len(training.curve) == FINAL_EPOCHS
+            assert training.curve[-1] == training.validation_accuracy
 
 
 def test_every_trial_of_the_published_searches_is_in_the_table() -> None:
-    found = searches.read()
-    assert set(found) == set(searches.SEARCHES)
-    for trials in found.values():
-        assert [one.number for one in trials] == list(range(1, searches.TRIALS + 1))
+    trials_by_search = searches.read()
+    assert set(trials_by_search) == set(searches.SEARCHES)
+    for trials in trials_by_search.values():
+        assert [trial.number for trial in trials] == list(range(1, searches.TRIALS + 1))
         assert len(searches.rewards(trials, ROWS)) == searches.TRIALS
-        assert max(Counter(one.hash for one in trials).values()) == 1
+        assert max(Counter(trial.hash for trial in trials).values()) == 1
 
 
 def test_what_was_trained_because_a_search_liked_it_is_listed() -> None:

@@ -16,6 +16,6 @@ from blockqnn_trainer.datasets.split import load
 def test_twenty_losses_are_those_of_a_plain_loop(block: Block, tmp_path: Path) -> None:
     trial = make_trial(block, REDUCED, make_images(tmp_path / "digits.npz"), 64, seed=1)
     split = load(trial.dataset, trial.split_seed, torch.device("cpu"))
-    found = compare(trial, split, read_split(trial))
-    assert found.same_order <= 1e-6, "float32, each technique that rounds otherwise left out"
-    assert found.float64 <= 1e-5, "all techniques, where rounding is too small to matter"
+    comparison = compare(trial, split, read_split(trial))
+    assert comparison.same_order <= 1e-6, "float32, each technique that rounds otherwise left out"
+    assert comparison.float64 <= 1e-5, "all techniques, where rounding is too small to matter"

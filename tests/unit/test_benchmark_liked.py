@@ -72,8 +72,8 @@ def test_the_page_says_how_far_the_model_flatters_favourites() -> None:
 def test_a_kind_is_chosen_without_its_own_and_later_kinds() -> None:
     rows = [make_row(kind, 0.5, f"{kind} CVPR2018") for kind in KINDS] + [make_row("r", 0.5)]
     for number, kind in enumerate(KINDS):
-        left = {row.hash for row in without(rows, KINDS[number:])}
-        assert left == {"r", *KINDS[:number]}
+        remaining_hashes = {row.hash for row in without(rows, KINDS[number:])}
+        assert remaining_hashes == {"r", *KINDS[:number]}
         assert group_of(f"{kind} CVPR2018") == f"{kind} CVPR2018"
 
 
@@ -103,7 +103,7 @@ def test_choices_stay_when_what_was_chosen_has_been_trained(tmp_path: Path) -> N
     table = tmp_path / "table.csv"
     for row in ROWS:
         append(table, row)
-    known = {row.hash for row in ROWS}
+    table_hashes = {row.hash for row in ROWS}
     for kind in KINDS:
         choice = program.choose(kind, table, 2)
         assert choice
@@ -111,7 +111,7 @@ def test_choices_stay_when_what_was_chosen_has_been_trained(tmp_path: Path) -> N
         if kind == "late":
             digests = [row.hash for row in choice]
             assert len(set(digests)) == len(digests)
-            assert not known & set(digests)
+            assert not table_hashes & set(digests)
         for row in choice[: len(choice) // 2]:
             curve = (row.expected / 100,) * 12
             append(

@@ -43,7 +43,7 @@ def landscape() -> TrainedBlocks:
 @pytest.fixture(scope="module")
 def searches(landscape: TrainedBlocks) -> dict[str, list[Course]]:
     """Every search of the figures, as short as ten stages allow, with two seeds."""
-    found = {}
+    searches_by_name = {}
     for name, setup in papers_searches().items():
         stages = tuple(
             EpsilonStage(epsilon=stage.epsilon, iterations=1)
@@ -51,8 +51,8 @@ def searches(landscape: TrainedBlocks) -> dict[str, list[Course]]:
         )
         agent = setup.agent.model_copy(update={"epsilon_schedule": stages, "batch_size": 16})
         short = Setup(setup.space, agent, setup.reward, setup.control)
-        found[name] = [run(short, landscape, seed) for seed in (0, 1)]
-    return found
+        searches_by_name[name] = [run(short, landscape, seed) for seed in (0, 1)]
+    return searches_by_name
 
 
 def course(worths: list[float], sizes: tuple[int, ...]) -> Course:
@@ -130,8 +130,8 @@ def test_the_best_so_far_never_falls_once_there_are_enough(
     accuracies: list[float], count: int
 ) -> None:
     curve = best_so_far(course(accuracies, (len(accuracies),)), count)
-    for place in range(count, len(curve)):
-        assert curve[place] >= curve[place - 1]
+    for index in range(count, len(curve)):
+        assert curve[index] >= curve[index - 1]
     best = sorted(accuracies, reverse=True)[:count]
     assert curve[-1] == pytest.approx(fmean(best))
 
@@ -172,7 +172,7 @@ def test_the_page_has_every_figure_its_number_and_its_sentence(
         Row(row.hash, row.block, "separate", 0, row.outcome, 1, 1, 1.0, row.curve)
         for row in ROWS[:50]
     ]
-    found = [
+    sections = [
         search_sections.learning_curve(searches, best, tmp_path),
         search_sections.shaping(searches, best, tmp_path),
         training_sections.layers_apart(ROWS, separate, tmp_path),
@@ -181,9 +181,9 @@ def test_the_page_has_every_figure_its_number_and_its_sentence(
         search_sections.shorter(searches, best),
         search_sections.medians(searches, tmp_path),
     ]
-    write_page(tmp_path / "page.md", found, "| a model |", best, 2)
+    write_page(tmp_path / "page.md", sections, "| a model |", best, 2)
     page = (tmp_path / "page.md").read_text()
-    for section in found:
+    for section in sections:
         assert section.verdict in page
         assert section.figures
     for picture in ("fig8-learning", "fig5-shaping", "fig9-cells", "fig10-random", "fig11-random"):

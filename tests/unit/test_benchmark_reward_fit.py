@@ -1,4 +1,4 @@
-"""What trainings to convergence say of the reward: truth that is there is found, and chance is not.
+"""Fit of the reward to trainings to convergence: a true effect is found, and chance is not.
 
 The blocks are random ones, their early accuracies are made up, and so is how the final accuracy
 goes with them.
@@ -70,8 +70,13 @@ def numbers(answer: Answer) -> list[float]:
     agreements = (answer.early, answer.cvpr, answer.aaai, answer.fitted)
     return [
         number
-        for one in agreements
-        for estimate in (one.spearman, one.pearson, one.spearman_gain, one.pearson_gain)
+        for agreement in agreements
+        for estimate in (
+            agreement.spearman,
+            agreement.pearson,
+            agreement.spearman_gain,
+            agreement.pearson_gain,
+        )
         for number in estimate
     ]
 
@@ -116,29 +121,35 @@ def test_no_gain_is_claimed_where_the_early_accuracy_is_all_that_counts() -> Non
 
 def test_no_gain_is_claimed_of_noise() -> None:
     judged = [judge(make_blocks(seed, early=0.0), RESAMPLES) for seed in range(5)]
-    assert sum(one.fitted.spearman_gain.exceeds_chance for one in judged) <= 1
-    assert sum(one.early.spearman.exceeds_chance for one in judged) <= 1
-    assert all(abs(one.fitted.spearman.value) < 0.4 for one in judged)
+    assert sum(agreement.fitted.spearman_gain.exceeds_chance for agreement in judged) <= 1
+    assert sum(agreement.early.spearman.exceeds_chance for agreement in judged) <= 1
+    assert all(abs(agreement.fitted.spearman.value) < 0.4 for agreement in judged)
 
 
 def test_standard_errors_are_the_spread_over_other_blocks() -> None:
     judged = [judge(make_blocks(seed, noise=4.0), RESAMPLES) for seed in range(8)]
-    for spread, told in (
-        ([one.early.pearson.value for one in judged], [one.early.pearson.error for one in judged]),
+    for spread, reported_errors in (
         (
-            [one.cvpr.pearson_gain.value for one in judged],
-            [one.cvpr.pearson_gain.error for one in judged],
+            [agreement.early.pearson.value for agreement in judged],
+            [agreement.early.pearson.error for agreement in judged],
+        ),
+        (
+            [agreement.cvpr.pearson_gain.value for agreement in judged],
+            [agreement.cvpr.pearson_gain.error for agreement in judged],
         ),
     ):
-        assert numpy.mean(told) == pytest.approx(numpy.std(spread), rel=0.6)
+        assert numpy.mean(reported_errors) == pytest.approx(numpy.std(spread), rel=0.6)
 
 
 def test_the_correlations_are_those_of_the_product() -> None:
     some = make_blocks(4, macs=1.0)
     answer = judge(some, RESAMPLES)
-    final = [one.converged for one in some]
+    final = [finalist.converged for finalist in some]
     for settings_of, agreement in ((CVPR, answer.cvpr), (AAAI, answer.aaai)):
-        rewards = [redefined_reward(one.block, one.early, settings_of, NETWORK) for one in some]
+        rewards = [
+            redefined_reward(finalist.block, finalist.early, settings_of, NETWORK)
+            for finalist in some
+        ]
         assert agreement.spearman.value == pytest.approx(rank_correlation(rewards, final))
         assert agreement.pearson.value == pytest.approx(numpy.corrcoef(rewards, final)[0, 1])
     assert answer.early.spearman.value == pytest.approx(answer.calibration.early_correlation)
@@ -152,13 +163,15 @@ def test_the_fitted_weights_are_those_of_the_product() -> None:
     assert product.density is not None
 
     def added(settings_of: RewardSettings) -> numpy.ndarray:
-        return numpy.array([redefined_reward(one.block, 0, settings_of, NETWORK) for one in some])
+        return numpy.array(
+            [redefined_reward(finalist.block, 0, settings_of, NETWORK) for finalist in some]
+        )
 
     fitted = fit_weights(
-        numpy.array([100 * one.early for one in some]),
+        numpy.array([100 * finalist.early for finalist in some]),
         added(RewardSettings(macs_weight=-1, density_weight=0)),
         added(RewardSettings(macs_weight=0, density_weight=-1)),
-        numpy.array([100 * one.converged for one in some]),
+        numpy.array([100 * finalist.converged for finalist in some]),
     )
     assert fitted == pytest.approx((product.macs.value, product.density.value))
 
@@ -186,8 +199,10 @@ def test_correlations_do_not_depend_on_the_level_of_accuracies_nor_on_the_final_
 ) -> None:
     some = make_blocks(seed, macs=1.0)
     moved = [
-        Finalist(one.block, one.early + early_shift, scale * one.converged + final_shift)
-        for one in some
+        Finalist(
+            finalist.block, finalist.early + early_shift, scale * finalist.converged + final_shift
+        )
+        for finalist in some
     ]
     assert numbers(judge(moved, 10)) == pytest.approx(numbers(judge(some, 10)), abs=1e-6)
 
@@ -205,23 +220,23 @@ def test_a_reward_without_noise_is_found_whatever_its_weights(
 def make_trainings() -> list[Converged]:
     return [
         Converged(
-            canonical_hash(one.block), str(one.block), 2, "Succeeded", 60,
-            one.converged, one.converged + 0.09, one.early, 1.0, (),
+            canonical_hash(finalist.block), str(finalist.block), 2, "Succeeded", 60,
+            finalist.converged, finalist.converged + 0.09, finalist.early, 1.0, (),
         )
-        for one in make_blocks(7)
+        for finalist in make_blocks(7)
     ]  # fmt: skip
 
 
 def test_the_final_accuracy_is_the_share_of_all_images_that_were_measured_on() -> None:
     (training,) = make_trainings()[:1]
-    told = {
+    message = {
         images: finalists([training], images)[0].converged
         for images in ("both", "validation", "test")
     }
-    assert told["validation"] == training.validation_accuracy
-    assert told["test"] == training.test_accuracy
+    assert message["validation"] == training.validation_accuracy
+    assert message["test"] == training.test_accuracy
     right = 1250 * training.validation_accuracy + 1000 * training.test_accuracy
-    assert told["both"] == pytest.approx(right / 2250)
+    assert message["both"] == pytest.approx(right / 2250)
 
 
 def test_blocks_that_could_not_be_trained_are_left_out() -> None:
@@ -232,7 +247,7 @@ def test_blocks_that_could_not_be_trained_are_left_out() -> None:
 
 def test_the_best_are_judged_alone_too() -> None:
     trainings = make_trainings()
-    best = {one.hash for one in trainings[:30]}
+    best = {training.hash for training in trainings[:30]}
     judged = answers(trainings, best, "test", resamples=2)
     assert (judged["all"].blocks, judged["best"].blocks) == (66, 30)
     assert judged["best"] == judge(finalists(trainings[:30], "test"), 2)

@@ -1,4 +1,4 @@
-"""What stopping trainings early saves, on searches whose trainings are all known."""
+"""Savings by stopping trainings early, on searches whose trainings are all known."""
 
 from pathlib import Path
 
@@ -35,8 +35,10 @@ def test_of_certain_trainings_all_but_the_best_stop_at_the_first_look() -> None:
 def test_where_nothing_is_sure_enough_nothing_is_saved() -> None:
     trainings = [certain(0.3 + (number * 7 % 20) / 100) for number in range(100)]
     rough = [
-        Training((*one.curve[:2], one.curve[2] + (-1) ** n * 0.01, *one.curve[3:]), 0.0)
-        for n, one in enumerate(trainings)
+        Training(
+            (*training.curve[:2], training.curve[2] + (-1) ** n * 0.01, *training.curve[3:]), 0.0
+        )
+        for n, training in enumerate(trainings)
     ]
     careful = SETTINGS.model_copy(update={"deviations": 100.0, "epochs": (3,)})
     outcome = stop_early(rough, careful, 10)
@@ -69,9 +71,11 @@ def test_halving_trains_all_a_little_and_the_best_to_the_end() -> None:
 
 def test_a_resampled_search_has_no_block_twice_and_depends_on_its_seed() -> None:
     trainings = [certain(number / 100) for number in range(50)]
-    one = resample(trainings, 30, "shuffled", 1)
-    assert len(set(one)) == 30
-    assert one == resample(trainings, 30, "shuffled", 1) != resample(trainings, 30, "shuffled", 2)
+    sample = resample(trainings, 30, "shuffled", 1)
+    assert len(set(sample)) == 30
+    assert (
+        sample == resample(trainings, 30, "shuffled", 1) != resample(trainings, 30, "shuffled", 2)
+    )
     ordered = resample(trainings, 30, "as found", 1)
     assert ordered == sorted(ordered, key=lambda training: training.curve)
 
@@ -89,8 +93,8 @@ def test_the_first_training_of_each_block_is_read(tmp_path: Path) -> None:
 
 def test_every_policy_is_judged() -> None:
     trainings = [certain(0.3 + (number * 7 % 20) / 100) for number in range(100)]
-    found = policies(SETTINGS, 10)
-    assert "3 deviations (OneGPU)" in found
-    figures = {name: summarise([policy(trainings)]) for name, policy in found.items()}
+    policies_by_name = policies(SETTINGS, 10)
+    assert "3 deviations (OneGPU)" in policies_by_name
+    figures = {name: summarise([policy(trainings)]) for name, policy in policies_by_name.items()}
     assert all(0 <= row["epochs saved"] < 1 for row in figures.values())
     assert figures["3 deviations (OneGPU)"]["same best"] == 1

@@ -58,15 +58,15 @@ def trained() -> TrainedBlocks:
 
 
 def test_codes_of_the_same_network_are_described_alike() -> None:
-    one = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,2,3,1,0)(4,5,0,2,3)(5,7,0,0,0)")
+    block = Block.parse("(1,4,0,0,0)(2,1,3,1,0)(3,2,3,1,0)(4,5,0,2,3)(5,7,0,0,0)")
     other = Block.parse("(1,4,0,0,0)(2,4,0,1,0)(3,2,3,2,0)(4,1,3,1,0)(5,5,0,3,4)(6,7,0,0,0)")
     unlike = Block.parse("(1,1,3,0,0)(2,2,3,1,0)(3,5,0,1,2)(4,7,0,0,0)")
-    assert canonical_hash(one) == canonical_hash(other)
-    assert describe(one).surroundings == describe(other).surroundings
-    assert describe(one).edges == describe(other).edges
-    assert list(describe(one).sizes) == list(describe(other).sizes)
-    assert describe(one).surroundings[0] == describe(unlike).surroundings[0]
-    assert describe(one).surroundings[1] != describe(unlike).surroundings[1]
+    assert canonical_hash(block) == canonical_hash(other)
+    assert describe(block).surroundings == describe(other).surroundings
+    assert describe(block).edges == describe(other).edges
+    assert list(describe(block).sizes) == list(describe(other).sizes)
+    assert describe(block).surroundings[0] == describe(unlike).surroundings[0]
+    assert describe(block).surroundings[1] != describe(unlike).surroundings[1]
 
 
 @settings(deadline=None, max_examples=20)
@@ -91,13 +91,13 @@ def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
 
     def error(kernel: Kernel) -> float:
         squares = []
-        left = values - values.mean()
+        residuals = values - values.mean()
         for tested in range(25):
-            rest = [one for one in range(25) if one != tested]
+            rest = [number for number in range(25) if number != tested]
             matrix = kernel(likeness.of(rest, rest)) + kernel.penalty * numpy.eye(24)
-            weights = numpy.linalg.solve(matrix, left[rest])
+            weights = numpy.linalg.solve(matrix, residuals[rest])
             expected = kernel(likeness.of([tested], rest)) @ weights
-            squares.append(float(expected[0] - left[tested]) ** 2)
+            squares.append(float(expected[0] - residuals[tested]) ** 2)
         return sum(squares) / 25
 
     chosen = choose_kernel(likeness, values)
@@ -108,13 +108,27 @@ def test_the_kernel_that_is_chosen_leaves_the_least_error() -> None:
                 assert error(chosen) <= error(Kernel(0.5, reach, penalty, slope)) + 1e-9
 
 
+@settings(deadline=None, max_examples=10)
+@given(st.sets(st.integers(0, 29), min_size=1, max_size=20))
+def test_leaving_blocks_out_is_a_fit_without_them(hidden: set[int]) -> None:
+    blocks = [describe(SPACE.decode(draw(seed))) for seed in range(30)]
+    values = numpy.array([100 * LANDSCAPE.value(draw(seed)) for seed in range(30)])
+    model, likeness = Surrogate(blocks, list(values)), Known(blocks).compare_all()
+    rest = sorted(set(range(30)) - hidden)
+    residuals = values[rest] - values[rest].mean()
+    matrix = model.kernel(likeness.of(rest, rest)) + model.kernel.penalty * numpy.eye(len(rest))
+    weights = numpy.linalg.solve(matrix, residuals)
+    expected = values[rest].mean() + model.kernel(likeness.of(sorted(hidden), rest)) @ weights
+    assert model.leave_out(sorted(hidden)) == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_model_predicts_blocks_that_it_has_not_seen(trained: TrainedBlocks) -> None:
     errors = trained.surrogate.judge()
     assert errors.blocks == len({row.hash for row in ROWS})
     assert errors.error < 0.8 * errors.error_of_mean
     new = [draw(seed) for seed in range(2000, 2200)]
-    expected = numpy.array([trained.value(one) for one in new])
-    true = numpy.array([20 + 60 * LANDSCAPE.value(one) for one in new])
+    expected = numpy.array([trained.value(block) for block in new])
+    true = numpy.array([20 + 60 * LANDSCAPE.value(block) for block in new])
     missed = float(numpy.sqrt(((expected - true) ** 2).mean()))
     assert missed == pytest.approx(errors.error, rel=0.4)
 
@@ -193,18 +207,20 @@ def test_a_real_search_is_published_trial_by_trial(tmp_path: Path, capsys) -> No
         return accuracy
 
     tried = searches.run("evolution", 3, train)
-    assert [(one.contestant, one.seed, one.number) for one in tried] == [
+    assert [(trial.contestant, trial.seed, trial.number) for trial in tried] == [
         ("evolution", 3, number) for number in range(1, searches.TRIALS + 1)
     ]
     for row in rows.values():
         append(table, row)
     searches.write(tmp_path / searches.SEARCHED.name, tried)
-    found = searches.read(tmp_path / searches.SEARCHED.name)
-    assert found == {("evolution", 3): tried}
-    assert searches.rewards(tried, read(table)) == [100 * rows[one.hash].accuracy for one in tried]
+    trials_by_search = searches.read(tmp_path / searches.SEARCHED.name)
+    assert trials_by_search == {("evolution", 3): tried}
+    assert searches.rewards(tried, read(table)) == [
+        100 * rows[trial.hash].accuracy for trial in tried
+    ]
     options = argparse.Namespace(budgets=[64], contestants=["evolution", "Efficient"], table=table)
-    (told,) = contests._real_searches(options, found)
-    assert told["best reward"] == max(searches.rewards(tried[:64], read(table)))
+    (result,) = contests._real_searches(options, trials_by_search)
+    assert result["best reward"] == max(searches.rewards(tried[:64], read(table)))
     assert "evolution" in capsys.readouterr().out
 
 

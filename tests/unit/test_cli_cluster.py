@@ -1,4 +1,4 @@
-"""What the answers of an API server mean to a person: one line and an exit status each."""
+"""Answers of an API server, as a person sees them: one line and an exit status each."""
 
 import json
 import threading
@@ -21,13 +21,13 @@ class Answering(BaseHTTPRequestHandler):
 
     answer: tuple[int, str] = (500, "")
     by_kind: Mapping[str, Any] = {}
-    """What is answered to paths that hold a word; all others get the answer above."""
+    """Answers to paths that hold a word; all others get the answer above."""
 
     def do_GET(self) -> None:
         status, body = self.answer
-        for word, found in self.by_kind.items():
+        for word, objects in self.by_kind.items():
             if word in self.path:
-                status, body = 200, json.dumps(found)
+                status, body = 200, json.dumps(objects)
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

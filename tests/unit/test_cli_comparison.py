@@ -47,7 +47,7 @@ def test_a_curve_ends_at_the_best_accuracy_of_all_trials() -> None:
     assert alone.top_1[-1].trials == len(LEARNED[0].records)
     assert alone.top_1[-1].mean == pytest.approx(accuracies[0])
     assert alone.top_5[-1].mean == pytest.approx(sum(accuracies[:5]) / 5)
-    rising = [one.mean for one in alone.top_1]
+    rising = [point.mean for point in alone.top_1]
     assert rising == sorted(rising)
 
 
@@ -97,7 +97,7 @@ class Several:
         self.cluster, self.namespace = self, "lab"
 
     def get(self, _namespace: str, name: str, **_options: bool) -> SearchView:
-        return {one.name: one for one in (*LEARNED, RANDOM)}[name]
+        return {search.name: search for search in (*LEARNED, RANDOM)}[name]
 
 
 def test_the_command_reads_each_search_once(monkeypatch, capsys) -> None:

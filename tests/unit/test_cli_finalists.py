@@ -51,17 +51,17 @@ SEARCH = replace(
 )
 
 
-def record(place: int, accuracy: float | None, **changes: Any) -> FinalistRecord:
-    found = BEST[place]
+def record(rank: int, accuracy: float | None, **changes: Any) -> FinalistRecord:
+    entry = BEST[rank]
     fields: dict[str, Any] = {
-        "trial": found.trial,
+        "trial": entry.trial,
         "seed": 0,
-        "block": found.block,
-        "hash": found.hash,
+        "block": entry.block,
+        "hash": entry.hash,
         "outcome": Outcome.SUCCEEDED,
         "reason": "Completed",
         "accuracy": accuracy,
-        "folder": f"lab/digits/trial-{found.trial:05d}/seed-0",
+        "folder": f"lab/digits/trial-{entry.trial:05d}/seed-0",
     }
     return FinalistRecord(**fields | changes)
 
@@ -99,9 +99,9 @@ class OneSearch:
 
 @pytest.fixture
 def cluster(monkeypatch) -> OneSearch:
-    one = OneSearch()
-    monkeypatch.setattr("blockqnn_cli.command.Context.searches", one)
-    return one
+    single_search = OneSearch()
+    monkeypatch.setattr("blockqnn_cli.command.Context.searches", single_search)
+    return single_search
 
 
 def test_the_table_has_a_line_for_each_block_and_target_the_best_first(cluster, capsys) -> None:
@@ -121,8 +121,8 @@ def test_csv_has_a_line_for_each_seed_and_json_the_records(cluster, capsys) -> N
     assert len(rows) == len(RECORDS)
     assert rows[-1]["target"] == "cifar100"
     assert main(["finalists", "digits", "-o", "json", "--target", "cifar100"]) == ExitStatus.OK
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["target"], told["accuracy"]) == ("cifar100", 0.71)
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["target"], document["accuracy"]) == ("cifar100", 0.71)
 
 
 def test_infeasible_finalists_are_named_with_the_reason(cluster, capsys) -> None:
@@ -149,10 +149,10 @@ def test_calibrate_tells_the_rank_correlations(cluster, capsys) -> None:
     assert "10 finalists" in said
     assert "early-stop accuracy  +1.000" in said
     assert main(["calibrate", "digits", "-o", "json"]) == ExitStatus.OK
-    told = json.loads(capsys.readouterr().out)
-    assert told["finalists"] == 10
-    assert told["earlyCorrelation"] == pytest.approx(1)
-    assert -1 <= told["rewardCorrelation"] < 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["finalists"] == 10
+    assert document["earlyCorrelation"] == pytest.approx(1)
+    assert -1 <= document["rewardCorrelation"] < 1
 
 
 def test_too_few_finalists_calibrate_nothing(cluster, capsys) -> None:

@@ -1,4 +1,4 @@
-"""Whether a search learns, as the command line says it, and the median block of each stage."""
+"""Verdicts on learning in the command line, and the median block of each stage."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.resolve import resolve
 from blockqnn_cli import terminal_views
 from blockqnn_cli.learning import RANDOM_SEARCH, in_words, learning
-from blockqnn_cli.report import statistics as facts
+from blockqnn_cli.report import statistics
 from blockqnn_cli.report.charts import random_band
 from blockqnn_cli.report.page import report
 from blockqnn_cli.report.stages import MOST, median_trial, periods, stages_section
@@ -67,7 +67,7 @@ def better(at_random: bool, random: Random) -> tuple[str, float]:
 
 
 def unlearning(at_random: bool, random: Random) -> tuple[str, float]:
-    """What docs/runbooks/BlockQNNSearchNotLearning.md describes: 78 % are one empty block."""
+    """The case of docs/runbooks/BlockQNNSearchNotLearning.md: 78 % are one empty block."""
     if random.random() < (0.2 if at_random else 600 / 768):
         return "empty", 42.0
     return str(random.random()), random.gauss(48, 5)
@@ -214,7 +214,7 @@ def test_the_band_holds_most_iterations_drawn_at_random() -> None:
     search = made(noise)
     band = random_band(learning(search).control, 64)
     assert band
-    means = [found.mean_reward for found in facts.iterations(search)]
+    means = [iteration.mean_reward for iteration in statistics.iterations(search)]
     inside = [abs((mean or 0) - band.mean) <= band.margin for mean in means]
     assert sum(inside) >= 18
     assert random_band(None, 64) is None

@@ -1,4 +1,4 @@
-"""What a report says of the predictor and of trainings that stopped themselves."""
+"""Section of a report on the predictor and on trainings that stopped themselves."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,12 @@ from cli_searches import NOW, foreseen, simulated
 from blockqnn.contract.message import Outcome
 from blockqnn.learning.calibration import rank_correlation
 from blockqnn_cli.report.page import report
-from blockqnn_cli.report.prediction_section import Stopping, foresight, predictions, stopping
+from blockqnn_cli.report.prediction_section import (
+    Stopping,
+    prediction_section,
+    predictions,
+    stopping,
+)
 from blockqnn_cli.report.scales import padded
 
 SIZE = (480.0, 340.0)
@@ -18,48 +23,52 @@ SIZE = (480.0, 340.0)
 
 def test_predictions_are_those_of_the_status() -> None:
     search = foreseen()
-    found = predictions(search.records)
-    told = search.status["predictor"]
-    assert len(found) == told["trials"] > 50
-    assert found.rank_correlation == pytest.approx(told["rankCorrelation"], abs=1e-3)
-    assert found.rank_correlation == rank_correlation(found.predicted, found.measured)
+    predicted = predictions(search.records)
+    predictor_status = search.status["predictor"]
+    assert len(predicted) == predictor_status["trials"] > 50
+    assert predicted.rank_correlation == pytest.approx(
+        predictor_status["rankCorrelation"], abs=1e-3
+    )
+    assert predicted.rank_correlation == rank_correlation(predicted.predicted, predicted.measured)
     page = report(search, NOW)
-    assert f"Their rank correlation is {found.rank_correlation:.2f}" in page
-    assert f"{len(found)} trials chosen with the predictor" in page
+    assert f"Their rank correlation is {predicted.rank_correlation:.2f}" in page
+    assert f"{len(predicted)} trials chosen with the predictor" in page
 
 
 def test_every_predicted_trial_has_a_dot_in_its_place() -> None:
     search = foreseen()
-    found = predictions(search.records)
-    drawn = re.search(r"<svg.*?</svg>", foresight(search, SIZE), re.DOTALL)
+    predicted = predictions(search.records)
+    drawn = re.search(r"<svg.*?</svg>", prediction_section(search, SIZE), re.DOTALL)
     assert drawn
     picture = ElementTree.fromstring(drawn.group())
-    (dots,) = [one for one in picture.iter("path") if one.get("class") == "dot guided"]
+    (dots,) = [path for path in picture.iter("path") if path.get("class") == "dot guided"]
     places = [(int(x), int(y)) for x, y in re.findall(r"M(-?\d+),(-?\d+)h0", dots.get("d") or "")]
-    assert 0.5 * len(found) < len(places) <= len(found)
+    assert 0.5 * len(predicted) < len(places) <= len(predicted)
     assert all(52 <= x <= SIZE[0] - 12 and 26 <= y <= SIZE[1] - 44 for x, y in places)
-    low, high = padded([*found.predicted, *found.measured])
+    low, high = padded([*predicted.predicted, *predicted.measured])
     tall = max(y for _, y in places) - min(y for _, y in places)
-    share = (max(found.measured) - min(found.measured)) / (high - low)
+    share = (max(predicted.measured) - min(predicted.measured)) / (high - low)
     assert tall == pytest.approx(share * (SIZE[1] - 44 - 26), abs=2)
 
 
 def test_the_groups_hold_every_trial_from_least_to_most_expected() -> None:
     search = foreseen()
-    rows = re.findall(r"<tr><td>(\d+)</td><td>(-?\d+)%</td><td>(\d+)%", foresight(search, SIZE))
+    rows = re.findall(
+        r"<tr><td>(\d+)</td><td>(-?\d+)%</td><td>(\d+)%", prediction_section(search, SIZE)
+    )
     assert len(rows) == 5
     assert sum(int(count) for count, _, _ in rows) == len(predictions(search.records))
-    expected = [int(one) for _, one, _ in rows]
+    expected = [int(count) for _, count, _ in rows]
     assert expected == sorted(expected)
 
 
 def test_saved_epochs_are_counted() -> None:
     search = foreseen()
-    found = stopping(search)
+    savings = stopping(search)
     own = [record for record in search.records if record.outcome is Outcome.SUCCEEDED]
-    assert found.trainings == len(own)
-    assert found.saved == sum(12 - len(record.curve) for record in own) > 0
-    assert f"{found.saved:,} of {12 * len(own):,} epochs were saved" in report(search, NOW)
+    assert savings.trainings == len(own)
+    assert savings.saved == sum(12 - len(record.curve) for record in own) > 0
+    assert f"{savings.saved:,} of {12 * len(own):,} epochs were saved" in report(search, NOW)
     assert Stopping(10, 12, {2: 3, 6: 1}).saved == 36
     assert Stopping(10, 12, {2: 3, 6: 1}).share == pytest.approx(0.3)
     assert Stopping(0, 12, {}).share == 0
@@ -76,10 +85,10 @@ def test_a_search_that_has_predicted_nothing_or_little_has_a_report(done: int) -
     search = foreseen()
     early = replace(search, records=search.records[:done])
     page = report(early, NOW)
-    found = predictions(early.records)
-    if not len(found):
+    predicted = predictions(early.records)
+    if not len(predicted):
         assert "The predictor has not chosen any trial yet." in page
-    elif found.rank_correlation is None:
+    elif predicted.rank_correlation is None:
         assert "too few for a rank correlation" in page
     else:
         assert "Their rank correlation is" in page

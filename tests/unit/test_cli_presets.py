@@ -33,20 +33,20 @@ def test_the_list_says_for_whom_each_preset_is_and_marks_the_default(capsys) -> 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_is_shown_with_every_field_that_has_an_effect(capsys, name: str) -> None:
-    told: dict[str, Any] = yaml.safe_load(shown(capsys, name))
-    assert told == json.loads(shown(capsys, name, "-o", "json"))
-    assert told == json.loads(shown(capsys, "-o", "json"))[name]
-    assert told["preset"] == name
+    document: dict[str, Any] = yaml.safe_load(shown(capsys, name))
+    assert document == json.loads(shown(capsys, name, "-o", "json"))
+    assert document == json.loads(shown(capsys, "-o", "json"))[name]
+    assert document["preset"] == name
     for section, fields in PRESETS[name].items():
         unused = {"evolution", "settings", "initialValue"} if section == "agent" else set()
-        assert set(fields) - unused <= set(told[section])
-    assert told["budget"].get("gpuHours") == (20.0 if name == "OneGPU" else None)
+        assert set(fields) - unused <= set(document[section])
+    assert document["budget"].get("gpuHours") == (20.0 if name == "OneGPU" else None)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_what_is_shown_of_a_preset_can_be_written_in_a_search(capsys, name: str) -> None:
-    told: dict[str, Any] = yaml.safe_load(shown(capsys, name))
-    written = resolve({**told, "dataset": {**told["dataset"], "name": "digits"}})
+    document: dict[str, Any] = yaml.safe_load(shown(capsys, name))
+    written = resolve({**document, "dataset": {**document["dataset"], "name": "digits"}})
     assert written == resolve({"preset": name, "dataset": {"name": "digits"}})
 
 

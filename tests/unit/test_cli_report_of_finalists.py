@@ -1,4 +1,4 @@
-"""What a report shows of finalists."""
+"""Section of a report on finalists."""
 
 import re
 from dataclasses import replace
@@ -32,8 +32,8 @@ def section(*records: FinalistRecord, search: Any = TOLD) -> str:
     parser.feed(page)
     parser.close()
     assert not parser.open
-    found = re.findall(r"<section><h2>Finalists</h2>.*?</section>", page, re.DOTALL)
-    return found[0] if found else ""
+    sections = re.findall(r"<section><h2>Finalists</h2>.*?</section>", page, re.DOTALL)
+    return sections[0] if sections else ""
 
 
 def rows(text: str) -> list[list[str]]:
@@ -45,14 +45,14 @@ def rows(text: str) -> list[list[str]]:
 def test_the_table_has_mean_and_spread_the_targets_and_the_winner_first() -> None:
     text = section(*RECORDS)
     assert MESSAGE in text
-    found = rows(text)
-    assert len(found) == 11
-    winner = next(row for row in found if row[0] == f"{BEST[0].trial} (winner)")
+    listed_rows = rows(text)
+    assert len(listed_rows) == 11
+    winner = next(row for row in listed_rows if row[0] == f"{BEST[0].trial} (winner)")
     mean = ((RECORDS[0].accuracy or 0) + 0.9999) / 2
     assert winner[2].startswith(f"{mean:.2%} ± ")
     assert winner[3:6] == [f"{BEST[0].accuracy:.2%}", f"{BEST[0].reward:.2f}", "2"]
-    assert [row[1] for row in found].count("cifar100") == 1
-    assert found[-1][:3] == [str(BEST[1].trial), "cifar100", "71.00%"]
+    assert [row[1] for row in listed_rows].count("cifar100") == 1
+    assert listed_rows[-1][:3] == [str(BEST[1].trial), "cifar100", "71.00%"]
 
 
 def test_the_chart_shows_every_block_its_seeds_and_the_winner() -> None:
@@ -108,9 +108,13 @@ def test_where_the_models_are_is_told_of_each_seed() -> None:
 
 
 def test_what_needs_attention_is_said_once() -> None:
-    told = {"status": "True", "reason": "FinalistsNotReady", "message": "One has failed."}
-    failed = {**told, "type": "Failed", "message": "All trials are done. One has failed."}
-    conditions = [failed, {**told, "type": "Degraded"}, {**told, "type": "FinalistsReady"}]
+    condition = {"status": "True", "reason": "FinalistsNotReady", "message": "One has failed."}
+    failed = {**condition, "type": "Failed", "message": "All trials are done. One has failed."}
+    conditions = [
+        failed,
+        {**condition, "type": "Degraded"},
+        {**condition, "type": "FinalistsReady"},
+    ]
     finalists = {**TOLD.status["finalists"], "progress": "12/13"}
     status = {**TOLD.status, "conditions": conditions, "finalists": finalists}
     page = report(replace(TOLD, status=status), NOW, trained=RECORDS)

@@ -12,8 +12,9 @@ from arro3.io import read_parquet
 from cli_searches import CLASSES, SHAPE, empty, history_lines, simulated
 from operator_builders import make_search, make_shard
 
+from blockqnn.block.dot_drawing import dot_drawing
 from blockqnn.block.nsc import Block
-from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.svg_drawing import svg_drawing
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn.network.cost import network_parameters
@@ -59,9 +60,9 @@ class OneSearch:
 
 @pytest.fixture
 def cluster(monkeypatch) -> OneSearch:
-    one = OneSearch()
-    monkeypatch.setattr("blockqnn_cli.command.Context.searches", one)
-    return one
+    single_search = OneSearch()
+    monkeypatch.setattr("blockqnn_cli.command.Context.searches", single_search)
+    return single_search
 
 
 def test_csv_has_a_line_for_each_trial_and_reads_back(cluster, capsys) -> None:
@@ -111,8 +112,8 @@ def test_parquet_is_not_written_to_a_terminal(cluster, capsys, monkeypatch) -> N
 
 def test_json_is_the_records_of_the_history(cluster, capsys) -> None:
     assert main(["trials", "digits", "-o", "json"]) == ExitStatus.OK
-    told = json.loads(capsys.readouterr().out)
-    assert [TrialRecord.model_validate(one) for one in told] == list(SEARCH.records)
+    documents = json.loads(capsys.readouterr().out)
+    assert [TrialRecord.model_validate(document) for document in documents] == list(SEARCH.records)
 
 
 def test_the_top_trials_are_those_of_the_status() -> None:
@@ -169,11 +170,13 @@ def test_the_best_block_is_written_for_tools(cluster, capsys) -> None:
     assert capsys.readouterr().out == best["block"] + "\n"
     assert written(SEARCH, "dot") == dot_drawing(Block.parse(best["block"]))
     assert written(SEARCH, "svg") == svg_drawing(Block.parse(best["block"]))
-    told = json.loads(written(SEARCH, "json"))
-    assert (told["trial"], told["accuracy"]) == (best["trial"], best["accuracy"])
-    assert [layer["index"] for layer in told["layers"]] == list(range(1, len(told["layers"]) + 1))
-    assert told["layers"][-1] == {
-        "index": len(told["layers"]), "type": "Terminal", "kernel": 0, "inputs": [],
+    document = json.loads(written(SEARCH, "json"))
+    assert (document["trial"], document["accuracy"]) == (best["trial"], best["accuracy"])
+    assert [layer["index"] for layer in document["layers"]] == list(
+        range(1, len(document["layers"]) + 1)
+    )
+    assert document["layers"][-1] == {
+        "index": len(document["layers"]), "type": "Terminal", "kernel": 0, "inputs": [],
     }  # fmt: skip
     assert main(["best", "digits"]) == ExitStatus.OK
     assert f"trial {best['trial']}: accuracy" in capsys.readouterr().out
@@ -226,8 +229,8 @@ def test_a_long_history_is_cut_and_its_first_shard_is_written_last(monkeypatch) 
     assert len(writes) > 3
     assert [write.replaces for write in writes] == [None] * (len(writes) - 1) + ["17"]
     assert "".join(write.text for write in reversed(writes)) == TEXT
-    left = make_shard(writes[0].number, writes[0].text)
-    assert plan_import(make_search(SEARCH.spec), [begun, left], LINES) == writes[1:]
+    remaining_shard = make_shard(writes[0].number, writes[0].text)
+    assert plan_import(make_search(SEARCH.spec), [begun, remaining_shard], LINES) == writes[1:]
     with pytest.raises(BlockQNNError, match="holds another history; delete it first"):
         plan_import(make_search(SEARCH.spec), [make_shard(1, "{}\n")], LINES)
 

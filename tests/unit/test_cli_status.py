@@ -66,10 +66,10 @@ def test_only_true_conditions_that_matter_need_attention() -> None:
 
 
 def test_what_two_conditions_say_in_the_same_words_is_shown_once() -> None:
-    told = {"status": "True", "reason": "FinalistsNotReady"}
+    condition = {"status": "True", "reason": "FinalistsNotReady"}
     conditions = [
-        {**told, "type": "Failed", "message": "The budget is spent. No room is left."},
-        {**told, "type": "Degraded", "message": "No room is left."},
+        {**condition, "type": "Failed", "message": "The budget is spent. No room is left."},
+        {**condition, "type": "Degraded", "message": "No room is left."},
     ]
     text = terminal_views.attention(empty(conditions=conditions))
     assert text is not None
@@ -101,10 +101,10 @@ def test_a_finished_search_says_how_long_it_took() -> None:
 
 def test_status_as_json_has_the_resource_s_status_and_the_events() -> None:
     search = simulated(done=56)
-    told = facts(search, EVENTS)
-    assert list(told) == ["namespace", "name", "phase", "status", "settings", "events"]
-    assert told["status"] == search.status
-    assert told["events"][1]["reason"] == "TrialFailed"
+    document = facts(search, EVENTS)
+    assert list(document) == ["namespace", "name", "phase", "status", "settings", "events"]
+    assert document["status"] == search.status
+    assert document["events"][1]["reason"] == "TrialFailed"
 
 
 def effective(settings: dict[str, Any]) -> dict[str, Any]:
@@ -134,9 +134,9 @@ def test_the_settings_of_a_search_that_has_not_are_those_it_would_begin_with() -
 
 def test_a_spec_that_contradicts_itself_has_no_settings_but_a_status() -> None:
     wrong = {"dataset": {"name": "digits"}, "preset": "Best"}
-    told = facts(replace(empty(message="It is wrong."), spec=wrong), ())
-    assert "settings" not in told
-    assert told["status"] == {"message": "It is wrong."}
+    document = facts(replace(empty(message="It is wrong."), spec=wrong), ())
+    assert "settings" not in document
+    assert document["status"] == {"message": "It is wrong."}
     assert "preset Best" in drawn(terminal_views.whole(replace(empty(), spec=wrong), (), NOW))
 
 

@@ -37,8 +37,8 @@ def with_spec(lines: str) -> str:
 def test_the_examples_are_valid() -> None:
     examples = sorted((ROOT / "examples").rglob("*.yaml"))
     assert examples
-    found = {path.name: problems(path.read_text()) for path in examples}
-    assert not {name: wrong for name, wrong in found.items() if wrong}
+    problems_by_file = {path.name: problems(path.read_text()) for path in examples}
+    assert not {name: wrong for name, wrong in problems_by_file.items() if wrong}
 
 
 def test_a_good_search_is_named_with_its_line() -> None:
@@ -101,8 +101,8 @@ def test_what_kubernetes_accepts_is_accepted(lines: str) -> None:
 
 
 def test_every_problem_is_told_in_the_order_of_the_lines() -> None:
-    found = problems(with_spec("seed: -1\nparallelism: 0"))
-    assert [line for line, _ in found] == [8, 9]
+    listed = problems(with_spec("seed: -1\nparallelism: 0"))
+    assert [line for line, _ in listed] == [8, 9]
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_a_name_that_the_cluster_would_refuse_is_told(name: str, message: str) -
 def test_every_rule_about_a_new_search_is_checked() -> None:
     """A rule that is added to the definition must be added here, or be about a change."""
     unchecked = [
-        (place, rule.rule)
-        for place, rules in RULES.items()
+        (path, rule.rule)
+        for path, rules in RULES.items()
         for rule in rules
         if "oldSelf" not in rule.rule and not is_duration(rule)
     ]
     assert unchecked == [
         ("", "self.metadata.name.size() <= 40"),
         ("", "!self.metadata.name.contains('.')"),
-        *[(place, rule) for place, rule in unchecked if place in RESOLVED],
+        *[(path, rule) for path, rule in unchecked if path in RESOLVED],
     ], "validation/checks.py checks the first two; add the new one there"
 
 
@@ -178,14 +178,14 @@ RESOLVED = {
 """Rules that resolving a spec holds too: where they stand, what breaks one, what is said."""
 
 
-@pytest.mark.parametrize("place", sorted(RESOLVED))
-def test_rules_about_several_fields_are_checked(place: str) -> None:
-    lines, said = RESOLVED[place]
+@pytest.mark.parametrize("path", sorted(RESOLVED))
+def test_rules_about_several_fields_are_checked(path: str) -> None:
+    lines, said = RESOLVED[path]
     text = with_spec(lines)
     if "dataset:" in lines.partition("finalists:")[0]:
         text = text.replace("  dataset:\n    name: digits\n", "", 1)
-    ((_, found),) = problems(text)
-    assert said in found or said.replace("spec.dataset:", "dataset:") in found
+    ((_, problem),) = problems(text)
+    assert said in problem or said.replace("spec.dataset:", "dataset:") in problem
 
 
 def test_a_separate_search_with_limits_is_accepted() -> None:
@@ -207,8 +207,8 @@ def test_a_search_with_every_layer_is_accepted_and_one_that_cannot_learn_is_not(
         ("Convolution, Convolution", "layers", "names Convolution twice"),
         ("Convolution, Pooling", "layers[1]", "is 'Pooling'; it must be Convolution or Max"),
     ):
-        ((_, found),) = problems(with_spec(f"space: {{layers: [{layers}]}}"))
-        assert found.startswith(f"spec.space.{field} {said}")
+        ((_, problem),) = problems(with_spec(f"space: {{layers: [{layers}]}}"))
+        assert problem.startswith(f"spec.space.{field} {said}")
 
 
 def test_limits_that_no_block_keeps_are_told() -> None:
@@ -262,10 +262,10 @@ def test_files_with_problems_end_the_command_with_one(tmp_path, capsys, monkeypa
     assert main(["validate", "-"]) == ExitStatus.OK
     capsys.readouterr()
     assert main(["validate", str(bad), "-o", "json"]) == ExitStatus.FAILED
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["name"], told["valid"]) == ("birds", False)
-    assert [p["field"] for p in told["problems"]] == ["spec.seed"]
-    assert told["warnings"] == []
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["name"], document["valid"]) == ("birds", False)
+    assert [p["field"] for p in document["problems"]] == ["spec.seed"]
+    assert document["warnings"] == []
 
 
 SMALL = "preset: CVPR2018\nbudget:\n  trials: 64"
@@ -284,9 +284,9 @@ def test_a_budget_too_small_to_learn_is_a_warning_and_valid(tmp_path, capsys) ->
         f"{small}:1: BlockSearch birds is valid.",
     ]
     assert main(["validate", str(small), "-o", "json"]) == ExitStatus.OK
-    (told,) = json.loads(capsys.readouterr().out)
-    assert (told["valid"], told["problems"]) == (True, [])
-    assert told["warnings"] == [{"line": 8, "field": "spec.preset", "message": WARNING}]
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["valid"], document["problems"]) == (True, [])
+    assert document["warnings"] == [{"line": 8, "field": "spec.preset", "message": WARNING}]
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_a_warning_stands_at_the_field_to_change(
     lines: str, line: int | None, field: str | None
 ) -> None:
     (search,) = check(with_spec(lines))
-    told = [(warning.line, warning.field) for warning in search.warnings]
-    assert told == ([] if line is None else [(line, field)])
+    warned = [(warning.line, warning.field) for warning in search.warnings]
+    assert warned == ([] if line is None else [(line, field)])
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys) -> None:

@@ -166,9 +166,9 @@ def test_every_query_selects_its_job_and_instance_and_rates_its_counters(
     used = set()
     for title, expression in expressions(dashboard):
         assert not re.search(r"\[(?!\$__rate_interval\])", expression), f"{title}: {expression}"
-        found = list(selectors(parsed(expression)))
-        assert found, f"{title} selects nothing"
-        for selector, function in found:
+        selected = list(selectors(parsed(expression)))
+        assert selected, f"{title} selects nothing"
+        for selector, function in selected:
             name = selector.name
             matchers = {m.name: (m.op, m.value) for m in selector.matchers.matchers}
             of_search = name.startswith("blockqnn_") and name in SEARCH_METRICS

@@ -1,4 +1,4 @@
-"""What a container's process is told, and what its pod's status says of it."""
+"""Environment of a container's process, and its part of the pod's status."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ def settings_of(name: str) -> BlockSearchSpec:
 
 @pytest.mark.parametrize("file", SEARCHES, ids=lambda file: file.relative_to(EXAMPLES).as_posix())
 def test_an_example_search_can_be_applied(file: Path) -> None:
-    for found in check(file.read_text()):
-        assert (found.problems, found.warnings) == ((), ())
+    for result in check(file.read_text()):
+        assert (result.problems, result.warnings) == ((), ())
     for search in yaml.safe_load_all(file.read_text()):
         settings = resolve(search["spec"])
         assert settings.trial.blocks_per_job <= settings.agent.batch_size

@@ -1,4 +1,4 @@
-"""How training images are varied: against the same done pixel by pixel."""
+"""Augmentation of training images: against the same done pixel by pixel."""
 
 import numpy
 import torch
@@ -34,7 +34,7 @@ def test_a_shift_is_a_crop_of_the_padded_image(
     draws = draw_variations(6, augmentation, seed, epoch=1)
     chosen = torch.tensor([5, 0, 3])
     varied, inside = vary(pixels, chosen, draws.of(chosen), augmentation)
-    found = (varied * inside).numpy()
+    varied_inside = (varied * inside).numpy()
     border = [(padding, padding), (padding, padding), (0, 0)]
     for row, image in enumerate(chosen.tolist()):
         top, left = (draws.places[image] * 2 * padding).round().int().tolist()
@@ -43,7 +43,7 @@ def test_a_shift_is_a_crop_of_the_padded_image(
             source, left = source[:, ::-1], 2 * padding - left
         padded = numpy.pad(source, border)
         expected = padded[top : top + height, left : left + width]
-        numpy.testing.assert_array_equal(found[row], expected)
+        numpy.testing.assert_array_equal(varied_inside[row], expected)
 
 
 def test_each_shift_and_each_side_is_as_likely_as_any_other() -> None:

@@ -129,8 +129,8 @@ def test_a_model_takes_any_number_of_images(finished: tuple[Path, FinalistResult
         with torch.inference_mode():
             expected = model(images)
             torch.testing.assert_close(program(images), expected)
-        [found] = session.run(["logits"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+        [logits] = session.run(["logits"], {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_models_of_every_type_of_layer_answer_the_same_in_all_forms(tmp_path: Path) -> None:
@@ -144,8 +144,8 @@ def test_models_of_every_type_of_layer_answer_the_same_in_all_forms(tmp_path: Pa
         expected = model(images)
         torch.testing.assert_close(torch.export.load(tmp_path / PROGRAM).module()(images), expected)
     session = onnxruntime.InferenceSession(tmp_path / ONNX, providers=["CPUExecutionProvider"])
-    [found] = session.run(["logits"], {"images": images.numpy()})
-    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+    [logits] = session.run(["logits"], {"images": images.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_card_shows_block_recipe_data_and_figures(

@@ -24,7 +24,7 @@ def pod(body: Any) -> Any:
     return body["spec"]["template"]["spec"]
 
 
-def told(body: Any) -> FinalistSpec:
+def spec_in(body: Any) -> FinalistSpec:
     (variable,) = [v for v in pod(body)["containers"][0]["env"] if v["name"] == "BLOCKQNN_FINALIST"]
     return FinalistSpec.read(variable["value"])
 
@@ -37,18 +37,21 @@ def test_its_own_labels_say_which_finalist_it_is_and_it_is_read_again() -> None:
     job = FinalistJob.read({**body, "status": {}})
     assert job is not None
     assert (job.finalist, job.attempt, job.is_over) == (finalist, 1, False)
-    assert job.part.block == told(body).block
+    assert job.part.block == spec_in(body).block
 
 
 def test_names_fit_however_long_the_search_and_the_target_are_called() -> None:
     long = Finalist(99_999, "t" * 32, 9)
-    found = {finalist_job_name("s" * 40, one, 20) for one in (long, long._replace(seed=8), FIRST)}
-    assert len(found) == 3
-    assert all(len(name) <= 57 for name in found)
+    job_names = {
+        finalist_job_name("s" * 40, finalist, 20)
+        for finalist in (long, long._replace(seed=8), FIRST)
+    }
+    assert len(job_names) == 3
+    assert all(len(name) <= 57 for name in job_names)
 
 
 def test_the_trainer_is_told_block_network_recipe_and_where_to_keep_it() -> None:
-    spec = told(manifest(**asking(training={"epochs": 10})))
+    spec = spec_in(manifest(**asking(training={"epochs": 10})))
     assert (spec.search, spec.trial, spec.recipe) == ("lab/digits", 0, "cifar")
     assert spec.training.epochs == 10
     assert spec.training.optimizer.learning_rate == 0.1
@@ -59,25 +62,25 @@ def test_the_trainer_is_told_block_network_recipe_and_where_to_keep_it() -> None
 
 
 def test_a_target_has_its_own_dataset_recipe_network_and_folder() -> None:
-    spec = told(manifest(Finalist(0, "imagenet", 0), **asking(targets=[IMAGENET])))
+    spec = spec_in(manifest(Finalist(0, "imagenet", 0), **asking(targets=[IMAGENET])))
     assert (spec.recipe, spec.training.epochs) == ("imagenet", 90)
     assert (spec.network.stem, spec.network.repeats) == ("ImageNet", 3)
     assert spec.network.filters == (64, 128, 256, 512)
     assert (spec.dataset.name, spec.dataset.path) == ("imagefolder", "/imagenet")
     assert "/targets/imagenet/" in spec.folder
-    wide = told(manifest(Finalist(0, "wide", 0), **asking(targets=[TARGET])))
+    wide = spec_in(manifest(Finalist(0, "wide", 0), **asking(targets=[TARGET])))
     assert (wide.network.filters, wide.network.repeats) == ((80, 160, 320), 2)
     assert wide.training.epochs == 300
 
 
 def test_datasets_with_test_images_are_measured_on_them() -> None:
-    spec = told(manifest(dataset={"name": "cifar100"}))
+    spec = spec_in(manifest(dataset={"name": "cifar100"}))
     assert spec.dataset.validation.source == "test"
 
 
 def test_each_seed_and_target_trains_from_its_own_seed() -> None:
     finalists = [FIRST, FIRST._replace(seed=1), FIRST._replace(target="wide"), Finalist(1, "", 0)]
-    assert len({finalist_seed(0, one) for one in finalists}) == 4
+    assert len({finalist_seed(0, finalist) for finalist in finalists}) == 4
     assert finalist_seed(0, FIRST) != finalist_seed(1, FIRST)
 
 
@@ -110,8 +113,8 @@ def test_resources_and_time_are_its_own_and_else_those_of_trials() -> None:
 
 @pytest.mark.parametrize("attempt", [0, 5])
 def test_the_same_finalist_has_the_same_job_whoever_creates_it(attempt: int) -> None:
-    one, other = manifest(attempt=attempt), manifest(attempt=attempt)
-    assert json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    first, other = manifest(attempt=attempt), manifest(attempt=attempt)
+    assert json.dumps(first, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def test_the_pod_template_of_trials_is_merged_over_it() -> None:

@@ -75,16 +75,22 @@ def reported(
     **changes: Any,
 ) -> FinalistReport:
     decided = planned(*jobs, records=records, over=over, **changes)
-    told = report_finalists(state_of(**changes), archive_of(*records), decided, over=over)
-    assert told is not None
-    return told
+    finalists_report = report_finalists(
+        state_of(**changes), archive_of(*records), decided, over=over
+    )
+    assert finalists_report is not None
+    return finalists_report
 
 
 def created(decided: FinalistPlan) -> list[tuple[int, str, int]]:
     labels = [body["metadata"]["labels"] for body in decided.create]
     return [
-        (int(one[names.FINALIST_LABEL]), one[names.TARGET_LABEL], int(one[names.SEED_LABEL]))
-        for one in labels
+        (
+            int(job_labels[names.FINALIST_LABEL]),
+            job_labels[names.TARGET_LABEL],
+            int(job_labels[names.SEED_LABEL]),
+        )
+        for job_labels in labels
     ]
 
 
@@ -128,16 +134,16 @@ def test_each_block_is_trained_from_every_seed() -> None:
 
 
 def test_annotation_then_history_then_deletion() -> None:
-    one = own(1)
-    job, good = make_job(one, BLOCKS[1]), make_result(one, BLOCKS[1])
+    finalist = own(1)
+    job, good = make_job(finalist, BLOCKS[1]), make_result(finalist, BLOCKS[1])
     pod = make_pod(job, message=good, exit_code=0)
     first = planned(job, pods=[pod])
     assert [x.assessment.annotate for x in first.annotate] == [good]
     assert (first.archive, first.delete) == ((), ())
-    second = planned(make_job(one, BLOCKS[1], result=good))
-    assert [record.finalist for record in second.archive] == [one]
+    second = planned(make_job(finalist, BLOCKS[1], result=good))
+    assert [record.finalist for record in second.archive] == [finalist]
     assert (second.annotate, second.delete) == ((), ())
-    third = planned(make_job(one, BLOCKS[1], result=good), records=second.archive)
+    third = planned(make_job(finalist, BLOCKS[1], result=good), records=second.archive)
     assert third.delete == (job.name,)
     assert third.archive == ()
 
@@ -161,7 +167,7 @@ def test_more_transfers_start_while_others_run() -> None:
 def test_one_that_was_overtaken_is_trained_to_its_end() -> None:
     job = make_job(own(0), BLOCKS[0])
     decided = planned(job, count=1)
-    assert [one.finalist for one in decided.open] == [own(1), own(0)]
+    assert [open_finalist.finalist for open_finalist in decided.open] == [own(1), own(0)]
     assert decided.delete == ()
     done = make_finalist_record(own(0), 0.99)
     best = reported(records=[done, make_finalist_record(own(1), 0.5)], count=1).winner
@@ -173,10 +179,14 @@ def test_one_that_was_overtaken_is_trained_to_its_end() -> None:
 def test_what_would_end_the_others_too_keeps_them_from_starting(reason: str) -> None:
     job = make_job(own(1), result=failure(reason, own(1)))
     assert planned(job, count=5).create == ()
-    told = reported(make_job(own(1), result=failure(reason, own(1))), count=5)
-    assert (told.reason, told.stopped, told.status.failed) == (reason, True, 1)
-    assert f"delete Job {job.name}" in told.message
-    assert "It is so." in told.message
+    finalists_report = reported(make_job(own(1), result=failure(reason, own(1))), count=5)
+    assert (finalists_report.reason, finalists_report.stopped, finalists_report.status.failed) == (
+        reason,
+        True,
+        1,
+    )
+    assert f"delete Job {job.name}" in finalists_report.message
+    assert "It is so." in finalists_report.message
 
 
 def test_what_is_wrong_with_one_alone_does_not() -> None:
@@ -187,16 +197,21 @@ def test_what_is_wrong_with_one_alone_does_not() -> None:
 def test_one_that_failed_for_good_leaves_the_search_complete_with_the_best_of_the_others() -> None:
     job = make_job(own(1), result=failure("FolderTaken", own(1)))
     others = [make_finalist_record(own(3), 0.9), make_finalist_record(own(4), 0.7)]
-    told = reported(job, records=others, count=3)
-    assert (told.ready, told.given_up, told.stopped, told.hindered) == (False, True, False, True)
-    assert told.winner is not None
-    assert told.winner.trial == 3
-    assert told.message == (
+    finalists_report = reported(job, records=others, count=3)
+    assert (
+        finalists_report.ready,
+        finalists_report.given_up,
+        finalists_report.stopped,
+        finalists_report.hindered,
+    ) == (False, True, False, True)
+    assert finalists_report.winner is not None
+    assert finalists_report.winner.trial == 3
+    assert finalists_report.message == (
         "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
         "Finalist of trial 1, seed 0 failed: It is so. When it is mended, delete Job "
         f"{job.name} to have it tried again; it goes on from its last checkpoint."
     )
-    assert told.summary == (
+    assert finalists_report.summary == (
         "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
         "1 finalist has failed; the condition FinalistsReady says why."
     )
@@ -231,13 +246,13 @@ def test_gpu_time_counts_the_pods_before_the_last() -> None:
 
 
 def test_damaged_checkpoints_are_an_event() -> None:
-    one = own(1)
+    finalist = own(1)
     for damaged, resumed, said in (
         (1, 1, "1 checkpoint on the volume could not be read and was left out; the training went "),
         (2, 0, "2 checkpoints on the volume could not be read and were left out; the training be"),
     ):
-        good = make_result(one, BLOCKS[1], damaged_checkpoints=damaged, resumed=resumed)
-        decided = planned(make_job(one, BLOCKS[1], result=good))
+        good = make_result(finalist, BLOCKS[1], damaged_checkpoints=damaged, resumed=resumed)
+        decided = planned(make_job(finalist, BLOCKS[1], result=good))
         (warning,) = [event for event in decided.events if event.type == "Warning"]
         assert warning.reason == "CheckpointDamaged"
         assert said in warning.message
@@ -270,8 +285,8 @@ def test_a_suspended_search_starts_none_and_stops_those_that_run_only_if_it_shal
     state = make_state(records=RECORDS, suspend=True, suspendPolicy="Stop", **asking())
     stopped = plan_finalists(make_observed(), state, FinalistState(), [running], over=True)
     assert stopped.delete == (running.name,)
-    told = reported(suspend=True)
-    assert (told.reason, told.stopped) == (Reason.SUSPENDED, False)
+    finalists_report = reported(suspend=True)
+    assert (finalists_report.reason, finalists_report.stopped) == (Reason.SUSPENDED, False)
 
 
 def test_jobs_of_an_earlier_search_of_the_name_are_no_concern() -> None:
@@ -291,8 +306,12 @@ def test_the_images_of_a_target_are_prepared_before_it_is_trained_on() -> None:
     assert preparation is not None
     command = preparation["spec"]["template"]["spec"]["containers"][0]["command"]
     assert command == ["blockqnn-train", "prepare", "cifar10", "/data"]
-    told = reported(records=records, count=1, targets=[target])
-    assert (told.reason, told.ready, told.stopped) == (Reason.PREPARING, False, False)
+    finalists_report = reported(records=records, count=1, targets=[target])
+    assert (finalists_report.reason, finalists_report.ready, finalists_report.stopped) == (
+        Reason.PREPARING,
+        False,
+        False,
+    )
 
 
 def test_the_winner_has_the_highest_mean_over_its_seeds() -> None:
@@ -302,32 +321,32 @@ def test_the_winner_has_the_highest_mean_over_its_seeds() -> None:
         make_finalist_record(own(3), 0.82),
         make_finalist_record(own(3, 1), 0.84),
     ]
-    told = reported(records=records, seeds=2)
-    assert (told.ready, told.reason) == (True, Reason.TRAINED)
-    assert told.winner is not None
-    assert told.winner.trial == 3
-    best = told.status.best
+    finalists_report = reported(records=records, seeds=2)
+    assert (finalists_report.ready, finalists_report.reason) == (True, Reason.TRAINED)
+    assert finalists_report.winner is not None
+    assert finalists_report.winner.trial == 3
+    best = finalists_report.status.best
     assert best is not None
     assert (best.accuracy, best.seeds) == (0.83, 2)
     assert best.deviation == pytest.approx(0.014142, abs=1e-6)
     assert best.folder.endswith("seed-1"), "that of the best seed"
-    assert "83.00% ± 1.41% over 2 seeds" in told.message
+    assert "83.00% ± 1.41% over 2 seeds" in finalists_report.message
 
 
 def test_infeasible_finalists_are_over_and_win_nothing() -> None:
     records = [make_finalist_record(own(1), None), make_finalist_record(own(3), 0.4)]
-    told = reported(records=records)
-    assert (told.status.succeeded, told.status.infeasible) == (1, 1)
-    assert told.winner is not None
-    assert told.winner.trial == 3
+    finalists_report = reported(records=records)
+    assert (finalists_report.status.succeeded, finalists_report.status.infeasible) == (1, 1)
+    assert finalists_report.winner is not None
+    assert finalists_report.winner.trial == 3
 
 
 def test_a_search_without_a_block_to_be_trained_is_ready() -> None:
     state = make_state(**asking())
     decided = plan_finalists(make_observed(), state, FinalistState(), (), over=True)
-    told = report_finalists(state, FinalistArchive(), decided, over=True)
-    assert told is not None
-    assert (told.ready, told.message) == (True, "No block to be trained.")
+    finalists_report = report_finalists(state, FinalistArchive(), decided, over=True)
+    assert finalists_report is not None
+    assert (finalists_report.ready, finalists_report.message) == (True, "No block to be trained.")
 
 
 def test_what_runs_waits_or_is_queued_is_told() -> None:

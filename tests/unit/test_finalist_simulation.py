@@ -144,22 +144,32 @@ class Run:
 
     def check_status(self, remembered: Remembered) -> None:
         status = self.status(remembered)
-        told = status.finalists
-        assert told is not None
-        assert told.records == len(finalists_of(self.world))
+        finalists_status = status.finalists
+        assert finalists_status is not None
+        assert finalists_status.records == len(finalists_of(self.world))
         assert (
-            told.succeeded + told.infeasible + told.running + told.failed
-            <= told.total + told.running
+            finalists_status.succeeded
+            + finalists_status.infeasible
+            + finalists_status.running
+            + finalists_status.failed
+            <= finalists_status.total + finalists_status.running
         )
         if status.phase is Phase.COMPLETE:
-            assert told.succeeded + told.infeasible + told.failed == told.total
-            assert status.best is None or told.best is None or status.best.trial == told.best.trial
+            assert (
+                finalists_status.succeeded + finalists_status.infeasible + finalists_status.failed
+                == finalists_status.total
+            )
+            assert (
+                status.best is None
+                or finalists_status.best is None
+                or status.best.trial == finalists_status.best.trial
+            )
 
     def status(self, remembered: Remembered | None = None) -> BlockSearchStatus:
         remembered = remembered or self.remembered
         assert remembered is not None
-        found: BlockSearchStatus = status_of(self.operator, remembered, self.world)
-        return found
+        status: BlockSearchStatus = status_of(self.operator, remembered, self.world)
+        return status
 
     def suspended(self, suspend: bool, policy: str = "Drain") -> None:
         spec = {**self.operator.spec, "suspend": suspend, "suspendPolicy": policy}
@@ -183,7 +193,7 @@ def plain(records: Mapping[Finalist, FinalistRecord]) -> dict[Finalist, Finalist
 
 @cache
 def serial(seed: int) -> Run:
-    """What comes of the search when one thing happens after another and nothing goes wrong."""
+    """Results of the search when one thing happens after another and nothing goes wrong."""
     return Run(spec_of(seed, parallelism=1)).settle()
 
 
@@ -276,29 +286,29 @@ def test_what_fails_keeps_the_results_of_others_and_goes_on_when_it_is_mended(
     run.settle()
     bad = {
         finalist
-        for finalist, record in whole(seed).items()
+        for finalist, record in complete_run(seed).items()
         if finalist_fate(record.hash, finalist.target, finalist.seed) is FinalistFate.FAILS
     }
-    assert set(finalists_of(run.world)) == set(whole(seed)) - bad
+    assert set(finalists_of(run.world)) == set(complete_run(seed)) - bad
     status = run.status()
     reached = [r for r in finalists_of(run.world).values() if r.outcome is Outcome.SUCCEEDED]
     assert status.phase is (Phase.COMPLETE if reached or not bad else Phase.FAILED)
     if bad:
-        told = {condition.type: condition for condition in status.conditions}
-        assert told[ConditionType.FINALISTS_READY].reason == Reason.FOLDER_TAKEN
-        assert "delete Job" in told[ConditionType.FINALISTS_READY].message
-        assert told[ConditionType.DEGRADED].reason == Reason.FINALISTS_NOT_READY
+        conditions = {condition.type: condition for condition in status.conditions}
+        assert conditions[ConditionType.FINALISTS_READY].reason == Reason.FOLDER_TAKEN
+        assert "delete Job" in conditions[ConditionType.FINALISTS_READY].message
+        assert conditions[ConditionType.DEGRADED].reason == Reason.FINALISTS_NOT_READY
     failed = {name for name, job in run.world.jobs.items() if is_finalist(job)}
     assert len(failed) == len(bad)
     run.world = without_jobs(replace(run.world, broken=False), failed)
     run.past.append(run.world)
     run.settle()
-    assert plain(finalists_of(run.world)) == whole(seed)
+    assert plain(finalists_of(run.world)) == complete_run(seed)
     assert run.status().phase is Phase.COMPLETE
 
 
 @cache
-def whole(seed: int) -> dict[Finalist, FinalistRecord]:
+def complete_run(seed: int) -> dict[Finalist, FinalistRecord]:
     """The results on the search's own dataset."""
     records = plain(finalists_of(serial(seed).world))
     return {f: record for f, record in records.items() if not f.target}
@@ -352,5 +362,5 @@ def test_the_world_shows_every_fate_and_both_outcomes() -> None:
     assert any(
         finalist_fate(r.hash, r.target, r.seed) is FinalistFate.FAILS
         for seed in SEEDS
-        for r in whole(seed).values()
+        for r in complete_run(seed).values()
     )

@@ -97,12 +97,12 @@ def test_a_training_that_is_stopped_anywhere_ends_as_an_undisturbed_one(images: 
         training = training_of(spec)
         training.resume(first.kept[-1])
         training.run(1, second)
-        found = second.kept[-1]
-        assert found.state.curve == expected.state.curve
-        assert found.state.resumed == 1
-        assert found.tensors.keys() == expected.tensors.keys()
+        checkpoint = second.kept[-1]
+        assert checkpoint.state.curve == expected.state.curve
+        assert checkpoint.state.resumed == 1
+        assert checkpoint.tensors.keys() == expected.tensors.keys()
         for name, tensor in expected.tensors.items():
-            assert tensor.equal(found.tensors[name]), (questions, name)
+            assert tensor.equal(checkpoint.tensors[name]), (questions, name)
         assert [*first.losses, *second.losses] == undisturbed.losses
 
 
@@ -165,10 +165,10 @@ def test_the_newest_checkpoints_are_kept_and_read(tmp_path: Path) -> None:
     assert store.newest("mine") is None
     for epoch in (1, 2, 3):
         store.write(small_checkpoint(epoch))
-    found = store.newest("mine")
-    assert found is not None
-    assert found.state == small_checkpoint(3).state
-    assert found.tensors["weights"].equal(small_checkpoint(3).tensors["weights"])
+    checkpoint = store.newest("mine")
+    assert checkpoint is not None
+    assert checkpoint.state == small_checkpoint(3).state
+    assert checkpoint.tensors["weights"].equal(small_checkpoint(3).tensors["weights"])
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["00002-0000003.checkpoint", "00003-0000003.checkpoint"]
     store.clear()
@@ -193,9 +193,9 @@ def test_behind_a_damaged_checkpoint_stands_the_one_before(tmp_path: Path, harm:
     else:
         content[:] = b"BlockQNN checkpoint 9\n" + content.partition(b"\n")[2]
     newest.write_bytes(content)
-    found = store.newest("mine")
-    assert found is not None
-    assert found.state.epoch == 1
+    checkpoint = store.newest("mine")
+    assert checkpoint is not None
+    assert checkpoint.state.epoch == 1
     assert len(warnings) == 1
     assert warnings[0].startswith(f"The checkpoint {newest} is damaged and is left out: ")
     assert "\n" not in warnings[0]

@@ -1,4 +1,4 @@
-"""What became of a finalist's Job, from its annotation, its condition and its Pods."""
+"""Verdicts on a finalist's Job, from its annotation, its condition and its Pods."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -47,14 +47,14 @@ class FinalistServer(Server):
     def _store(self, name: str, body: Json, replaces: str | None) -> Json:
         if f"-{FINALISTS}-" not in name:
             return super()._store(name, body, replaces)
-        known = finalists_of(self.world)
+        known_finalists = finalists_of(self.world)
         (text,) = body["data"].values()
         write = ShardWrite(int(name.rpartition("-")[2]), text, replaces)
         try:
             world = replace(self.world, finalists=written(self.world.finalists, write))
         except Conflict:
             raise ApiError(409, "Conflict", f"{name} was changed") from None
-        for finalist in finalists_of(world).keys() - known.keys():
+        for finalist in finalists_of(world).keys() - known_finalists.keys():
             assert self._annotated(finalist), "only what is an annotation enters the history"
         self.put(world)
         return self._shard(self.world.finalists[write.number])
@@ -92,7 +92,7 @@ class FinalistProcess(trials.Process):
             lambda _key: self.watches.of(FinalistJob.read),
             Metrics(lambda: (), lambda: 0, CollectorRegistry()),
             Slots(None, lambda _key: None),
-            self.tidying,
+            self.cleanup,
             lambda: [trials.KEY],
             clock=self._now,
         )
@@ -124,7 +124,9 @@ class Run(Disturbed):
 
 def expected(seed: int) -> dict[Finalist, FinalistRecord]:
     records = plain(finalists_of(serial(seed).world))
-    return {one: record for one, record in records.items() if one.target in ("", "wide")}
+    return {
+        finalist: record for finalist, record in records.items() if finalist.target in ("", "wide")
+    }
 
 
 def results(run: Disturbed) -> dict[Finalist, FinalistRecord]:

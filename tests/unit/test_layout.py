@@ -17,7 +17,7 @@ UNWANTED = {
     ),
     "a path of one machine": r"(^|[^A-Za-z0-9_.$}~])/(w[o]rk|r[o]ot|h[o]me/[a-z]+)/[A-Za-z.]",
 }
-"""What no tracked file may hold; the patterns are written so that they do not match themselves."""
+"""Text that no tracked file may hold; the patterns are written not to match themselves."""
 
 
 def git(*arguments: str) -> list[str]:
@@ -80,8 +80,8 @@ def test_no_tracked_file_names(pattern: str) -> None:
     ],
 )
 def test_the_patterns_find_what_they_are_for(pattern: str, text: str) -> None:
-    found = subprocess.run(["grep", "-qE", UNWANTED[pattern]], input=text, check=False, text=True)
-    assert found.returncode == 0
+    result = subprocess.run(["grep", "-qE", UNWANTED[pattern]], input=text, check=False, text=True)
+    assert result.returncode == 0
 
 
 def test_every_folder_of_code_is_shipped_or_a_tool() -> None:
@@ -89,8 +89,8 @@ def test_every_folder_of_code_is_shipped_or_a_tool() -> None:
 
     The benchmarks alone are run where they lie: `python -m benchmarks.NAME`.
     """
-    known = (ROOT / "pyproject.toml").read_text()
+    configuration = (ROOT / "pyproject.toml").read_text()
     packages = {name.rsplit("/", 1)[0] for name in git("ls-files", "*/__init__.py")}
     roots = {package for package in packages if package.count("/") == 1}
     roots = {root for root in roots if not root.startswith("benchmarks/")}
-    assert not [root for root in sorted(roots) if f'"{root.split("/")[0]}' not in known]
+    assert not [root for root in sorted(roots) if f'"{root.split("/")[0]}' not in configuration]

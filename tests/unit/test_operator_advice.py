@@ -1,4 +1,4 @@
-"""Whether a search is told that its budget leaves it too few iterations to learn."""
+"""Advice for a search whose budget leaves it too few iterations to learn."""
 
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ def advice_for(trials: int, preset: str | None = None, **agent: Any) -> Advice |
 def test_a_papers_preset_with_a_small_budget_is_told_of_a_better_one(preset: str) -> None:
     advice = advice_for(64, preset)
     assert advice is not None
-    found = "3 of 7" if preset == "MetaQNN" else "0 of 1"
+    learning_share = "3 of 7" if preset == "MetaQNN" else "0 of 1"
     assert advice == (
         ("preset",),
-        f"With this budget the preset explores at random: {found} iterations learn; preset "
-        "Efficient learns in 19 of 22.",
+        f"With this budget the preset explores at random: {learning_share} iterations learn; "
+        "preset Efficient learns in 19 of 22.",
     )
     for field, value in (("batchSize", 32), ("batchSize", 10)):
         advice = advice_for(64, preset, **{field: value})

@@ -60,8 +60,8 @@ def reported(*jobs: TrialJob, **rest: Any) -> BlockSearchStatus:
 
 
 def reason_of(status: BlockSearchStatus, kind: ConditionType) -> tuple[str, str]:
-    (found,) = [condition for condition in status.conditions if condition.type is kind]
-    return found.status, found.reason
+    (matching,) = [condition for condition in status.conditions if condition.type is kind]
+    return matching.status, matching.reason
 
 
 def used(trial: int, seconds: float, gpus: int = 1) -> TrialJob:

@@ -51,7 +51,7 @@ def manifest_of(*trials: OpenTrial) -> dict[str, Any]:
 
 
 class TestManifest:
-    """What the API server is given."""
+    """Objects for the API server."""
 
     def test_a_single_trial_gets_the_job_that_it_always_got(self) -> None:
         expected = trial_job(make_search(), SETTINGS, make_proposal(4, B), 1, 1)
@@ -61,12 +61,12 @@ class TestManifest:
         body = manifest_of(open_trial(4), open_trial(6))
         assert body["metadata"]["name"] == "digits-t00004-a0"
         (container,) = body["spec"]["template"]["spec"]["containers"]
-        told = {variable["name"]: variable["value"] for variable in container["env"]}
-        assert [(s.trial, s.block) for s in read_trials(told[TRIALS_VARIABLE])] == [
+        variables = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert [(s.trial, s.block) for s in read_trials(variables[TRIALS_VARIABLE])] == [
             (4, str(B)),
             (6, str(A)),
         ]
-        assert "BLOCKQNN_TRIAL" not in told
+        assert "BLOCKQNN_TRIAL" not in variables
 
     def test_its_pod_is_never_replaced_and_has_the_time_of_all_trials(self) -> None:
         body = manifest_of(open_trial(4), open_trial(5), open_trial(6))
@@ -88,7 +88,7 @@ def observed_job(body: dict[str, Any], **annotations: str) -> TrialJob:
 
 
 class TestReading:
-    """What is read back from it."""
+    """Objects that are read back from it."""
 
     def test_each_trial_has_its_part(self) -> None:
         body = manifest_of(open_trial(4, 1, failures=0), open_trial(6, 1, failures=1))
@@ -159,12 +159,12 @@ def retried(assessment: TrialAssessment) -> tuple[str, bool]:
 
 
 class TestVerdicts:
-    """What becomes of each trial."""
+    """Verdict on each trial."""
 
     @pytest.mark.parametrize("job", [RUNNING, COMPLETE])
     def test_each_result_is_collected_from_the_one_message(self, job: TrialJob) -> None:
-        found = all_judged(job, pod_saying(*GOOD))
-        assert [assessment.annotate for assessment in found] == GOOD
+        assessments = all_judged(job, pod_saying(*GOOD))
+        assert [assessment.annotate for assessment in assessments] == GOOD
 
     def test_nothing_is_read_before_the_container_has_ended(self) -> None:
         assert all_judged(RUNNING, pod_saying(GOOD[0], exit_code=None)) == [JobAssessment()] * 3
@@ -206,7 +206,7 @@ class TestVerdicts:
         pod = make_pod(interrupted="It was deleted.", gone=True)
         first, *others = all_judged(FAILED, pod)
         assert retried(first) == ("Interrupted", True)
-        assert {retried(one) for one in others} == {("NotBegun", True)}
+        assert {retried(part) for part in others} == {("NotBegun", True)}
 
     def test_a_pod_that_nobody_has_seen_is_waited_for_a_minute_and_costs_a_retry(self) -> None:
         assert judged(FAILED) == JobAssessment(wait_until=at(60))
@@ -273,7 +273,7 @@ def test_trials_of_one_job_have_events_of_their_own() -> None:
     pod = pod_saying(GOOD[0], BROKEN, exit_code=2)
     infeasible = make_result(0, A, outcome=Outcome.INFEASIBLE)
     job = with_part(with_part(FAILED, 0, result=infeasible.write()), 1, failures=2)
-    found = [judged(job, pod, trial=n) for n in (0, 1)]
+    assessments = [judged(job, pod, trial=n) for n in (0, 1)]
     trials = [
         OpenTrial(
             proposal=make_proposal(n, BLOCKS[n]),
@@ -282,7 +282,7 @@ def test_trials_of_one_job_have_events_of_their_own() -> None:
             verdict=assessment.verdict,
             assessment=assessment,
         )
-        for n, assessment in enumerate(found)
+        for n, assessment in enumerate(assessments)
     ]
     failed_once = with_part(FAILED, 1, failures=1)
     again = judged(failed_once, pod_saying(GOOD[0], BROKEN, exit_code=1), trial=1)

@@ -43,7 +43,7 @@ LIMIT = 600
 
 
 def stored(shards: Sequence[Shard], write: ShardWrite) -> list[Shard]:
-    """What is stored after a write, by a server that holds to the resource version."""
+    """State after a write, by a server that holds to the resource version."""
     if write.replaces is None:
         assert write.number == len(shards), "a shard is created behind the last"
         return [*shards, Shard(write.number, write.text, "1")]
@@ -74,9 +74,9 @@ def test_what_is_appended_is_read_back_in_order(batches: list[list[str]]) -> Non
         for write in append(shards[-1], records[first : first + len(batch)], LIMIT):
             shards = stored(shards, write)
         first += len(batch)
-    header, found = read_lines(lines(shards))
+    header, read_records = read_lines(lines(shards))
     assert header == make_header()
-    assert list(found) == records
+    assert list(read_records) == records
 
 
 @given(appends)
@@ -95,8 +95,8 @@ def test_a_crash_after_any_write_leaves_a_history_that_can_be_read(batch: list[s
     records, shards = numbered(batch), begun()
     for write in append(shards[-1], records, LIMIT):
         shards = stored(shards, write)
-        _, found = read_lines(lines(shards))
-        assert list(found) == records[: len(found)]
+        _, read_records = read_lines(lines(shards))
+        assert list(read_records) == records[: len(read_records)]
 
 
 @given(messages, st.data())
@@ -107,8 +107,8 @@ def test_an_append_that_a_crash_cut_short_is_completed_by_the_next(
     writes = append(shards[-1], records, LIMIT)
     for write in writes[: data.draw(st.integers(0, len(writes)))]:
         shards = stored(shards, write)
-    _, found = read_lines(lines(shards))
-    for write in append(shards[-1], records[len(found) :], LIMIT):
+    _, read_records = read_lines(lines(shards))
+    for write in append(shards[-1], records[len(read_records) :], LIMIT):
         shards = stored(shards, write)
     assert list(read_lines(lines(shards))[1]) == records
 

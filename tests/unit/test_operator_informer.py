@@ -94,7 +94,7 @@ class ApiServer:
 
 
 class Told:
-    """What the informer told of, as ``before -> now`` of each object's color."""
+    """Changes that the informer reported, as ``before -> now`` of each object's color."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[str | None, str | None]] = []
@@ -112,7 +112,7 @@ def server() -> ApiServer:
 
 
 @pytest.fixture
-def told() -> Told:
+def changes() -> Told:
     return Told()
 
 
@@ -122,7 +122,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(server: ApiServer, told: Told) -> AsyncIterator[Informer[str]]:
+async def running(server: ApiServer, changes: Told) -> AsyncIterator[Informer[str]]:
     """An informer of the server's Jobs, until the server has nothing more to tell."""
     application = web.Application()
     application.router.add_get("/{path:.*}", server.answer)
@@ -133,7 +133,7 @@ async def running(server: ApiServer, told: Told) -> AsyncIterator[Informer[str]]
     port = runner.addresses[0][1]
     configuration = client.Configuration(host=f"http://127.0.0.1:{port}")
     cluster = Cluster(client.ApiClient(configuration), lambda _verb, _code: None)
-    informer = Informer(cluster, PATH, SELECTOR, _color, told.changed)
+    informer = Informer(cluster, PATH, SELECTOR, _color, changes.changed)
     task = asyncio.create_task(informer.run())
     try:
         await asyncio.wait_for(server.done.wait(), DEADLINE)
@@ -150,21 +150,21 @@ def _color(body: Json) -> str | None:
 
 
 async def test_all_pages_of_the_list_are_known_before_it_is_synced(
-    server: ApiServer, told: Told
+    server: ApiServer, changes: Told
 ) -> None:
     server.replies = [
         page(job("a", 1), version=7, more="next"),
         page(job("b", 2), job("ignored", 3, color=""), version=7),
     ]
-    async with running(server, told) as informer:
+    async with running(server, changes) as informer:
         assert informer.synced.is_set()
-        assert told.colors == {"a red", "b red"}
+        assert changes.colors == {"a red", "b red"}
         assert [query.get("continue") for query in server.asked[:2]] == [None, "next"]
         assert server.watched_from == ["7"]
 
 
 async def test_a_watch_tells_of_what_is_added_changed_and_deleted(
-    server: ApiServer, told: Told
+    server: ApiServer, changes: Told
 ) -> None:
     server.replies = [
         page(job("a", 1), version=1),
@@ -174,8 +174,8 @@ async def test_a_watch_tells_of_what_is_added_changed_and_deleted(
             event("DELETED", job("b", 4)),
         ),
     ]
-    async with running(server, told):
-        assert told.changes == [
+    async with running(server, changes):
+        assert changes.changes == [
             (None, "a red"),
             (None, "b red"),
             ("a red", "a blue"),
@@ -183,40 +183,44 @@ async def test_a_watch_tells_of_what_is_added_changed_and_deleted(
         ]
 
 
-async def test_the_last_state_of_a_deleted_object_is_told(server: ApiServer, told: Told) -> None:
+async def test_the_last_state_of_a_deleted_object_is_told(server: ApiServer, changes: Told) -> None:
     server.replies = [
         page(job("a", 1), version=1),
         watch(event("DELETED", job("a", 2, "blue"))),
     ]
-    async with running(server, told):
-        assert told.changes == [(None, "a red"), ("a red", "a blue"), ("a blue", None)]
+    async with running(server, changes):
+        assert changes.changes == [(None, "a red"), ("a red", "a blue"), ("a blue", None)]
 
 
-async def test_objects_of_one_name_in_two_namespaces_are_two(server: ApiServer, told: Told) -> None:
+async def test_objects_of_one_name_in_two_namespaces_are_two(
+    server: ApiServer, changes: Told
+) -> None:
     server.replies = [
         page(job("a", 1), job("a", 2, "blue", namespace="other"), version=2),
         watch(event("DELETED", job("a", 3))),
     ]
-    async with running(server, told):
-        assert told.colors == {"a blue"}
+    async with running(server, changes):
+        assert changes.colors == {"a blue"}
 
 
-async def test_what_changes_nothing_that_matters_is_not_told(server: ApiServer, told: Told) -> None:
+async def test_what_changes_nothing_that_matters_is_not_told(
+    server: ApiServer, changes: Told
+) -> None:
     server.replies = [page(job("a", 1), version=1), watch(event("MODIFIED", job("a", 2)))]
-    async with running(server, told):
-        assert told.changes == [(None, "a red")]
+    async with running(server, changes):
+        assert changes.changes == [(None, "a red")]
 
 
 @pytest.mark.parametrize("end", ["", "cut"], ids=["ended", "cut off in a line"])
-async def test_a_watch_goes_on_where_it_was(server: ApiServer, told: Told, end: str) -> None:
+async def test_a_watch_goes_on_where_it_was(server: ApiServer, changes: Told, end: str) -> None:
     server.replies = [
         page(version=1),
         watch(event("ADDED", job("a", 5)), end=end),
         watch(event("BOOKMARK", {"metadata": {"resourceVersion": "9"}}), end=end),
     ]
-    async with running(server, told):
+    async with running(server, changes):
         assert server.watched_from == ["1", "5", "9"]
-        assert told.changes == [(None, "a red")]
+        assert changes.changes == [(None, "a red")]
 
 
 STALE = {"code": 410, "reason": "Expired", "message": "too old resource version"}
@@ -228,22 +232,22 @@ STALE = {"code": 410, "reason": "Expired", "message": "too old resource version"
     ids=["refused", "broken off"],
 )
 async def test_what_was_deleted_while_the_api_server_forgot_is_told_after_the_next_list(
-    server: ApiServer, told: Told, reply: Reply
+    server: ApiServer, changes: Told, reply: Reply
 ) -> None:
     server.replies = [
         page(job("a", 1), job("b", 1), version=1),
         reply,
         page(job("b", 1), job("c", 8), version=9),
     ]
-    async with running(server, told):
-        assert told.colors == {"b red", "c red"}
-        assert ("a red", None) in told.changes
-        assert told.changes.count((None, "b red")) == 1
+    async with running(server, changes):
+        assert changes.colors == {"b red", "c red"}
+        assert ("a red", None) in changes.changes
+        assert changes.changes.count((None, "b red")) == 1
         assert server.watched_from == ["1", "9"]
 
 
 async def test_a_list_that_fails_is_tried_again_and_said_from_the_second_time_on(
-    server: ApiServer, told: Told, caplog: pytest.LogCaptureFixture
+    server: ApiServer, changes: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.replies = [
         refused(403, "Forbidden"),
@@ -252,9 +256,9 @@ async def test_a_list_that_fails_is_tried_again_and_said_from_the_second_time_on
         page(job("a", 1), version=2),
     ]
     with caplog.at_level(logging.WARNING):
-        async with running(server, told) as informer:
+        async with running(server, changes) as informer:
             assert informer.synced.is_set()
-            assert told.changes == [(None, "a red")]
+            assert changes.changes == [(None, "a red")]
     assert [record.getMessage() for record in caplog.records] == [
         f"watching {PATH}: No. Trying again in 0.0 s."
     ]

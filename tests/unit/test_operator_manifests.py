@@ -55,7 +55,7 @@ def trainer(pod_spec: dict[str, Any]) -> dict[str, Any]:
     return next(c for c in pod_spec["containers"] if c["name"] == "trainer")  # type: ignore[no-any-return]
 
 
-def told(job: dict[str, Any]) -> TrialSpec:
+def spec_in(job: dict[str, Any]) -> TrialSpec:
     (variable,) = [
         variable
         for variable in trainer(job["spec"]["template"]["spec"])["env"]
@@ -80,7 +80,7 @@ def test_the_same_trial_has_the_same_job_whoever_creates_it() -> None:
 
 def test_a_job_tells_its_trial_what_to_train_and_is_read_back() -> None:
     body = trial_job(make_search(), make_settings(), make_proposal(6, B))
-    job, spec = TrialJob.read(body), told(body)
+    job, spec = TrialJob.read(body), spec_in(body)
     assert job is not None
     (part,) = job.parts
     assert (job.name, part.trial, job.attempt) == ("digits-t00006-a0", 6, 0)
@@ -91,8 +91,8 @@ def test_a_job_tells_its_trial_what_to_train_and_is_read_back() -> None:
 
 
 def test_trials_differ_in_their_seed_and_share_the_split_of_the_images() -> None:
-    first, second = told(job_of(0)), told(job_of(1))
-    other = told(job_of(0, seed=1))
+    first, second = spec_in(job_of(0)), spec_in(job_of(1))
+    other = spec_in(job_of(0, seed=1))
     assert len({first.seed, second.seed, other.seed}) == 3
     assert first.split_seed == second.split_seed != other.split_seed
 
@@ -126,9 +126,10 @@ def test_a_further_attempt_is_another_job_that_says_so_and_has_one_retry_less() 
     body = trial_job(make_search(), make_settings(), make_proposal(6, B), 1)
     job = TrialJob.read(body)
     assert job is not None
-    assert (job.name, job.attempt, told(body).attempt) == ("digits-t00006-a1", 1, 1)
+    assert (job.name, job.attempt, spec_in(body).attempt) == ("digits-t00006-a1", 1, 1)
     assert (
-        told(body).seed == told(trial_job(make_search(), make_settings(), make_proposal(6, B))).seed
+        spec_in(body).seed
+        == spec_in(trial_job(make_search(), make_settings(), make_proposal(6, B))).seed
     )
     assert body["spec"]["backoffLimit"] == 1
     last = trial_job(make_search(), make_settings(), make_proposal(6, B), 5)
@@ -148,7 +149,7 @@ def test_the_dataset_is_mounted_read_only_at_its_path() -> None:
     assert {"name": "dataset", **claim} in spec["volumes"]
     mount = {"name": "dataset", "mountPath": "/images", "readOnly": True}
     assert mount in trainer(spec)["volumeMounts"]
-    assert told(job_of(**EVERYTHING)).dataset.path == "/images"
+    assert spec_in(job_of(**EVERYTHING)).dataset.path == "/images"
 
 
 def test_failures_are_retried_but_bad_input_is_not_and_disruptions_are_free() -> None:
@@ -314,7 +315,7 @@ def test_repeats_adapt_to_the_block_of_each_trial() -> None:
     }
     repeats = []
     for block in (A, B, C):
-        spec = told(trial_job(make_search(), make_settings(**changes), make_proposal(0, block)))
+        spec = spec_in(trial_job(make_search(), make_settings(**changes), make_proposal(0, block)))
         assert spec.constraints is not None
         assert spec.constraints.max_parameters == 20_000
         parameters = [
@@ -331,5 +332,5 @@ def test_repeats_adapt_to_the_block_of_each_trial() -> None:
 
 
 def test_a_search_without_constraints_tells_its_trials_of_none() -> None:
-    assert told(job_of()).constraints is None
-    assert told(job_of()).network.repeats == make_settings().network.repeats
+    assert spec_in(job_of()).constraints is None
+    assert spec_in(job_of()).network.repeats == make_settings().network.repeats

@@ -31,7 +31,7 @@ BARE = {"dataset": {"name": "digits"}}
 
 
 def settings_of(spec: Mapping[str, Any], pinned: Mapping[str, Any]) -> dict[str, Any]:
-    """What a search goes on with, without what headers have only since."""
+    """Settings that a search goes on with, without what headers have only since."""
     settings = pin(resolve(spec, pinned))
     del settings["preset"]
     assert settings["agent"].pop("initialization") == "Constant"
@@ -58,18 +58,18 @@ def test_a_preset_that_the_api_server_has_added_since_changes_nothing(
 
 @pytest.mark.parametrize("added", [{}, {"preset": "Efficient"}, {"preset": "OneGPU"}], ids=str)
 def test_what_the_oldest_headers_lack_is_what_searches_did_then(added: dict[str, str]) -> None:
-    found = settings_of(BARE | added, OLDEST)
+    pinned_settings = settings_of(BARE | added, OLDEST)
     expected = settings_of(BARE | {"preset": "CVPR2018"}, OLDEST)
-    assert found == expected
-    agent = found["agent"]
+    assert pinned_settings == expected
+    agent = pinned_settings["agent"]
     assert (agent["predictor"], agent["earlyTermination"]) == (None, None)
     assert (agent["duplicates"], agent["state"], agent["rewardScale"]) == (
         "Keep",
         "LastLayer",
         "Percent",
     )
-    assert found["reward"] == {"macsWeight": 1.0, "densityWeight": 8.0}
-    assert found["training"]["precision"] == "float32"
+    assert pinned_settings["reward"] == {"macsWeight": 1.0, "densityWeight": 8.0}
+    assert pinned_settings["training"]["precision"] == "float32"
 
 
 @pytest.mark.parametrize("section", PINNED_SECTIONS)
@@ -81,9 +81,9 @@ def test_whatever_a_header_without_a_preset_lacks_is_that_of_the_earlier_default
     for field in newer:
         header = json.loads(json.dumps(begun["settings"]))
         del header[section][field]
-        found = settings_of(begun["spec"], header)
-        found["training"]["precision"] = "auto"  # before there was the field: float32
-        assert found == begun["settings"], field
+        pinned_settings = settings_of(begun["spec"], header)
+        pinned_settings["training"]["precision"] = "auto"  # before there was the field: float32
+        assert pinned_settings == begun["settings"], field
 
 
 def test_a_search_that_begins_now_pins_its_preset() -> None:

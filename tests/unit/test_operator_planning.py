@@ -342,8 +342,8 @@ class TestRetention:
 
     def cleanup(self, *jobs: TrialJob, **retain: int) -> tuple[Any, ...]:
         decided = planned(*jobs, records=self.RECORDS, trial={"retain": retain})
-        found = decided.cleanup
-        return found.keep, found.delete_iterations, found.delete
+        cleanup = decided.cleanup
+        return cleanup.keep, cleanup.delete_iterations, cleanup.delete
 
     def jobs(self, **changes: Any) -> list[TrialJob]:
         return [make_job(trial, BLOCKS[trial], **changes) for trial in range(4)]

@@ -82,7 +82,11 @@ def test_what_was_predicted_is_stored_beside_what_came_out() -> None:
     assert len(records) == BUDGET
     rewarded = [record.iteration for record in records if record.reward is not None]
     # Of two trials with a reward the predictor has learned something; shared ones have none.
-    warm = [r for r in records if sum(known < r.iteration for known in rewarded) >= 2]
+    warm = [
+        r
+        for r in records
+        if sum(rewarded_iteration < r.iteration for rewarded_iteration in rewarded) >= 2
+    ]
     assert 10 < len(warm) < BUDGET
     for record in records:
         chosen = record in warm and record.shared_with is None
@@ -97,11 +101,11 @@ def test_the_predictor_learns_beside_the_event_loop(
     threads = []
     fit = Ridge.fit
 
-    def told(ridge: Ridge, targets: Any) -> None:
+    def fit_and_note(ridge: Ridge, targets: Any) -> None:
         threads.append(threading.current_thread())
         fit(ridge, targets)
 
-    monkeypatch.setattr(Ridge, "fit", told)
+    monkeypatch.setattr(Ridge, "fit", fit_and_note)
     Disturbed(spec_of(3, pipelining)).finish()
     assert len(threads) >= 4
     assert threading.main_thread() not in threads

@@ -1,4 +1,4 @@
-"""What a predictor said beside what came out."""
+"""Predictions beside results."""
 
 import pytest
 from operator_builders import make_record, make_settings
@@ -14,21 +14,21 @@ def record(trial: int, reward: float | None, predicted: float | None = None) -> 
 
 
 def predictions(*records: TrialRecord) -> Predictions:
-    found = Predictions()
-    for one in records:
-        found.add(one)
-    return found
+    predicted = Predictions()
+    for record in records:
+        predicted.add(record)
+    return predicted
 
 
 FIRST = [record(trial, reward) for trial, reward in enumerate([10.0, 20.0, 30.0, 40.0])]
 
 
 def test_a_reward_is_measured_by_the_trials_before_its_iteration() -> None:
-    found = predictions(
+    predicted = predictions(
         *FIRST, record(4, 35.0, 0.9), record(5, 5.0, 0.2), record(6, 20.0, 0.5), record(7, 90.0)
     )
-    assert found.predicted == [0.9, 0.2, 0.5]
-    assert found.measured == [0.75, 0.0, 0.375]
+    assert predicted.predicted == [0.9, 0.2, 0.5]
+    assert predicted.measured == [0.75, 0.0, 0.375]
     later = predictions(
         *FIRST, *(record(trial, 50.0) for trial in range(4, 8)), record(8, 45.0, 1.1)
     )
@@ -36,10 +36,10 @@ def test_a_reward_is_measured_by_the_trials_before_its_iteration() -> None:
 
 
 def test_the_correlation_is_of_ranks() -> None:
-    found = predictions(*FIRST, record(4, 35.0, 0.9), record(5, 5.0, 0.2), record(6, 20.0, 0.5))
-    assert found.rank_correlation == 1.0
-    found.add(record(7, 50.0, 0.1))
-    assert found.rank_correlation == pytest.approx(-0.2)
+    predicted = predictions(*FIRST, record(4, 35.0, 0.9), record(5, 5.0, 0.2), record(6, 20.0, 0.5))
+    assert predicted.rank_correlation == 1.0
+    predicted.add(record(7, 50.0, 0.1))
+    assert predicted.rank_correlation == pytest.approx(-0.2)
 
 
 def test_too_few_trials_have_no_correlation() -> None:
@@ -48,8 +48,8 @@ def test_too_few_trials_have_no_correlation() -> None:
 
 
 def test_trials_without_a_reward_or_a_prediction_do_not_count() -> None:
-    found = predictions(*FIRST, record(4, None, 0.9), record(5, 5.0))
-    assert len(found) == 0
+    predicted = predictions(*FIRST, record(4, None, 0.9), record(5, 5.0))
+    assert len(predicted) == 0
 
 
 def test_a_predictor_is_filled_in_where_a_search_wants_one() -> None:

@@ -83,8 +83,8 @@ def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
 
 
 def ready(status: BlockSearchStatus) -> tuple[str, str, str]:
-    found = condition(status, ConditionType.DATASET_READY)
-    return found.status, found.reason, found.message
+    matching = condition(status, ConditionType.DATASET_READY)
+    return matching.status, matching.reason, matching.message
 
 
 class TestWhen:
@@ -209,9 +209,9 @@ class TestFailing:
         failed = condition(status, ConditionType.FAILED)
         assert (failed.status, failed.reason) == ("True", "DatasetNotReady")
         assert "It is wrong there." in failed.message
-        told = {event.reason: event for event in transitions((), status)}
-        assert told["Failed"].type == "Warning"
-        assert "It is wrong there." in told["Failed"].message
+        events = {event.reason: event for event in transitions((), status)}
+        assert events["Failed"].type == "Warning"
+        assert "It is wrong there." in events["Failed"].message
         decided = planned(job, pods=(pod,))
         assert decided.create == ()
         assert decided.assessment.preparation.create is None

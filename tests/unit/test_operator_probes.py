@@ -1,4 +1,4 @@
-"""What the operator answers to a kubelet."""
+"""Answers of the operator to a kubelet."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

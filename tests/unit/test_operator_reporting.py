@@ -73,8 +73,8 @@ def history_of(*outcomes: Outcome) -> list[TrialRecord]:
 
 
 def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
-    (found,) = [condition for condition in status.conditions if condition.type == kind]
-    return found
+    (matching,) = [condition for condition in status.conditions if condition.type == kind]
+    return matching
 
 
 def truths(status: BlockSearchStatus) -> dict[str, str]:
@@ -127,8 +127,8 @@ def test_phase_conditions_and_message_tell_the_same_story(
     status: BlockSearchStatus, phase: Phase, reasons: dict[str, str], message: str
 ) -> None:
     assert (status.phase, status.message) == (phase, message)
-    found = {condition.type.value: condition.reason for condition in status.conditions}
-    assert found.items() >= reasons.items()
+    reasons_by_type = {condition.type.value: condition.reason for condition in status.conditions}
+    assert reasons_by_type.items() >= reasons.items()
     assert truths(status) == {
         "Progressing": str(phase is Phase.RUNNING),
         "Complete": str(phase is Phase.COMPLETE),
@@ -155,8 +155,8 @@ def test_a_finished_search_is_complete_even_when_it_is_suspended_or_had_many_fai
 
 class TestDegraded:
     def degraded(self, status: BlockSearchStatus) -> tuple[str, str, str]:
-        found = condition(status, ConditionType.DEGRADED)
-        return found.status, found.reason, found.message
+        matching = condition(status, ConditionType.DEGRADED)
+        return matching.status, matching.reason, matching.message
 
     def test_nothing_is_wrong(self) -> None:
         assert self.degraded(reported(*RUNNING_JOBS)) == (
@@ -378,8 +378,8 @@ class TestTimes:
 
 
 def test_a_lost_status_starts_when_the_search_was_created() -> None:
-    found = reported(records=history_of(*[GOOD] * 4), after=3600)
-    assert found.start_time == write_time(NOW)
+    status = reported(records=history_of(*[GOOD] * 4), after=3600)
+    assert status.start_time == write_time(NOW)
 
 
 def test_nothing_changes_while_nothing_happens() -> None:
@@ -423,10 +423,10 @@ class TestStopped:
         assert (status.phase, status.message) == (Phase.FAILED, self.PROBLEM.message)
         assert status.observed_generation == 3
         for kind, truth in ((ConditionType.FAILED, "True"), (ConditionType.PROGRESSING, "False")):
-            found = condition(status, kind)
-            assert (found.status, found.reason) == (truth, "HistoryUnreadable")
-            assert found.message == self.PROBLEM.message
-            assert found.last_transition_time == write_time(at(60))
+            matching = condition(status, kind)
+            assert (matching.status, matching.reason) == (truth, "HistoryUnreadable")
+            assert matching.message == self.PROBLEM.message
+            assert matching.last_transition_time == write_time(at(60))
 
     def test_what_was_known_stays(self) -> None:
         before = reported(succeeded(0, A), make_job(1, B))
@@ -460,10 +460,10 @@ class TestTransitions:
         assert self.told(running, over) == [("Warning", "Failed"), ("Warning", "TrialsFailed")]
 
     def test_another_reason_is_told_anew(self) -> None:
-        one = reported(failed(0, A))
+        first_status = reported(failed(0, A))
         problem = Problem(Reason.QUOTA_EXCEEDED, "Waiting for quota.")
-        other = reported(failed(0, A), status=dump(one), problems=[problem])
-        assert self.told(one, other) == [("Warning", "QuotaExceeded")]
+        other = reported(failed(0, A), status=dump(first_status), problems=[problem])
+        assert self.told(first_status, other) == [("Warning", "QuotaExceeded")]
 
     def test_suspension_is_told(self) -> None:
         running = reported(*RUNNING_JOBS)

@@ -23,8 +23,8 @@ PRESET = PRESETS["CVPR2018"]
 
 
 def sections(resolved: BlockSearchSpec, *names: str) -> dict[str, Any]:
-    whole = resolved.model_dump(mode="json")
-    return {name: whole[name] for name in names}
+    dumped = resolved.model_dump(mode="json")
+    return {name: dumped[name] for name in names}
 
 
 def iterations(resolved: BlockSearchSpec) -> int:
@@ -238,11 +238,11 @@ def test_a_search_that_began_without_a_predictor_goes_on_without(preset: str) ->
     spec = make_spec(preset=preset)
     pinned = pin(resolve(spec))
     pinned["agent"]["predictor"] = pinned["agent"]["earlyTermination"] = None
-    found = resolve(spec, pinned).agent
-    assert (found.predictor, found.early_termination) == (None, None)
+    agent = resolve(spec, pinned).agent
+    assert (agent.predictor, agent.early_termination) == (None, None)
     del pinned["agent"]["predictor"], pinned["agent"]["earlyTermination"]
-    found = resolve(spec, pinned).agent
-    assert (found.predictor, found.early_termination) == (None, None)
+    agent = resolve(spec, pinned).agent
+    assert (agent.predictor, agent.early_termination) == (None, None)
 
 
 def test_layers_are_pinned_whatever_their_order_and_stay() -> None:
@@ -340,8 +340,8 @@ def test_a_predictor_can_be_switched_off_and_changed() -> None:
 
 def test_a_predictor_that_the_preset_does_not_have_waits_for_a_share_of_the_budget() -> None:
     agent = {"duplicates": "Redraw", "predictor": {"candidates": 4}}
-    found = resolve({**PAPERS_SEARCH, "budget": {"trials": 200}, "agent": agent})
-    assert found.agent.predictor == PredictorSettings(candidates=4, warmup=30)
+    resolved = resolve({**PAPERS_SEARCH, "budget": {"trials": 200}, "agent": agent})
+    assert resolved.agent.predictor == PredictorSettings(candidates=4, warmup=30)
 
 
 def looked_at(preset: str, trained: int | None, **early: Any) -> tuple[int, ...] | None:
@@ -351,8 +351,8 @@ def looked_at(preset: str, trained: int | None, **early: Any) -> tuple[int, ...]
         spec["training"] = {"epochs": trained}
     if early:
         spec["agent"] = {"earlyTermination": early}
-    found = resolve(spec).agent.early_termination
-    return found.epochs if found else None
+    termination = resolve(spec).agent.early_termination
+    return termination.epochs if termination else None
 
 
 def test_trainings_stop_themselves_after_epochs_that_they_have() -> None:

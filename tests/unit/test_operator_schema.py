@@ -38,7 +38,7 @@ def nodes(schema: Schema | None = None, path: str = "") -> Iterator[tuple[str, S
         yield from nodes(schema["items"], f"{path}[]")
 
 
-def found(path: str) -> Schema:
+def property_at(path: str) -> Schema:
     return dict(nodes())[path]
 
 
@@ -79,7 +79,7 @@ def test_every_column_shows_a_field_that_there_is(column: Schema) -> None:
     if path == "metadata.creationTimestamp":
         return
     kind = "string" if column["type"] == "date" else column["type"]
-    assert found(path)["type"] == kind
+    assert property_at(path)["type"] == kind
 
 
 @pytest.mark.parametrize(("path", "schema"), list(fields()), ids=[path for path, _ in fields()])
@@ -128,15 +128,15 @@ def test_what_a_preset_fills_is_not_required() -> None:
 
 
 def test_only_the_name_of_the_dataset_must_be_given() -> None:
-    assert found("spec")["required"] == ["dataset"]
-    assert found("spec.dataset")["required"] == ["name"]
+    assert property_at("spec")["required"] == ["dataset"]
+    assert property_at("spec.dataset")["required"] == ["name"]
 
 
 def test_whatever_no_preset_fills_has_a_default_or_may_be_absent() -> None:
-    assert found("spec.parallelism")["default"] == 32
-    assert found("spec.failurePolicy")["default"]["trialTimeout"] == "2h"
-    assert found("spec.trial.retain")["default"] == {"failed": 10, "succeeded": 0}
-    assert "default" not in found("spec.dataset.volume")
+    assert property_at("spec.parallelism")["default"] == 32
+    assert property_at("spec.failurePolicy")["default"]["trialTimeout"] == "2h"
+    assert property_at("spec.trial.retain")["default"] == {"failed": 10, "succeeded": 0}
+    assert "default" not in property_at("spec.dataset.volume")
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -150,19 +150,19 @@ def test_every_field_of_a_preset_is_a_field_of_the_resource(name: str) -> None:
 def test_the_status_has_no_defaults_and_needs_no_field() -> None:
     for path, schema in nodes():
         assert not (path.startswith("status") and "default" in schema), path
-    assert "required" not in found("status")
+    assert "required" not in property_at("status")
 
 
 def test_the_lists_and_texts_of_the_status_are_bounded() -> None:
-    assert found("status.top")["maxItems"] == 10
-    assert found("status.message")["maxLength"] == 1024
-    assert found("status.conditions[].message")["maxLength"] == 1024
-    assert found("status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
+    assert property_at("status.top")["maxItems"] == 10
+    assert property_at("status.message")["maxLength"] == 1024
+    assert property_at("status.conditions[].message")["maxLength"] == 1024
+    assert property_at("status.conditions")["x-kubernetes-list-map-keys"] == ["type"]
 
 
 def test_the_words_of_phases_and_conditions_are_listed() -> None:
-    assert found("status.phase")["enum"] == [phase.value for phase in Phase]
-    assert found("status.conditions[].type")["enum"] == [kind.value for kind in ConditionType]
+    assert property_at("status.phase")["enum"] == [phase.value for phase in Phase]
+    assert property_at("status.conditions[].type")["enum"] == [kind.value for kind in ConditionType]
 
 
 def test_every_reason_that_asks_for_an_explanation_is_documented() -> None:
@@ -173,24 +173,24 @@ def test_every_reason_that_asks_for_an_explanation_is_documented() -> None:
 
 def test_every_rule_stands_where_it_was_meant_to() -> None:
     for path, rules in RULES.items():
-        stated = found(path)["x-kubernetes-validations"]
+        stated = property_at(path)["x-kubernetes-validations"]
         assert [(rule["rule"], rule["message"]) for rule in stated] == list(rules)
 
 
 def test_rules_that_the_api_server_weighs_stand_on_bounded_values() -> None:
     """Its cost estimate assumes the worst of what has no bound, and refuses the definition."""
-    assert found("spec.failurePolicy.trialTimeout")["maxLength"] == 16
-    assert found("spec.agent.epsilonSchedule")["maxItems"] == 64
+    assert property_at("spec.failurePolicy.trialTimeout")["maxLength"] == 16
+    assert property_at("spec.agent.epsilonSchedule")["maxItems"] == 64
 
 
 @pytest.mark.parametrize("bound", ["minimum", "maximum"])
 @pytest.mark.parametrize("path", ["spec.seed", "spec.parallelism", "spec.budget.trials"])
 def test_numbers_are_bounded(path: str, bound: str) -> None:
-    assert bound in found(path)
+    assert bound in property_at(path)
 
 
 def test_exclusive_bounds_are_flags_as_openapi_3_0_has_them() -> None:
-    fraction = found("spec.dataset.validation.fraction")
+    fraction = property_at("spec.dataset.validation.fraction")
     assert (fraction["minimum"], fraction["exclusiveMinimum"]) == (0, True)
     assert (fraction["maximum"], fraction["exclusiveMaximum"]) == (1, True)
 
@@ -202,5 +202,5 @@ def test_an_empty_status_is_a_legal_one_to_the_api_server_and_none_to_the_operat
 
 def test_the_trainers_image_is_left_to_the_operator() -> None:
     """A default here would be written into the object, and the operator's could never win."""
-    assert "default" not in found("spec.trial.image")
-    assert "image" not in found("spec.trial")["default"]
+    assert "default" not in property_at("spec.trial.image")
+    assert "image" not in property_at("spec.trial")["default"]

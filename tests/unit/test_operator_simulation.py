@@ -66,7 +66,7 @@ class Look(NamedTuple):
     """A pass of the operator."""
 
     jobs_behind: int
-    """How many steps ago the Jobs looked as it sees them."""
+    """Age of its view of the Jobs, in steps."""
     pods_behind: int
     crash_after: int | None
     """After how many requests the operator dies; None when it does not."""
@@ -268,8 +268,8 @@ class PreparedRun(Run):
         }
         self.world = without_jobs(replace(self.world, broken=False), failed)
         # Else the next Job of that name would look as if it were made twice.
-        left = tuple(name for name in self.world.created if name not in failed)
-        self.world = replace(self.world, created=left)
+        remaining = tuple(name for name in self.world.created if name not in failed)
+        self.world = replace(self.world, created=remaining)
         self.past.append(self.world)
 
 
@@ -320,7 +320,7 @@ class Drain(NamedTuple):
 
     pod: int
     done: int
-    """How many of its trials have their results, at most."""
+    """Most of its trials that have their results."""
 
 
 class GroupedRun(Run):

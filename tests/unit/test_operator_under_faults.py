@@ -48,7 +48,7 @@ class Pass(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """What was on its way for long arrives."""
+    """Late messages arrive."""
 
 
 Step = Pass | Arrival | int
@@ -80,7 +80,7 @@ class Process:
 
     def __init__(self, server: Server) -> None:
         self.server, self.watches = server, Informers(server)
-        self.tidying = JobCleanup(lambda _key: None, clock=lambda: float(server.world.steps))
+        self.cleanup = JobCleanup(lambda _key: None, clock=lambda: float(server.world.steps))
         metrics = Metrics(lambda: (), lambda: 0, CollectorRegistry())
         self._controller = Controller(
             server,
@@ -91,7 +91,7 @@ class Process:
             lambda _key: (),
             metrics,
             Slots(None, lambda _key: None),
-            self.tidying,
+            self.cleanup,
             lambda: [KEY],
             clock=self._now,
         )
@@ -116,7 +116,7 @@ class Process:
 
     async def _reconcile(self) -> float | None:
         again = await self._controller.reconcile(KEY)
-        await self.tidying.carry_out(KEY)
+        await self.cleanup.carry_out(KEY)
         return again
 
 

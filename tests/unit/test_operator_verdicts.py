@@ -1,4 +1,4 @@
-"""What became of a trial's Job, judged from its annotation, its conditions and its Pods."""
+"""Verdicts on a trial's Job, from its annotation, its conditions and its Pods."""
 
 from dataclasses import replace
 

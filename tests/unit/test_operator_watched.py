@@ -1,4 +1,4 @@
-"""What the operator remembers of the objects that its watches tell of, and when it looks again."""
+"""The operator's cache of watched objects, and when it looks again."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the trainer reads of the machine: its age, its processors, its memory."""
+"""Facts about the machine that the trainer reads: its age, its processors, its memory."""
 
 import os
 import time

@@ -278,8 +278,8 @@ def test_weights_drawn_again_are_those_of_a_new_network_whatever_the_memory_orde
 
     again = network(1)
     initialise(again, torch.Generator().manual_seed(2))
-    for one, other in zip(again.parameters(), network(2).parameters(), strict=True):
-        assert one.equal(other)
+    for parameter, other in zip(again.parameters(), network(2).parameters(), strict=True):
+        assert parameter.equal(other)
 
 
 def test_weights_have_the_variance_of_he_and_batch_norm_begins_anew() -> None:
@@ -359,16 +359,16 @@ def test_describe_refuses_what_is_no_block_and_what_is_no_number() -> None:
 
 
 def test_relu_convolution_and_batch_norm_in_a_row_are_the_cell() -> None:
-    one, three = (
+    single, three = (
         block_module("(1,1,3,0,0)(2,7,0,0,0)"),
         block_module("(1,9,0,0,0)(2,8,3,1,0)(3,10,0,2,0)(4,7,0,0,0)"),
     )
     value = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(1))
-    three.load_state_dict(dict(zip(three.state_dict(), one.state_dict().values(), strict=True)))
-    assert torch.equal(one(value), three(value))
-    one.train()
+    three.load_state_dict(dict(zip(three.state_dict(), single.state_dict().values(), strict=True)))
+    assert torch.equal(single(value), three(value))
+    single.train()
     three.train()
-    assert torch.equal(one(value), three(value))
+    assert torch.equal(single(value), three(value))
 
 
 def test_a_separate_layer_is_just_that_layer() -> None:
@@ -382,11 +382,11 @@ def test_a_separate_layer_is_just_that_layer() -> None:
 
 def test_a_separable_convolution_filters_each_channel_then_mixes_them() -> None:
     module = block_module("(1,11,5,0,0)(2,7,0,0,0)", entering=3, stage=4)
-    assert [tuple(one.shape) for one in module.parameters() if one.dim() > 1] == [
+    assert [tuple(parameter.shape) for parameter in module.parameters() if parameter.dim() > 1] == [
         (3, 1, 5, 5),
         (4, 3, 1, 1),
     ]
-    filters, mixing = (one for one in module.parameters() if one.dim() > 1)
+    filters, mixing = (parameter for parameter in module.parameters() if parameter.dim() > 1)
     x = torch.randn(2, 3, 6, 6)
     each = functional.conv2d(functional.relu(x), filters, padding=2, groups=3)
     assert_close(module(x), functional.conv2d(each, mixing) / (1 + 1e-5) ** 0.5)
@@ -415,10 +415,10 @@ def test_the_previous_input_skips_a_block_and_is_halved_where_the_image_is() -> 
         brought = previous if add.projection is None else cell(add, previous)
         return cell(convolution, value) + brought
 
-    one = step(first, stem, stem)  # no block before it
-    two = step(second, one, stem)
+    first_output = step(first, stem, stem)  # no block before it
+    two = step(second, first_output, stem)
     halved = functional.max_pool2d(two, 2)
-    three = step(third, halved, functional.max_pool2d(one, 2))
+    three = step(third, halved, functional.max_pool2d(first_output, 2))
     four = step(fourth, three, halved)
     expected = network.classifier(functional.relu(four).mean((2, 3)))
     assert_close(network(x), expected)

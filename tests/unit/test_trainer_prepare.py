@@ -71,19 +71,19 @@ def test_official_files_are_fetched_verified_and_prepared(tmp_path: Path) -> Non
         check=False,
     )
     assert completed.returncode == 0, completed.stderr
-    told = json.loads(completed.stdout.splitlines()[-1])
+    report = json.loads(completed.stdout.splitlines()[-1])
     random = numpy.random.default_rng(0)  # as the program draws them
     sizes = {"cifar10": (32, 32, 3), "svhn": (32, 32, 3), "fashion_mnist": (28, 28, 1)}
     for name, size in sizes.items():
         pixels = random.integers(0, 256, (5, *size), dtype=numpy.uint8)
         volume = tmp_path / name / "volume"
-        status, reason, sentence = told[name]["fetched"]
+        status, reason, sentence = report[name]["fetched"]
         assert (status, reason) == (0, "Prepared")
         assert sentence.startswith(
             f"{name}: 3 images to train on and 2 to test on, "
             f"{'x'.join(map(str, size))}, 10 classes; prepared in "
         )
-        assert told[name]["again"] == [
+        assert report[name]["again"] == [
             0,
             "Prepared",
             f"{name}: 3 images to train on and 2 to test on, {'x'.join(map(str, size))}, "
@@ -97,10 +97,10 @@ def test_official_files_are_fetched_verified_and_prepared(tmp_path: Path) -> Non
         assert read_images(spec, "test")[0].tolist() == pixels[3:].tolist()
         assert read_images(spec, "train")[1].tolist() == [3, 1, 0]
         assert read_images(spec, "test")[1].tolist() == [9, 9]
-        status, reason, sentence = told[name]["damaged"]
+        status, reason, sentence = report[name]["damaged"]
         assert (status, reason) == (2, "DatasetInvalid")
         assert f"but that of the official file of {name} is " in sentence
-        status, reason, sentence = told[name]["unreachable"]
+        status, reason, sentence = report[name]["unreachable"]
         assert (status, reason) == (1, "DownloadFailed")
         assert sentence.startswith(f"The files of {name} could not be downloaded: ")
     assert "torchvision" not in sys.modules
@@ -317,17 +317,17 @@ def test_too_little_room_is_told_before_anything_is_written(
 
 
 def test_one_at_a_time_prepares_a_volume_and_the_next_finds_it_done(images: Path) -> None:
-    told: list[str] = []
+    messages: list[str] = []
     (images / ".blockqnn").mkdir()
     with (images / ".blockqnn" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        waiting = Thread(target=lambda: told.append(prepare(folder_of(images))))
+        waiting = Thread(target=lambda: messages.append(prepare(folder_of(images))))
         waiting.start()
         waiting.join(0.2)
         assert waiting.is_alive()
-        assert not told
+        assert not messages
     waiting.join(10)
-    assert "prepared in" in told[0]
+    assert "prepared in" in messages[0]
 
 
 @pytest.fixture

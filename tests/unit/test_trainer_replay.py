@@ -138,8 +138,10 @@ def test_training_on_buffers_with_the_rate_on_the_device_is_the_same_training(
     replayed, twin = train(on_buffers=True)
     assert replayed == losses
     assert all(later < earlier for earlier, later in pairwise(losses))
-    for one, other in zip(network.state_dict().values(), twin.state_dict().values(), strict=True):
-        assert one.equal(other)
+    for tensor, other in zip(
+        network.state_dict().values(), twin.state_dict().values(), strict=True
+    ):
+        assert tensor.equal(other)
 
 
 def test_evaluation_on_buffers_counts_the_same(digits: Split) -> None:

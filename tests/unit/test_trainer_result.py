@@ -34,7 +34,7 @@ def test_every_result_fits_and_can_be_read(curve: list[float], message: str, dev
     text = encode(progress.result(Outcome.FAILED, "Error", message))
     assert len(text.encode()) <= RESULT_LIMIT
     read = TrialResult.read(text)
-    assert read.curve == thin(tuple(round(one, 6) for one in curve), len(read.curve))
+    assert read.curve == thin(tuple(round(accuracy, 6) for accuracy in curve), len(read.curve))
     assert read.message == message or read.message.endswith("…")
 
 

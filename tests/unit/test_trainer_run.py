@@ -333,7 +333,7 @@ def test_each_epoch_is_noted(message: Path, monkeypatch: pytest.MonkeyPatch) -> 
     noted: list[TrialResult] = []
     monkeypatch.setattr(Reporter, "note", lambda _reporter, result: noted.append(result))
     _, result = run(message, specification())
-    assert [len(one.curve) for one in noted] == [0, 1, 2]
+    assert [len(result.curve) for result in noted] == [0, 1, 2]
     assert noted[-1].curve == result.curve
     assert noted[-1].macs == result.macs
 

@@ -44,7 +44,7 @@ def variables(message: Path, trials: list[dict[str, Any]], **more: str) -> dict[
 
 
 def results_in(text: str) -> list[TrialResult]:
-    return [TrialResult.read(one) for one in result_texts(text).values()]
+    return [TrialResult.read(result_text) for result_text in result_texts(text).values()]
 
 
 def run(message: Path, trials: list[dict[str, Any]], **more: str) -> tuple[int, list[TrialResult]]:
@@ -79,7 +79,7 @@ def test_each_result_is_in_the_message_as_soon_as_there_is_one(
 
     def spy(reporter: Reporter, text: str) -> None:
         write(reporter, text)
-        said.append([(one.trial, one.reason) for one in results_in(message.read_text())])
+        said.append([(result.trial, result.reason) for result in results_in(message.read_text())])
 
     monkeypatch.setattr(Reporter, "_write", spy)
     run(message, several(2))
@@ -248,9 +248,9 @@ def test_in_a_program_of_its_own_there_is_no_further_excuse(
 
 
 def test_what_does_not_fit_is_shortened_where_it_is_longest(message: Path) -> None:
-    _, (one,) = run(message, several(1))
-    long = one.model_copy(update={"curve": tuple(round(n / 129, 6) for n in range(128))})
-    usual = one.model_copy(update={"curve": long.curve[12:24]})
+    _, (result,) = run(message, several(1))
+    long = result.model_copy(update={"curve": tuple(round(n / 129, 6) for n in range(128))})
+    usual = result.model_copy(update={"curve": long.curve[12:24]})
     results = [long, *[usual.model_copy(update={"trial": 5 + n}) for n in range(7)]]
     text = encode_all(results)
     assert len(text.encode()) <= RESULT_LIMIT

@@ -110,9 +110,9 @@ def test_digits_are_learned_and_the_same_seed_gives_the_same_bits(digits: Split)
 def test_a_training_that_a_rule_finds_too_poor_ends_with_what_it_would_reach(
     digits: Split,
 ) -> None:
-    whole, stopped = Record(), Record()
-    run(digits, training(), 5, whole)
-    second = whole.epochs[1][2]
+    complete, stopped = Record(), Record()
+    run(digits, training(), 5, complete)
+    second = complete.epochs[1][2]
     rules = [
         StoppingRule(epoch=1, below=0.0, intercept=0, slope=1),
         StoppingRule(epoch=2, below=1.0, intercept=0.1, slope=0.5),
@@ -120,7 +120,7 @@ def test_a_training_that_a_rule_finds_too_poor_ends_with_what_it_would_reach(
     generator = torch.Generator().manual_seed(5)
     network = network_of(digits, generator, 8, 16)
     accuracy = train(network, digits, training(), generator, stopped, rules)
-    assert stopped.epochs == whole.epochs[:2]
+    assert stopped.epochs == complete.epochs[:2]
     assert stopped.stops == [2]
     assert accuracy == pytest.approx(0.1 + 0.5 * second)
 

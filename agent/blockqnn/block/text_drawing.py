@@ -1,7 +1,9 @@
 """Pictures of a block in text: its layers and the sources of their inputs."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
+from blockqnn.block.layout import Layout, lay_out_in_lines
 from blockqnn.block.nsc import Block, Layer, LayerType
 
 _NAMES = {
@@ -22,6 +24,19 @@ _NAMES = {
 
 _WIDEST_NAME = len("max pool 3x3")
 """Width of the column of names, unless a block has a wider name."""
+
+_LEFT, _RIGHT, _UP, _DOWN = 1, 2, 4, 8
+_JOINTS = {
+    _LEFT | _RIGHT: "─",
+    _UP | _DOWN: "│",
+    _UP | _RIGHT: "└",
+    _UP | _LEFT: "┘",
+    _UP | _DOWN | _RIGHT: "├",
+    _UP | _DOWN | _LEFT: "┤",
+    _UP | _LEFT | _RIGHT: "┴",
+    _UP | _DOWN | _LEFT | _RIGHT: "┼",
+}
+"""The sign for a cell, by the sides from which lines reach its middle."""
 
 _MOST_LISTED = 3
 """Most loose ends that the output's line lists; if there are more, only the rails show them."""
@@ -56,23 +71,28 @@ def text_drawing(block: Block) -> str:
         use at once, and 33 for the names, 35 for the widest: at most 80 for a block of 23 layers of
         the papers' types.
     """
-    rails = _Rails(block)
-    rows = [("○", "", "input", "")]
-    for layer in block.body:
-        sources = layer.predecessors
-        note = f"of {_listed(sources)}" if sources and layer.index > 1 else ""
-        rows.append((rails.join(layer.index, sources), str(layer.index), layer_name(layer), note))
-    ends = block.loose_ends
-    note = f"concat of {_listed(ends)}" if len(ends) > 1 else ""
-    if len(ends) > _MOST_LISTED:
-        note = f"concat of {len(ends)} layers"
-    rows.append((rails.join(len(block), ends, "○"), "", "output", note))
-    width = max(len(row[0]) for row in rows)
-    widest = max([_WIDEST_NAME, *(len(row[2]) for row in rows)])
+    pictures = _draw_lines(lay_out_in_lines(block))
+    names = ["input", *(layer_name(layer) for layer in block.body), "output"]
+    indices = ["", *(str(layer.index) for layer in block.body), ""]
+    notes = ["", *(_sources_note(layer) for layer in block.body), _output_note(block)]
+    width = max(map(len, pictures))
+    widest = max([_WIDEST_NAME, *map(len, names)])
     return "\n".join(
         f"{picture:<{width}}  {index:>2}  {name:<{widest}}  {note}".rstrip()
-        for picture, index, name, note in rows
+        for picture, index, name, note in zip(pictures, indices, names, notes, strict=True)
     )
+
+
+def _sources_note(layer: Layer) -> str:
+    sources = layer.predecessors
+    return f"of {_listed(sources)}" if sources and layer.index > 1 else ""
+
+
+def _output_note(block: Block) -> str:
+    ends = block.loose_ends
+    if len(ends) > _MOST_LISTED:
+        return f"concat of {len(ends)} layers"
+    return f"concat of {_listed(ends)}" if len(ends) > 1 else ""
 
 
 def _listed(indices: Iterable[int]) -> str:
@@ -80,51 +100,33 @@ def _listed(indices: Iterable[int]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-class _Rails:
-    """The columns of the picture and the layer whose result runs down each of them."""
-
-    def __init__(self, block: Block) -> None:
-        self._columns: list[int | None] = [0]
-        self._uses = [0] * (len(block) + 1)
-        for layer in block.body:
-            for source in layer.predecessors:
-                self._uses[source] += 1
-        for end in block.loose_ends:
-            self._uses[end] += 1
-
-    def join(self, index: int, sources: tuple[int, ...], symbol: str = "●") -> str:
-        """Draw a layer with lines from its sources, and let its result run on from there."""
-        for source in sources:
-            self._uses[source] -= 1
-        joined = {self._columns.index(source): source for source in sources}
-        ending = {column for column, source in joined.items() if not self._uses[source]}
-        own_column = min(ending) if ending else self._free_column()
-        reach = range(min([own_column, *joined]), max([own_column, *joined]) + 1)
+def _draw_lines(layout: Layout) -> list[str]:
+    """Draw each line of a layout: a sign for each column, and the lines between them."""
+    columns = 1 + max(int(node.x) for node in layout.nodes)
+    sides: list[dict[int, int]] = [defaultdict(int) for _ in layout.nodes]
+    reaches = [[int(node.x)] for node in layout.nodes]
+    for edge in layout.edges:
+        column = int(edge.points[0].x)
+        reaches[edge.target].append(column)
+        for line in range(edge.source, edge.target):
+            sides[line][column] |= _DOWN
+            sides[line + 1][column] |= _UP
+    drawn = []
+    for line, node in enumerate(layout.nodes):
+        first, last = min(reaches[line]), max(reaches[line])
+        for column in reaches[line]:
+            sides[line][column] |= (_LEFT if column > first else 0) | (
+                _RIGHT if column < last else 0
+            )
         cells = [
-            self._cell(column, reach, column in joined, column in ending)
-            for column in range(len(self._columns))
+            _JOINTS.get(sides[line][column] or _crossed(column, first, last), " ")
+            for column in range(columns)
         ]
-        cells[own_column] = symbol
-        between = [
-            "─" if column in reach and column + 1 in reach else " " for column in range(len(cells))
-        ]
-        for column in ending:
-            self._columns[column] = None
-        self._columns[own_column] = index
-        return "".join(part for pair in zip(cells, between, strict=True) for part in pair).rstrip()
+        cells[int(node.x)] = "○" if line in (0, len(layout.nodes) - 1) else "●"
+        gaps = ["─" if first <= column < last else " " for column in range(columns)]
+        drawn.append("".join(map("".join, zip(cells, gaps, strict=True))).rstrip())
+    return drawn
 
-    def _free_column(self) -> int:
-        if None not in self._columns:
-            self._columns.append(None)
-        return self._columns.index(None)
 
-    def _cell(self, column: int, reach: range, joins: bool, ends: bool) -> str:
-        """Draw the part of a line that lies in a column other than the layer's own."""
-        if not joins:
-            used = self._columns[column] is not None
-            return "│" if used else "─" if column in reach else " "
-        if column == reach[0]:
-            return "└" if ends else "├"
-        if column == reach[-1]:
-            return "┘" if ends else "┤"
-        return "┴" if ends else "┼"
+def _crossed(column: int, first: int, last: int) -> int:
+    return _LEFT | _RIGHT if first < column < last else 0

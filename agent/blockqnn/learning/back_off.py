@@ -20,31 +20,31 @@ from blockqnn.space.protocol import Candidate, Key, Prefix, SearchSpace, pick
 _CONFIDENCE = 3
 """Number of occurrences from which a fine value counts as much as the coarse one."""
 
-Names = tuple[int, int]
-"""The indices of one option's values: the coarse and the fine."""
+ValueIndices = tuple[int, int]
+"""The indices of one abstract action's values: the coarse and the fine."""
 
 
 @dataclass(slots=True)
 class Offer:
-    """All options of a situation, arranged to find the highest estimate quickly."""
+    """All abstract actions of a state, arranged to find the highest estimate quickly."""
 
-    options: tuple[Names, ...]
-    """Every option, in the order of the space; at least one."""
-    met: list[Names] = field(default_factory=list)
-    """The options that candidates have taken, here or in another situation of their fine name."""
-    others: list[Names] = field(default_factory=list)
-    """One option for each coarse value among those not taken; that value is their estimate."""
-    likely: Names = (0, 0)
-    """The option whose estimate was the highest at the last request."""
+    actions: tuple[ValueIndices, ...]
+    """Every abstract action, in the order of the space; at least one."""
+    met: list[ValueIndices] = field(default_factory=list)
+    """The actions that candidates have taken, here or in another state of their fine name."""
+    others: list[ValueIndices] = field(default_factory=list)
+    """One action for each coarse value among those not taken; that value is their estimate."""
+    likely: ValueIndices = (0, 0)
+    """The abstract action whose estimate was the highest at the last request."""
 
     def __post_init__(self) -> None:
-        self.likely = self.options[0]
+        self.likely = self.actions[0]
 
     def arrange(self, counts: Sequence[int]) -> None:
-        """Separate the options that occurred from the others, given the count of each value."""
-        self.met = [names for names in self.options if counts[names[1]]]
+        """Separate the actions that occurred from the others, given the count of each value."""
+        self.met = [indices for indices in self.actions if counts[indices[1]]]
         self.others = list(
-            {names[0]: names for names in self.options if not counts[names[1]]}.values()
+            {indices[0]: indices for indices in self.actions if not counts[indices[1]]}.values()
         )
 
 
@@ -52,10 +52,10 @@ class Offer:
 class Trace:
     """A candidate as the decisions that made it."""
 
-    taken: tuple[Names, ...]
-    """The option taken at each decision."""
+    taken: tuple[ValueIndices, ...]
+    """The abstract action taken at each decision."""
     offered: tuple[Offer, ...]
-    """All options of each decision."""
+    """All abstract actions of each decision."""
 
 
 class BackOffTable:
@@ -65,7 +65,7 @@ class BackOffTable:
         space: says which decisions are alike.
         learning_rate: alpha, the share of the distance that an update moves a value.
         discount: gamma, the weight of what comes after the next reward.
-        initial_value: the value of an option that has never occurred.
+        initial_value: the value of an abstract action that has never occurred.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class BackOffTable:
         self._discount = discount
         self._initial = initial_value
         self._places: dict[Key, int] = {}
-        self._names: dict[tuple[Key, Key], Names] = {}
+        self._indices: dict[tuple[Key, Key], ValueIndices] = {}
         self._values: list[float] = []
         self._counts: list[int] = []
         self._weights: list[float] = []
         self._offers: dict[Key, Offer] = {}
         self._offering: dict[int, list[Offer]] = {}
-        """By fine value: the offers that have it among their options."""
+        """By fine value: the offers that have it among their abstract actions."""
         self._traces: list[Trace] = []
 
     @property
@@ -96,15 +96,15 @@ class BackOffTable:
 
     def add(self, candidate: Candidate) -> None:
         """Add the next trained candidate; candidates are numbered from 0."""
-        taken: list[Names] = []
+        taken: list[ValueIndices] = []
         offered: list[Offer] = []
         for position, number in enumerate(candidate):
             prefix = candidate[:position]
-            situation = self._space.situation(prefix)
-            offered.append(self._offer(situation))
-            names = self._locate(situation, self._space.option(prefix, number))
-            taken.append(names)
-            fine = names[1]
+            state = self._space.state(prefix)
+            offered.append(self._offer(state))
+            indices = self._locate(state, self._space.abstract_action(prefix, number))
+            taken.append(indices)
+            fine = indices[1]
             self._counts[fine] += 1
             if self._counts[fine] == 1:
                 for offer in self._offering[fine]:
@@ -131,37 +131,40 @@ class BackOffTable:
                 target = rewards[position - 1] + self._discount * self._highest(offered[position])
 
     def best(self, prefix: Prefix, random: Random) -> int:
-        """Choose a part of the option with the highest estimate; ties are broken at random."""
-        situation = self._space.situation(prefix)
-        options = self._space.options(situation)
-        if len(options) == 1:
-            return self._space.draw(prefix, options[0], random)
-        estimates = self._estimates(self._offer(situation).options)
+        """Choose a part of the action with the highest estimate; ties are broken at random."""
+        state = self._space.state(prefix)
+        actions = self._space.abstract_actions(state)
+        if len(actions) == 1:
+            return self._space.draw(prefix, actions[0], random)
+        estimates = self._estimates(self._offer(state).actions)
         highest = max(estimates)
         equals = [
-            option
-            for option, estimate in zip(options, estimates, strict=True)
+            action
+            for action, estimate in zip(actions, estimates, strict=True)
             if estimate == highest
         ]
         return self._space.draw(prefix, pick(equals, random), random)
 
-    def _offer(self, situation: Key) -> Offer:
-        offer = self._offers.get(situation)
+    def _offer(self, state: Key) -> Offer:
+        offer = self._offers.get(state)
         if offer is None:
-            options = self._space.options(situation)
-            offer = Offer(tuple([self._locate(situation, option) for option in options]))
+            actions = self._space.abstract_actions(state)
+            offer = Offer(tuple([self._locate(state, action) for action in actions]))
             offer.arrange(self._counts)
-            self._offers[situation] = offer
-            for _, fine in offer.options:
+            self._offers[state] = offer
+            for _, fine in offer.actions:
                 self._offering.setdefault(fine, []).append(offer)
         return offer
 
-    def _locate(self, situation: Key, option: Key) -> Names:
-        names = self._names.get((situation, option))
-        if names is None:
-            coarse, fine = self._space.names(situation, option)
-            names = self._names[situation, option] = self._place(coarse), self._place(fine)
-        return names
+    def _locate(self, state: Key, action: Key) -> ValueIndices:
+        indices = self._indices.get((state, action))
+        if indices is None:
+            coarse, fine = self._space.value_keys(state, action)
+            indices = self._indices[state, action] = (
+                self._place(coarse),
+                self._place(fine),
+            )
+        return indices
 
     def _place(self, key: Key) -> int:
         index = self._places.setdefault(key, len(self._places))
@@ -171,26 +174,26 @@ class BackOffTable:
             self._weights.append(0.0)
         return index
 
-    def _estimates(self, options: Sequence[Names]) -> list[float]:
+    def _estimates(self, actions: Sequence[ValueIndices]) -> list[float]:
         values, weights = self._values, self._weights
         return [
             values[coarse] + weights[fine] * (values[fine] - values[coarse])
-            for coarse, fine in options
+            for coarse, fine in actions
         ]
 
     def _highest(self, offer: Offer) -> float:
         """Return the highest estimate of an offer.
 
-        An estimate lies between the coarse and the fine value, rounding included. So an option is
+        An estimate lies between the coarse and the fine value, rounding included. So an action is
         skipped if neither of its values is above the highest estimate so far.
         """
         values, weights = self._values, self._weights
         coarse, fine = offer.likely
         best = values[coarse] + weights[fine] * (values[fine] - values[coarse])
-        for names in offer.others:
-            base = values[names[0]]
+        for indices in offer.others:
+            base = values[indices[0]]
             if base > best:
-                best, offer.likely = base, names
+                best, offer.likely = base, indices
         for coarse, fine in offer.met:
             base, value = values[coarse], values[fine]
             if value > best or base > best:

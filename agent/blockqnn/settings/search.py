@@ -181,7 +181,7 @@ class AgentSettings(Model):
     state: Literal["LastLayer", "BackOff"]
     """Decisions that have a value of their own. `LastLayer`: each next layer after each last layer,
     indices and predecessors included, as in the papers. `BackOff`: kinds of next layers in kinds of
-    situations, from coarse to fine, so that a few hundred trials suffice."""
+    states, from coarse to fine, so that a few hundred trials suffice."""
 
     shaping: Literal["AAAI2017", "CVPR2018", "CVPR2018MaxIndex", "MetaQNN", "Uniform", "Learned"]
     """Reward of each layer of a block with T layers and the reward r.

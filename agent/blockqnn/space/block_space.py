@@ -32,8 +32,15 @@ from blockqnn.network.spec import ImageShape, NetworkSpec
 from blockqnn.settings.search import SpaceSettings
 from blockqnn.space.constraints.limits import Limits
 from blockqnn.space.constraints.widths import widths_of
-from blockqnn.space.decisions import SITUATION, describe, draw_layer, features, names, option_of
-from blockqnn.space.decisions import options as situation_options
+from blockqnn.space.decisions import (
+    STATE_PARTS,
+    abstract_action_of,
+    describe_state,
+    draw_layer,
+    features,
+    value_keys,
+)
+from blockqnn.space.decisions import abstract_actions as legal_abstract_actions
 from blockqnn.space.features import encode_block
 from blockqnn.space.mutation import mutate_body
 from blockqnn.space.protocol import (
@@ -140,8 +147,9 @@ class Space:
 
         def is_legal(number: int) -> bool:
             _, code, kernel, pred1, pred2 = self._keys[number]
-            one, two = kinds[pred1], kinds[pred2]
-            kind = (code, kernel, one, two) if one < two else (code, kernel, two, one)
+            first, second = kinds[pred1], kinds[pred2]
+            pair = (first, second) if first < second else (second, first)
+            kind = (code, kernel, *pair)
             verdict = judged.get(kind)
             if verdict is None:
                 layer = self._layers[number]
@@ -151,7 +159,7 @@ class Space:
 
         numbers = [number for number in choices.numbers if is_legal(number)]
         legal = frozenset(numbers)
-        by_type = [[one for one in group if one in legal] for group in choices.by_type]
+        by_type = [[number for number in group if number in legal] for group in choices.by_type]
         return Choices(numbers, tuple([group for group in by_type if group]), legal)
 
     def layer(self, number: int) -> Layer:
@@ -229,47 +237,47 @@ class Space:
     def _read(self, prefix: Prefix) -> list[Layer]:
         return [self._layers[number] for number in prefix]
 
-    def situation(self, prefix: Prefix) -> Key:
+    def state(self, prefix: Prefix) -> Key:
         """Return the features of a prefix that matter to the next layer.
 
-        See :mod:`blockqnn.space.decisions`. If constraints exclude layers, the remaining options
-        are a part of it.
+        See :mod:`blockqnn.space.decisions`. If constraints exclude layers, the remaining
+        abstract actions are a part of it.
         """
         layers = self._read(prefix)
-        situation = describe(layers, self._forced(len(prefix) + 1))
+        state = describe_state(layers, self._forced(len(prefix) + 1))
         masked = self.choices(prefix).masked
         if masked is None:
-            return situation
-        legal = {option_of(layers, self._layers[number]) for number in masked}
-        options = situation_options(situation, self._codes)
-        return (*situation, tuple([option for option in options if option in legal]))
+            return state
+        legal = {abstract_action_of(layers, self._layers[number]) for number in masked}
+        actions = legal_abstract_actions(state, self._codes)
+        return (*state, tuple([action for action in actions if action in legal]))
 
-    def options(self, situation: Key) -> Sequence[Key]:
+    def abstract_actions(self, state: Key) -> Sequence[Key]:
         """Return the operations with the relations of their predecessors that are legal."""
-        if len(situation) > SITUATION:
-            return cast(tuple[Key, ...], situation[SITUATION])
-        return situation_options(situation, self._codes)
+        if len(state) > STATE_PARTS:
+            return cast(tuple[Key, ...], state[STATE_PARTS])
+        return legal_abstract_actions(state, self._codes)
 
-    def option(self, prefix: Prefix, number: int) -> Key:
+    def abstract_action(self, prefix: Prefix, number: int) -> Key:
         """Return the operation of the next layer and the relations of its predecessors."""
-        return option_of(self._read(prefix), self._layers[number])
+        return abstract_action_of(self._read(prefix), self._layers[number])
 
-    def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
-        """Draw the predecessors that an option leaves open."""
+    def draw(self, prefix: Prefix, abstract_action: Key, random: Random) -> int:
+        """Draw the predecessors that an abstract action leaves open."""
         choices = self.choices(prefix)
         if choices.masked is not None:
             layers = self._read(prefix)
             legal = [
                 number
                 for number in choices.numbers
-                if option_of(layers, self._layers[number]) == option
+                if abstract_action_of(layers, self._layers[number]) == abstract_action
             ]
             return pick(legal, random)
-        return self._numbers[_key(draw_layer(self._read(prefix), option, random))]
+        return self._numbers[_key(draw_layer(self._read(prefix), abstract_action, random))]
 
-    def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
-        """Return the names of an option's values, the coarse and the fine."""
-        return names(situation, option)
+    def value_keys(self, state: Key, abstract_action: Key) -> tuple[Key, Key]:
+        """Return the names of an abstract action's values, the coarse and the fine."""
+        return value_keys(state, abstract_action)
 
     def encoding(self, candidate: Candidate) -> Mapping[Key, float]:
         """Return the features of a block (:func:`blockqnn.space.features.encode_block`)."""

@@ -21,14 +21,14 @@ LAST, LOOSE, USED = range(3)
 
 _PRED1, _PRED2 = attrgetter("pred1"), attrgetter("pred2")
 
-SITUATION = 5
-"""Number of parts of the description of a situation."""
+STATE_PARTS = 5
+"""Number of parts of the description of a state."""
 
 _KINDS = 3
 """Count from which further operations of a kind are not distinguished: after three."""
 
 _MANY = 2
-"""Count of loose ends or used layers from which more do not change the legal options."""
+"""Count of loose ends or used layers from which more do not change the legal abstract actions."""
 
 
 def relations(index: int, loose: frozenset[int]) -> tuple[tuple[int, ...], ...]:
@@ -55,7 +55,7 @@ def loose_ends(layers: Sequence[Layer]) -> frozenset[int]:
     return indices.difference(map(_PRED1, layers), map(_PRED2, layers))
 
 
-def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
+def describe_state(layers: Sequence[Layer], forced: LayerType | None) -> Key:
     """Return the features of an unfinished block that matter to its next layer.
 
     Args:
@@ -79,19 +79,21 @@ def describe(layers: Sequence[Layer], forced: LayerType | None) -> Key:
     )
 
 
-def options(situation: Key, codes: tuple[int, ...]) -> tuple[Key, ...]:
+def abstract_actions(state: Key, codes: tuple[int, ...]) -> tuple[Key, ...]:
     """Return the operations with the relations of their predecessors that are legal.
 
     Args:
-        situation: what :func:`describe` returns.
+        state: what :func:`describe_state` returns.
         codes: the types of layers of the space.
     """
-    index, _, loose, used, forced = situation
-    return _options(cast(int, loose), cast(int, used), index == 1, cast(int, forced), codes)
+    index, _, loose, used, forced = state
+    return _abstract_actions(
+        cast(int, loose), cast(int, used), index == 1, cast(int, forced), codes
+    )
 
 
 @cache
-def _options(
+def _abstract_actions(
     loose: int, used: int, first: bool, forced: int, codes: tuple[int, ...]
 ) -> tuple[Key, ...]:
     there = (1, loose, used)
@@ -112,8 +114,8 @@ def _options(
     )
 
 
-def option_of(layers: Sequence[Layer], layer: Layer) -> Key:
-    """Return the option that a next layer belongs to."""
+def abstract_action_of(layers: Sequence[Layer], layer: Layer) -> Key:
+    """Return the abstract action that a next layer belongs to."""
     loose = loose_ends(layers)
     way = [
         LAST if source == layer.index - 1 else LOOSE if source in loose else USED
@@ -122,9 +124,9 @@ def option_of(layers: Sequence[Layer], layer: Layer) -> Key:
     return (int(layer.type), layer.kernel, tuple(sorted(way)))
 
 
-def draw_layer(layers: Sequence[Layer], option: Key, random: Random) -> Layer:
-    """Draw a layer of an option, each with the same probability."""
-    layer_type, kernel, way = cast(tuple[int, int, tuple[int, ...]], option)
+def draw_layer(layers: Sequence[Layer], abstract_action: Key, random: Random) -> Layer:
+    """Draw a layer of an abstract action, each with the same probability."""
+    layer_type, kernel, way = cast(tuple[int, int, tuple[int, ...]], abstract_action)
     index = len(layers) + 1
     by_relation = [list(indices) for indices in relations(index, loose_ends(layers))]
     sources: list[int] = []
@@ -135,10 +137,10 @@ def draw_layer(layers: Sequence[Layer], option: Key, random: Random) -> Layer:
     return Layer(index, LayerType(layer_type), kernel, pred1, pred2)
 
 
-def names(situation: Key, option: Key) -> tuple[Key, Key]:
-    """Return the names of an option's values, the coarse and the fine."""
-    index, last, *_ = situation
-    return (("L0", index, option[:2]), ("L1", index, last, option))
+def value_keys(state: Key, abstract_action: Key) -> tuple[Key, Key]:
+    """Return the names of an abstract action's values, the coarse and the fine."""
+    index, last, *_ = state
+    return (("L0", index, abstract_action[:2]), ("L1", index, last, abstract_action))
 
 
 def features(layers: Sequence[Layer], layer: Layer) -> tuple[Key, ...]:

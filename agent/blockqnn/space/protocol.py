@@ -50,8 +50,8 @@ class SearchSpace(Protocol):
 
     The first half serves any strategy. The second half describes decisions in terms that
     generalise, for values that are shared between similar decisions
-    (:mod:`blockqnn.learning.back_off`): a *situation* is the relevant part of a prefix, and an
-    *option* is a group of next parts that are not distinguished in it.
+    (:mod:`blockqnn.learning.back_off`): a *state* is the relevant part of a prefix, and an
+    *abstract action* is a group of next parts that are not distinguished in it.
     """
 
     @property
@@ -75,24 +75,24 @@ class SearchSpace(Protocol):
         """Return a legal candidate that differs from this one in one small change."""
         ...
 
-    def situation(self, prefix: Prefix) -> Key:
+    def state(self, prefix: Prefix) -> Key:
         """Return the features of a prefix that matter to the choice of the next part."""
         ...
 
-    def options(self, situation: Key) -> Sequence[Key]:
-        """Return the groups of next parts in a situation, always in the same order."""
+    def abstract_actions(self, state: Key) -> Sequence[Key]:
+        """Return the groups of next parts in a state, always in the same order."""
         ...
 
-    def option(self, prefix: Prefix, number: int) -> Key:
+    def abstract_action(self, prefix: Prefix, number: int) -> Key:
         """Return the group that a next part belongs to."""
         ...
 
-    def draw(self, prefix: Prefix, option: Key, random: Random) -> int:
+    def draw(self, prefix: Prefix, abstract_action: Key, random: Random) -> int:
         """Draw one part of a group, each with the same probability."""
         ...
 
-    def names(self, situation: Key, option: Key) -> tuple[Key, Key]:
-        """Return the names of an option's values, the coarse and the fine."""
+    def value_keys(self, state: Key, abstract_action: Key) -> tuple[Key, Key]:
+        """Return the names of an abstract action's values, the coarse and the fine."""
         ...
 
     def encoding(self, candidate: Candidate) -> Mapping[Key, float]:

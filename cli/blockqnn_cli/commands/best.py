@@ -3,8 +3,9 @@
 import argparse
 import json
 
+from blockqnn.block.dot_drawing import dot_drawing
 from blockqnn.block.nsc import Block
-from blockqnn.block.svg_drawing import dot_drawing, svg_drawing
+from blockqnn.block.svg_drawing import svg_drawing
 from blockqnn_cli import python_export, terminal_views
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NothingYet

@@ -1,22 +1,17 @@
-"""A block as a picture: boxes for its layers, lines for their results."""
+"""A block as a picture of the page: the layout of `best -o svg` in the page's colours."""
 
-import itertools
 from collections.abc import Sequence
+from functools import lru_cache
 
 from blockqnn.block.nsc import Block
+from blockqnn.block.picture import Box, Wire, block_picture, path_data
 from blockqnn.block.text_drawing import layer_name
-from blockqnn_cli.report.graph_layout import INPUT, lay_out
 from blockqnn_cli.report.svg import Markup, element, number, picture
-
-COLUMN, ROW = 112.0, 46.0
-"""The room of a layer: its box and the space around it."""
-
-BOX_WIDTH, BOX_HEIGHT = 100.0, 25.0
-
-MARGIN = 4.0
 
 SMALLEST = 0.62
 """Smallest scale of a drawing: names of layers must stay readable, and wide blocks scroll."""
+
+_picture = lru_cache(maxsize=64)(block_picture)
 
 
 def drawing(block: Block, identity: str, title: str, scale: float = 1.0) -> Markup:
@@ -28,33 +23,23 @@ def drawing(block: Block, identity: str, title: str, scale: float = 1.0) -> Mark
         title: title of the picture.
         scale: its size where there is room, from :data:`SMALLEST` to 1.
     """
-    layout = lay_out(block)
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return MARGIN + x * COLUMN, MARGIN + y * ROW + BOX_HEIGHT / 2
-
-    lines = [
-        element("path", class_="wire", d=_wire([place(*point) for point in points]))
-        for points in layout.lines
-    ]
-    boxes = [_box(block, node, *place(x, y)) for node, (x, y) in sorted(layout.places.items())]
-    breadth = 2 * MARGIN + layout.width * COLUMN
-    height = 2 * MARGIN + (layout.rows - 1) * ROW + BOX_HEIGHT
+    drawn = _picture(block)
     return picture(
         identity,
         title,
         in_words(block),
-        (breadth, height),
-        *lines,
-        *boxes,
+        (drawn.width, drawn.height),
+        *(_wire(wire) for wire in drawn.wires),
+        *(_box(box) for box in drawn.boxes),
         class_="block",
-        style=f"max-width:{number(scale * breadth)}px;min-width:{number(SMALLEST * breadth)}px",
+        style=f"max-width:{number(scale * drawn.width)}px;"
+        f"min-width:{number(SMALLEST * drawn.width)}px",
     )
 
 
 def width(block: Block) -> float:
     """Return the full width of a block's drawing."""
-    return 2 * MARGIN + lay_out(block).width * COLUMN
+    return _picture(block).width
 
 
 def in_words(block: Block) -> str:
@@ -71,34 +56,20 @@ def _sources(indices: Sequence[int]) -> str:
 
 
 def _source(index: int) -> str:
-    return "the input" if index == INPUT else str(index)
+    return "the input" if index == 0 else str(index)
 
 
-def _box(block: Block, node: int, x: float, y: float) -> Markup:
-    name, style = _look(block, node)
+def _wire(wire: Wire) -> Markup:
+    return element("path", class_="wire", d=path_data(wire.points))
+
+
+def _box(box: Box) -> Markup:
+    style = "end" if box.type is None else f"type-{box.type.value}"
     return element(
         "g",
         element(
-            "rect", class_=f"box {style}", x=x - BOX_WIDTH / 2, y=y - BOX_HEIGHT / 2,
-            width=BOX_WIDTH, height=BOX_HEIGHT, rx=6,
+            "rect", class_=f"box {style}", x=box.x - box.width / 2, y=box.y - box.height / 2,
+            width=box.width, height=box.height, rx=6,
         ),
-        element("text", name, class_="box-name", x=x, y=y + 4, text_anchor="middle"),
+        element("text", box.label, class_="box-name", x=box.x, y=box.y + 4, text_anchor="middle"),
     )  # fmt: skip
-
-
-def _look(block: Block, node: int) -> tuple[str, str]:
-    if node == INPUT:
-        return "input", "end"
-    if node == len(block):
-        return ("concat, output" if len(block.loose_ends) > 1 else "output"), "end"
-    layer = block.layers[node - 1]
-    return layer_name(layer), f"type-{layer.type.value}"
-
-
-def _wire(points: Sequence[tuple[float, float]]) -> str:
-    """Write a smooth line that leaves and reaches every point from straight above."""
-    text = f"M{number(points[0][0])},{number(points[0][1])}"
-    for (x1, y1), (x2, y2) in itertools.pairwise(points):
-        middle = number((y1 + y2) / 2)
-        text += f"C{number(x1)},{middle} {number(x2)},{middle} {number(x2)},{number(y2)}"
-    return text

@@ -35,7 +35,7 @@ class Plot:
     @classmethod
     def over_iterations(cls, size: Size, last: int, y: tuple[float, float]) -> "Plot":
         """Return the plot of a picture of a size, for values within bounds by iteration."""
-        return cls(Scale(0, last, 52, size[0] - 12, whole=True), Scale(*y, size[1] - 44, 26))
+        return cls(Scale(0, last, 52, size[0] - 12, integers=True), Scale(*y, size[1] - 44, 26))
 
     @classmethod
     def over_factors(cls, size: Size, x: tuple[float, float], y: tuple[float, float]) -> "Plot":
@@ -202,10 +202,10 @@ def accuracy_by_parameters(
         padded([100 * (r.accuracy or 0.0) for r in records]),
     )
 
-    def place(record: TrialRecord) -> tuple[float, float]:
+    def position(record: TrialRecord) -> tuple[float, float]:
         return plot.x(float(record.parameters or 1)), plot.y(100 * (record.accuracy or 0.0))
 
-    guided = [place(r) for r in records if r.trial >= random_trials]
+    guided = [position(r) for r in records if r.trial >= random_trials]
     last = front[-1]
     return picture(
         identity,
@@ -215,10 +215,10 @@ def accuracy_by_parameters(
         f"{short(last.parameters or 0)} with {last.accuracy:.1%}.",
         size,
         plot.axes("parameters", "accuracy, %"),
-        dots((place(r) for r in records if r.trial < random_trials), "dot random"),
+        dots((position(r) for r in records if r.trial < random_trials), "dot random"),
         dots(guided, "dot guided"),
-        curve(stepped([place(r) for r in front]), "front"),
-        *(_named_dot(record, *place(record)) for record in front),
+        curve(stepped([position(r) for r in front]), "front"),
+        *(_named_dot(record, *position(record)) for record in front),
     )
 
 

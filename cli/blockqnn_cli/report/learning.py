@@ -6,8 +6,7 @@ from functools import cache
 from blockqnn.learning.progress import Learning, Verdict
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.learning import in_words, learning
-from blockqnn_cli.report import charts
-from blockqnn_cli.report import statistics as facts
+from blockqnn_cli.report import charts, statistics
 from blockqnn_cli.report.charts import Size
 from blockqnn_cli.report.html import figure, folded, legend, section, table
 from blockqnn_cli.report.statistics import Iteration
@@ -26,7 +25,7 @@ def learning_section(search: SearchView, wide: Size, narrow: Size) -> Markup:
         wide: the size of the chart across a page.
         narrow: its size on a phone.
     """
-    iterations, judged = facts.iterations(search), learning(search)
+    iterations, judged = statistics.iterations(search), learning(search)
     band = charts.random_band(judged.control, search.batch_size or 1)
     drawn = [
         charts.learning_curve(iterations, f"learning-{name}", size, band, class_=name)
@@ -85,16 +84,17 @@ def _remarks(search: SearchView, judged: Learning) -> list[str]:
 
 
 def _mean_accuracy(records: Sequence[TrialRecord]) -> float | None:
-    return facts.mean([record.accuracy for record in records if record.accuracy is not None])
+    return statistics.mean([record.accuracy for record in records if record.accuracy is not None])
 
 
 def _rows(iterations: Sequence[Iteration]) -> list[list[str]]:
     return [
         [
             str(iteration.number), f"{iteration.epsilon:g}", str(iteration.trained),
-            facts.percent(iteration.mean_accuracy), facts.percent(iteration.best_accuracy),
-            facts.plain(iteration.mean_reward), facts.plain(iteration.top_1),
-            facts.plain(iteration.top_5),
+            statistics.percent(iteration.mean_accuracy),
+            statistics.percent(iteration.best_accuracy),
+            statistics.plain(iteration.mean_reward), statistics.plain(iteration.top_1),
+            statistics.plain(iteration.top_5),
         ]
         for iteration in iterations
     ]  # fmt: skip

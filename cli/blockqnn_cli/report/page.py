@@ -16,13 +16,12 @@ from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.resolve import resolve
 from blockqnn_api.unused_settings import without_unused
 from blockqnn_cli.quantities import count, duration, moment, short
-from blockqnn_cli.report import blocks, charts
-from blockqnn_cli.report import statistics as facts
+from blockqnn_cli.report import blocks, charts, statistics
 from blockqnn_cli.report.comparison import side_by_side
 from blockqnn_cli.report.finalists import finalists_section
 from blockqnn_cli.report.html import figure, folded, legend, section, table, tiles
 from blockqnn_cli.report.learning import learning_section
-from blockqnn_cli.report.prediction_section import foresight
+from blockqnn_cli.report.prediction_section import prediction_section
 from blockqnn_cli.report.stages import stages_section
 from blockqnn_cli.report.statistics import Cost
 from blockqnn_cli.report.style import CSS
@@ -53,7 +52,7 @@ def report(
         beside: other such searches to compare it with.
         trained: its finalists that have a result.
     """
-    cost = facts.cost(search.records)
+    cost = statistics.cost(search.records)
     body = [
         _head(search, now),
         _figures(search, cost, trained, now),
@@ -63,7 +62,7 @@ def report(
         stages_section(search),
         side_by_side([search, *beside], NARROW) if beside else Markup(),
         element("div", _accuracy(search), _layers(search), class_="pair"),
-        foresight(search, NARROW),
+        prediction_section(search, NARROW),
         _best(search),
         _cost(cost),
         _configuration(search),
@@ -170,12 +169,12 @@ def _attention(search: SearchView) -> Markup:
 
 def _random_trials(search: SearchView) -> int:
     size = search.batch_size or 1
-    stages = facts.stages(facts.iterations(search))
+    stages = statistics.stages(statistics.iterations(search))
     return (stages[0].last + 1) * size if stages and stages[0].epsilon >= 1 else 0
 
 
 def _accuracy(search: SearchView) -> Markup:
-    measured = facts.measured(search.records)
+    measured = statistics.measured(search.records)
     title = "Accuracy against parameters"
     if not measured:
         return section(title, text="No trainer has reported the parameters of its network.")
@@ -190,11 +189,11 @@ def _accuracy(search: SearchView) -> Markup:
     rows = [
         [
             str(r.trial),
-            facts.percent(r.accuracy),
+            statistics.percent(r.accuracy),
             f"{r.parameters:,}",
             f"{r.macs:,}" if r.macs else "-",
         ]
-        for r in facts.pareto_front(measured)
+        for r in statistics.pareto_front(measured)
     ]
     titles = ("trial", "accuracy", "parameters", "MACs")
     return section(
@@ -206,7 +205,7 @@ def _accuracy(search: SearchView) -> Markup:
 
 
 def _layers(search: SearchView) -> Markup:
-    shares = facts.layer_shares(search)
+    shares = statistics.layer_shares(search)
     names = [(f"t{kind.value}", type_name(kind)) for kind in shares[0][1]]
     rows = [[str(number), *(f"{share[kind]:.1%}" for kind in share)] for number, share in shares]
     titles = ("iteration", *(name for _, name in names))
@@ -234,7 +233,10 @@ def _is_own(record: TrialRecord) -> bool:
 
 def _card(rank: int, record: TrialRecord) -> Markup:
     block = Block.parse(record.block)
-    figures = [f"accuracy {facts.percent(record.accuracy)}", f"reward {facts.plain(record.reward)}"]
+    figures = [
+        f"accuracy {statistics.percent(record.accuracy)}",
+        f"reward {statistics.plain(record.reward)}",
+    ]
     if record.parameters is not None:
         figures.append(f"{short(record.parameters)} parameters")
     if record.macs is not None:

@@ -58,7 +58,7 @@ def stopping(search: SearchView) -> Stopping:
     return Stopping(len(trained), epochs, dict(sorted(stopped.items())))
 
 
-def foresight(search: SearchView, size: Size) -> Markup:
+def prediction_section(search: SearchView, size: Size) -> Markup:
     """Return the sections on predictions and stopped trainings; empty if a search has neither.
 
     Args:

@@ -15,7 +15,7 @@ class Scale:
     end: float
     logarithmic: bool = False
     """True if equal factors, rather than equal differences, are equally far apart."""
-    whole: bool = False
+    integers: bool = False
     """True if there is nothing between two whole numbers."""
 
     def __call__(self, value: float) -> float:
@@ -27,14 +27,27 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, most: int) -> list[float]:
-        """Return round values, ascending, for an axis with room for the names of ``most``."""
+        """Return round values, ascending, for an axis with room for the names of ``most``.
+
+        Args:
+            most: greatest number of values, at least 1.
+        """
         if self.logarithmic:
             powers = _powers(self.low, self.high, most)
             if len(powers) > 1:
                 return powers
         step = _round_step((self.high - self.low) / max(most, 1))
-        if self.whole:
+        if self.integers:
             step = max(step, 1.0)
+        ticks = self._multiples(step)
+        while len(ticks) > max(most, 1):
+            # An axis that begins and ends at a multiple has one more of them than steps.
+            step = _round_step(1.5 * step)
+            ticks = self._multiples(step) or ticks[:1]
+        return ticks
+
+    def _multiples(self, step: float) -> list[float]:
+        """Return the multiples of a step between the bounds, ascending."""
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [round(number * step, 12) for number in range(first, last + 1)]

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from blockqnn.block.nsc import Block, LayerType
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.quantities import count, short
-from blockqnn_cli.report import blocks
-from blockqnn_cli.report import statistics as facts
+from blockqnn_cli.report import blocks, statistics
 from blockqnn_cli.report.html import folded, section, table
 from blockqnn_cli.report.statistics import Stage
 from blockqnn_cli.report.svg import Markup, element
@@ -111,7 +110,7 @@ def stages_section(search: SearchView) -> Markup:
         search: a search with at least one trial in its history.
     """
     size = search.batch_size or 1
-    epsilon_periods = periods(facts.stages(facts.iterations(search)))
+    epsilon_periods = periods(statistics.stages(statistics.iterations(search)))
     trials = [
         search.records[period.first * size : (period.last + 1) * size] for period in epsilon_periods
     ]
@@ -190,8 +189,8 @@ def _repetition(trials: Sequence[TrialRecord]) -> str:
 def _row(period: Period, trials: Sequence[TrialRecord]) -> list[str]:
     networks = Counter(record.hash for record in trials)
     median = median_trial(trials)
-    accuracy = facts.mean([r.accuracy for r in trials if r.accuracy is not None])
-    reward = facts.mean([r.reward for r in trials if r.reward is not None])
+    accuracy = statistics.mean([r.accuracy for r in trials if r.accuracy is not None])
+    reward = statistics.mean([r.reward for r in trials if r.reward is not None])
     parsed = [Block.parse(record.block) for record in trials]
     kinds = zip(*(_counts(block) for block in parsed), strict=True)
     return [
@@ -200,9 +199,9 @@ def _row(period: Period, trials: Sequence[TrialRecord]) -> list[str]:
         f"{len(trials):,}",
         f"{len(networks):,} ({len(networks) / len(trials):.0%})",
         f"{max(networks.values()) / len(trials):.0%}",
-        facts.percent(accuracy),
-        facts.percent(median.accuracy if median else None),
-        facts.plain(reward),
+        statistics.percent(accuracy),
+        statistics.percent(median.accuracy if median else None),
+        statistics.plain(reward),
         f"{sum(len(block.body) for block in parsed) / len(trials):.1f}",
         *(f"{sum(numbers) / len(trials):.1f}" for numbers in kinds),
     ]

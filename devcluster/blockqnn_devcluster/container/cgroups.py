@@ -19,16 +19,16 @@ def hierarchies(mountinfo: str) -> dict[Path, frozenset[str]]:
     Version 1 has one hierarchy for each controller or a few. Version 2 has one for all, whose mount
     names none; beside those of version 1 it has none, and yet the kubelet makes cgroups in it.
     """
-    found: dict[Path, frozenset[str]] = {}
+    mounted: dict[Path, frozenset[str]] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         point = Path(before.split()[4])
         kind, _, options = after.split()[:3]
         if kind == "cgroup":
-            found[point] = frozenset(options.split(",")) - {"rw", "ro"}
+            mounted[point] = frozenset(options.split(",")) - {"rw", "ro"}
         elif kind == "cgroup2":
-            found[point] = frozenset()
-    return found
+            mounted[point] = frozenset()
+    return mounted
 
 
 def directories(cgroup: str) -> list[Path]:
@@ -53,9 +53,9 @@ def remove(cgroup: str) -> None:
 
 def check() -> None:
     """Raise `UnsupportedMachineError` where the machine has no usable cgroups."""
-    found = hierarchies(_MOUNTS.read_text())
-    controllers: set[str] = set().union(*found.values())
-    for point, named in found.items():
+    mounted = hierarchies(_MOUNTS.read_text())
+    controllers: set[str] = set().union(*mounted.values())
+    for point, named in mounted.items():
         if not named:
             controllers |= set((point / "cgroup.subtree_control").read_text().split())
     if missing := NEEDED - controllers:

@@ -21,7 +21,7 @@ NOT_ENFORCED = (
     "hostname (it sets the variable HOSTNAME and nothing else)",
     "ports, dnsPolicy and enableServiceLinks (containers share the machine's network)",
 )
-"""What is accepted, because production pods carry it, but not provided here."""
+"""Fields that are accepted, because production pods carry them, but not provided here."""
 
 TEMPORARY = "/tmp"
 SHARED_MEMORY = "/dev/shm"
@@ -61,8 +61,8 @@ def problems(spec: Object) -> list[str]:
 
 
 def _pod_problems(spec: Object) -> Iterator[str]:
-    known = _POD_FIELDS | _POD_FIELDS_WITHOUT_EFFECT
-    yield from _unknown_fields(spec, known, "spec")
+    known_fields = _POD_FIELDS | _POD_FIELDS_WITHOUT_EFFECT
+    yield from _unknown_fields(spec, known_fields, "spec")
     mounts = _mounts_by_volume(spec)
     for index, volume in enumerate(spec.get("volumes") or []):
         paths = mounts.get(volume["name"], [])
@@ -73,12 +73,12 @@ def _pod_problems(spec: Object) -> Iterator[str]:
 
 
 def _mounts_by_volume(spec: Object) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    paths_by_volume: dict[str, list[str]] = {}
     for kind in ("initContainers", "containers"):
         for container in spec.get(kind) or []:
             for mount in container.get("volumeMounts") or []:
-                found.setdefault(mount["name"], []).append(mount["mountPath"])
-    return found
+                paths_by_volume.setdefault(mount["name"], []).append(mount["mountPath"])
+    return paths_by_volume
 
 
 def _volume_problems(volume: Object, mounted_at: list[str], where: str) -> Iterator[str]:
@@ -119,8 +119,8 @@ def _is_token(projected: Object) -> bool:
 
 def _container_problems(container: Object, where: str) -> Iterator[str]:
     where = f"{where} ({container['name']})"
-    known = _CONTAINER_FIELDS | _CONTAINER_FIELDS_WITHOUT_EFFECT
-    yield from _unknown_fields(container, known, where)
+    known_fields = _CONTAINER_FIELDS | _CONTAINER_FIELDS_WITHOUT_EFFECT
+    yield from _unknown_fields(container, known_fields, where)
     if not container.get("command"):
         yield f"{where}.command: missing, and there is no image to take one from"
     path = container.get("terminationMessagePath") or DEFAULT_MESSAGE_PATH
@@ -149,8 +149,8 @@ def _variable_problems(variable: Object, where: str) -> Iterator[str]:
         yield f"{where}.valueFrom.fieldRef.fieldPath: {path} cannot be had"
 
 
-def _unknown_fields(holder: Object, known: set[str], where: str) -> Iterator[str]:
+def _unknown_fields(holder: Object, known_fields: set[str], where: str) -> Iterator[str]:
     for field, value in holder.items():
         # An empty value asks for nothing: `hostNetwork: false`, `securityContext: {}`.
-        if field not in known and value not in (None, False, [], {}, ""):
+        if field not in known_fields and value not in (None, False, [], {}, ""):
             yield f"{where}.{field}: cannot be honoured by the process node"

@@ -25,7 +25,7 @@ _UNSUPPORTED = ("timestamps", "sinceTime", "sinceSeconds", "stream")
 
 @dataclass(frozen=True)
 class Query:
-    """What the reader of a log asked for."""
+    """Query of the reader of a log."""
 
     follow: bool
     previous: bool
@@ -137,18 +137,18 @@ def _attempt(entry: Entry, name: str, *, previous: bool) -> int:
 async def _send(
     response: web.StreamResponse, entry: Entry, name: str, path: Path, query: Query, attempt: int
 ) -> None:
-    left = query.limit_bytes
+    remaining_bytes = query.limit_bytes
     with path.open("rb") as log:
         content = log.read()
         if query.tail_lines is not None:
             content = last_lines(content, query.tail_lines)
         while True:
-            if left is not None:
-                content = content[:left]
-                left -= len(content)
+            if remaining_bytes is not None:
+                content = content[:remaining_bytes]
+                remaining_bytes -= len(content)
             if content:
                 await response.write(content)
-            if left == 0 or not query.follow:
+            if remaining_bytes == 0 or not query.follow:
                 return
             # Looked at before the file: what it writes last is read before we end.
             running = _is_running(entry, name, attempt)

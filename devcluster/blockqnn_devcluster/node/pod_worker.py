@@ -41,7 +41,7 @@ START_ERROR = 128
 
 @dataclass(frozen=True)
 class Tools:
-    """What every pod of the node uses."""
+    """Services that every pod of the node uses."""
 
     family: ProcessFamily
     first_backoff: float = FIRST_BACKOFF
@@ -97,9 +97,9 @@ class PodWorker:
 
     def _refusal(self) -> Failure | None:
         """Return why this pod cannot be run here, having made its directories otherwise."""
-        found = problems(self._spec)
-        if found:
-            return Failure(UNSUPPORTED, "; ".join(found))
+        pod_problems = problems(self._spec)
+        if pod_problems:
+            return Failure(UNSUPPORTED, "; ".join(pod_problems))
         try:
             self.files.create(self._spec)
         except (MountError, OSError) as error:

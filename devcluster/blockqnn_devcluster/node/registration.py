@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Machine:
-    """What the node announces."""
+    """Announcement of the node."""
 
     name: str
     cpus: int
@@ -45,12 +45,12 @@ class Machine:
 def measure(name: str, cpus: int | None, log_port: int, directory: Path) -> Machine:
     """Measure this machine; `cpus` overrides what is found."""
     if hasattr(os, "sched_getaffinity"):
-        found = len(os.sched_getaffinity(0))
+        processors = len(os.sched_getaffinity(0))
     else:
-        found = os.cpu_count() or 1
+        processors = os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     storage = shutil.disk_usage(directory).free
-    return Machine(name, cpus or found, memory // 1024, storage // 1024, log_port)
+    return Machine(name, cpus or processors, memory // 1024, storage // 1024, log_port)
 
 
 def node_object(machine: Machine, now: datetime.datetime) -> Object:

@@ -15,7 +15,7 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether the pod has to end."""
+        """Return whether the pod has to end."""
         return self.kill_at is not None
 
     def request(self, grace: float) -> None:

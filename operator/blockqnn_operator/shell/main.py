@@ -226,7 +226,7 @@ class Operator:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._controller: Controller | None = None
-        self._tidying: JobCleanup | None = None
+        self._cleanup: JobCleanup | None = None
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile, WORKERS, PACE)
         self._watched = ObjectCache(self._queue.add)
         self._leftovers: WorkQueue[Key] = WorkQueue(self._tidy, WORKERS)
@@ -245,7 +245,7 @@ class Operator:
             Exception: the error that ended another task of the process before.
         """
         watched = self._watched
-        self._tidying = JobCleanup(self._leftovers.add)
+        self._cleanup = JobCleanup(self._leftovers.add)
         self._controller = Controller(
             cluster,
             watched.search,
@@ -255,7 +255,7 @@ class Operator:
             watched.finalists,
             self.metrics,
             Slots(self._options.max_jobs_in_flight, self._queue.add),
-            self._tidying,
+            self._cleanup,
             watched.known,
             self._options.trainer_image,
         )
@@ -316,7 +316,7 @@ class Operator:
         return await self._controller.reconcile(key) if self._controller else None
 
     async def _tidy(self, key: Key) -> float | None:
-        return await self._tidying.carry_out(key) if self._tidying else None
+        return await self._cleanup.carry_out(key) if self._cleanup else None
 
     def _measured(self) -> Iterable[Measured]:
         return self._controller.measured() if self._controller else ()

@@ -154,7 +154,7 @@ class Completions:
         if completion is not None or record.excludes(more, most):
             return completion
         least = at_once
-        for merged, cost in self._mergers(ends):
+        for merged, cost in self._reductions(ends):
             budget = _subtract(most, cost)
             rest = self._complete(merged, more - 1, budget) if _fits(_FREE, budget) else None
             if rest is not None:
@@ -186,9 +186,9 @@ class Completions:
             record.least[more] = self._least(ends, more)
         return record
 
-    def _mergers(self, ends: list[int]) -> list[tuple[list[int], NetworkCost]]:
+    def _reductions(self, ends: list[int]) -> list[tuple[list[int], NetworkCost]]:
         """Return the ends after each layer that may help, and its cost; the best first."""
-        mergers: list[tuple[tuple[int, int], list[int], NetworkCost]] = []
+        reductions: list[tuple[tuple[int, int], list[int], NetworkCost]] = []
 
         def judge(taken: tuple[int, ...], layer_type: LayerType, kernel: int) -> None:
             merged = list(ends)
@@ -196,7 +196,7 @@ class Completions:
                 merged.remove(item)
             width, cost = self._layer(layer_type, kernel, *taken)
             merged.append(width)
-            mergers.append((_add(cost, self._projected(merged)), merged, cost))
+            reductions.append((_add(cost, self._projected(merged)), merged, cost))
 
         kinds = sorted(set(ends))
         for pair in combinations_with_replacement(kinds, 2):
@@ -206,8 +206,8 @@ class Completions:
         for kind in kinds:
             if kind != self._stage:
                 judge((kind,), *self._convolving)
-        mergers.sort(key=lambda item: item[0])
-        return [(merged, cost) for _, merged, cost in mergers]
+        reductions.sort(key=lambda item: item[0])
+        return [(merged, cost) for _, merged, cost in reductions]
 
     def _least(self, ends: list[int], more: int) -> NetworkCost:
         """Return a lower bound of the cost of the completions that are tried.

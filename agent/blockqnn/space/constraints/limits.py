@@ -87,7 +87,7 @@ class Limits:
         self._smallest = network.model_copy(update={"repeats": 1}) if self._adaptive else network
         self._images = images
         types = types_of(space.layers, space.convolution)
-        self._mergers = Reductions(types)
+        self._reductions = Reductions(types)
         self._on_previous = LayerType.PREVIOUS_INPUT in types
         self._judged: dict[object, bool] = {}
         self._completions = self._make_completions()
@@ -134,11 +134,11 @@ class Limits:
         if verdict is None:
             if len(self._judged) >= _MOST_JUDGED:
                 self._judged.clear()
-            verdict = any(self._completes(rule, body, more) for rule in self._mergers.rules)
+            verdict = any(self._completes(rule, body, more) for rule in self._reductions.rules)
             ends = len(loose_ends(body))
             if not verdict and (ends * (ends + 1)) ** more <= _MOST_TRIED:
                 verdict = any(
-                    self.completable(merged, more - 1) for merged in self._mergers.all(body)
+                    self.completable(merged, more - 1) for merged in self._reductions.all(body)
                 )
             self._judged[state] = verdict
         return verdict
@@ -146,7 +146,7 @@ class Limits:
     def _completes(self, rule: Rule, body: Body, more: int) -> bool:
         """Return whether at most `more` layers of a rule bring a block within the limits."""
         for _ in range(more):
-            merged = self._mergers.next(rule, body)
+            merged = self._reductions.next(rule, body)
             if merged is None:
                 return False
             if self.admit(merged):
@@ -170,8 +170,8 @@ class Limits:
         return Completions(
             self._smallest,
             self._on_previous,
-            self._mergers.joining,
-            self._mergers.convolving,
+            self._reductions.joining,
+            self._reductions.convolving,
             self._images.size,
             self._images.classes,
         )

@@ -2,7 +2,7 @@
 
 Each takes loose ends, and leaves fewer or narrower ones: an add or a concat of two, or a 1x1
 convolution. If there are too many sequences of them to try all, those of a few rules are tried: a
-rule names kinds of mergers, the most urgent first, and takes the first that is possible.
+rule names kinds of reductions, the most urgent first, and takes the first that is possible.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ Rule = Sequence[Callable[[Ends], tuple[int, ...] | None]]
 
 
 class Reductions:
-    """The mergers of a space.
+    """The reductions of a space.
 
     Args:
         types: the types of layers that a block may have.

@@ -84,7 +84,7 @@ class Controller:
         finalists: finds the watched Jobs of a search's finalists, with their resource versions.
         metrics: counts what happens.
         slots: hands out the Jobs that may be in flight.
-        tidying: receives the Jobs of archived trials to delete.
+        cleanup: receives the Jobs of archived trials to delete.
         keys: finds the keys of all searches.
         trainer_image: the trainer's image of searches that name none.
         clock: tells the time.
@@ -100,7 +100,7 @@ class Controller:
         finalists: Callable[[Key], Iterable[tuple[int, FinalistJob]]],
         metrics: Metrics,
         slots: Slots,
-        tidying: JobCleanup,
+        cleanup: JobCleanup,
         keys: Callable[[], Iterable[Key]],
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -108,7 +108,7 @@ class Controller:
         self._clock = clock
         self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
-        self._tidying = tidying
+        self._cleanup = cleanup
         self._known = keys
         self._metrics = metrics
         self._cluster = cluster
@@ -189,7 +189,7 @@ class Controller:
             observed = self._observe(_key(search), search, memory)
             decided = plan(observed, state, assess(observed, state))
             events += decided.events
-        self._tidying.ask(writer, decided.cleanup)
+        self._cleanup.ask(writer, decided.cleanup)
         finalists = await self._finalists.decide(
             observed, state, memory.finalists, decided.assessment
         )

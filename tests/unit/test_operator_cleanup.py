@@ -32,11 +32,11 @@ class Recording(Cluster):
 
 
 class Desk:
-    """What the tests need around a Tidying."""
+    """Surroundings of a JobCleanup for the tests."""
 
     def __init__(self) -> None:
         self.cluster, self.now, self.told = Recording(), 0.0, 0
-        self.tidying = JobCleanup(self._tell, clock=lambda: self.now)
+        self.cleanup = JobCleanup(self._tell, clock=lambda: self.now)
         cache = WriteThroughCache(TrialJob.read)
         self._writer = JobWriter(self.cluster, SEARCH, cache, "the Job of a trial")
 
@@ -46,19 +46,22 @@ class Desk:
 
     def ask(self, *iterations: int) -> None:
         wanted = Cleanup(delete_iterations=iterations) if iterations else NOTHING_TO_CLEAN
-        self.tidying.ask(self._writer, wanted)
+        self.cleanup.ask(self._writer, wanted)
 
     @property
     def deleted(self) -> list[int]:
-        return [int(one.split("iteration=")[1].split(",")[0]) for one in self.cluster.selectors]
+        return [
+            int(selector.split("iteration=")[1].split(",")[0])
+            for selector in self.cluster.selectors
+        ]
 
 
 async def test_what_is_asked_for_is_carried_out_once() -> None:
     desk = Desk()
     desk.ask(0, 1)
     assert desk.told == 1
-    assert await desk.tidying.carry_out(KEY) is None
-    assert await desk.tidying.carry_out(KEY) is None
+    assert await desk.cleanup.carry_out(KEY) is None
+    assert await desk.cleanup.carry_out(KEY) is None
     assert desk.deleted == [0, 1]
 
 
@@ -71,32 +74,32 @@ async def test_nothing_to_clean_up_is_not_worth_a_word() -> None:
 async def test_a_deletion_that_the_watches_have_not_told_of_is_not_repeated_at_once() -> None:
     desk = Desk()
     desk.ask(0)
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     desk.ask(0, 1)
-    assert await desk.tidying.carry_out(KEY) == UNSEEN_SECONDS
+    assert await desk.cleanup.carry_out(KEY) == UNSEEN_SECONDS
     assert desk.deleted == [0, 1]
 
 
 async def test_jobs_that_are_still_there_after_a_while_are_deleted_again() -> None:
     desk = Desk()
     desk.ask(0)
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     desk.ask(0)
-    desk.now = await desk.tidying.carry_out(KEY) or 0.0
+    desk.now = await desk.cleanup.carry_out(KEY) or 0.0
     desk.now += 1
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     assert desk.deleted == [0, 0]
 
 
 async def test_jobs_that_have_gone_meanwhile_are_not_asked_for_again() -> None:
     desk = Desk()
     desk.ask(0)
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     desk.ask(0)
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     desk.ask()
     desk.now = UNSEEN_SECONDS + 1
-    assert await desk.tidying.carry_out(KEY) is None
+    assert await desk.cleanup.carry_out(KEY) is None
     assert desk.deleted == [0]
 
 
@@ -105,7 +108,7 @@ async def test_what_did_not_work_is_still_to_be_done() -> None:
     desk.ask(0)
     desk.cluster.away = True
     with pytest.raises(ClusterUnavailable):
-        await desk.tidying.carry_out(KEY)
+        await desk.cleanup.carry_out(KEY)
     desk.cluster.away = False
-    await desk.tidying.carry_out(KEY)
+    await desk.cleanup.carry_out(KEY)
     assert desk.deleted == [0]
