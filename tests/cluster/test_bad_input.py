@@ -50,6 +50,32 @@ def test_a_quota_slows_a_search_down_and_does_not_fail_it(searching, eventually)
     eventually(searching.jobs, within=30)
 
 
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        (
+            {"batchSize": 4, "algorithm": "Magic"},
+            "spec.agent.algorithm is 'Magic', which no installed package registers; the algorithms "
+            "here are Evolution, QLearning, RandomSearch.",
+        ),
+        (
+            {"batchSize": 4, "earlyTermination": {"epochs": [99]}},
+            "spec.agent.earlyTermination.epochs names epoch 99, after which a training of 12 ",
+        ),
+    ],
+    ids=["unknown algorithm", "field without an effect"],
+)
+def test_what_only_the_operator_can_tell_is_refused_in_a_sentence(
+    searching, eventually, agent, said
+):
+    searching.apply(search_manifest(agent=agent))
+    eventually(lambda: searching.status().get("phase") == "Failed")
+    failed = searching.condition("Failed")
+    assert failed["reason"] == "InvalidSpec"
+    assert failed["message"].startswith(said)
+    assert not searching.jobs()
+
+
 def test_a_schedule_that_contradicts_the_budget_is_refused_in_a_sentence(searching, eventually):
     agent = {"batchSize": 4, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 7}]}
     searching.apply(search_manifest(agent=agent, budget={"trials": 8}))
