@@ -43,4 +43,6 @@ def test_a_preset_is_shown_with_every_field_that_it_fills_in(capsys, name: str) 
 
 def test_a_preset_that_there_is_not_is_refused(capsys) -> None:
     assert main(["presets", "Best"]) == ExitStatus.NOT_FOUND
-    assert "There is no preset 'Best'; there are AAAI2017, CVPR2018," in capsys.readouterr().err
+    assert (
+        "There is no preset 'Best'; the presets are AAAI2017, CVPR2018," in capsys.readouterr().err
+    )

@@ -149,10 +149,10 @@ _READ_ONLY = (
     "writable."
 )
 _FORBIDDEN = (
-    "The directory {root} may not be written by this process, whose user id is {user}; let it, for "
-    "example by securityContext.fsGroup."
+    "This process, with user id {user}, may not write to the directory {root}; allow it, for "
+    "example with securityContext.fsGroup."
 )
-_FULL = "The volume at {root} has no room left; give it more."
+_FULL = "The volume at {root} is full; enlarge it."
 
 _VOLUME_SENTENCES = {
     errno.EROFS: _READ_ONLY,

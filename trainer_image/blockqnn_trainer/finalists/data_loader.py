@@ -95,7 +95,7 @@ def open_feed(
     if augmentation.padding >= smallest:
         raise DatasetInvalid(
             f"training.augmentation.padding is {augmentation.padding}, but the images of "
-            f"{dataset.name} have only {smallest} pixels on their shorter side; give less."
+            f"{dataset.name} have only {smallest} pixels on their shorter side; lower it."
         )
     return ResidentFeed(split, augmentation, seed)
 

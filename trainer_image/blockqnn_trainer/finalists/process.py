@@ -30,8 +30,7 @@ _WATCHER = 5.0
 """Seconds that the watcher of the other processes has to report why one has ended."""
 
 _KILLED = (
-    "The process was killed without a signal that it could answer; another attempt goes on from "
-    "its last checkpoint."
+    "The process was killed without warning; another attempt continues from its last checkpoint."
 )
 
 
@@ -151,7 +150,7 @@ class FinalistProcess:
         if text is None:
             raise InvalidTrial(
                 f"There is no finalist to train: set the environment variable {FINALIST_VARIABLE} "
-                "to its specification, or name a file with it by --spec."
+                "to its specification, or pass a file with --spec."
             )
         # Bytes that are no UTF-8 reach Python as lone surrogates, which no JSON reader takes.
         return text.encode(errors="replace").decode()
@@ -172,7 +171,7 @@ class FinalistProcess:
             Outcome.FAILED,
             "Terminated",
             f"The training was ended by {self._signal.name} after {done} of {epochs} epochs; "
-            "another attempt goes on from its last checkpoint.",
+            "another attempt continues from its last checkpoint.",
         )
 
     def _report(self, message: FinalistResult | str) -> bool:

@@ -15,12 +15,12 @@ UNFINISHED = ".unfinished"
 _SENTENCES = {
     errno.EROFS: "The volume at {place} is mounted read-only; mount it writable.",
     errno.EACCES: (
-        "{place} may not be written by this process, whose user id is {user}; let it, for example "
-        "by securityContext.fsGroup."
+        "This process, with user id {user}, may not write to {place}; allow it, for example "
+        "with securityContext.fsGroup."
     ),
     errno.ENOSPC: (
-        "The volume at {place} has no room left; give it more. What was written before is kept, "
-        "and the training goes on from there."
+        "The volume at {place} is full; enlarge it. The training continues from what was "
+        "written before."
     ),
 }
 _SENTENCES[errno.EPERM] = _SENTENCES[errno.EACCES]

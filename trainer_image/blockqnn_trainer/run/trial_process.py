@@ -26,8 +26,8 @@ from blockqnn_trainer.process.machine import process_age, thread_count
 from blockqnn_trainer.process.termination_message import Progress, Reporter, encode_all
 
 _KILLED = (
-    "The process was killed before the trial was complete, without a signal that it could answer: "
-    "the kernel does so where memory runs out."
+    "The process was killed before the trial was complete, without warning, as the kernel does "
+    "when memory runs out."
 )
 _LAST_STANDARD_STREAM = 2
 """Standard input, output and error are 0 to 2."""
@@ -125,7 +125,7 @@ class TrialProcess:
         """Run the remaining trials in a new program that replaces this one."""
         finished = {FINISHED_VARIABLE: encode_all(self._reporter.finished or ())}
         environment = {**os.environ, TRIALS_VARIABLE: write_trials(specs), **finished}
-        print(f"trial {specs[0].trial} is run again, with the memory to itself", flush=True)
+        print(f"trial {specs[0].trial} runs again, with all the memory for itself", flush=True)
         sys.stderr.flush()
         _leave_files_behind()
         os.execve(sys.executable, [sys.executable, "-m", "blockqnn_trainer", "run"], environment)
@@ -172,7 +172,7 @@ class TrialProcess:
         if text is None:
             raise InvalidTrial(
                 f"There is no trial to run: set the environment variable {TRIAL_VARIABLE} to its "
-                "specification, or name a file with it by --trial."
+                "specification, or pass a file with --trial."
             )
         return _valid_text(text)
 

@@ -111,8 +111,7 @@ def taken(name: str) -> Problem:
     """Return the problem that a Job's name is used by an object of another owner."""
     return Problem(
         Reason.JOB_REFUSED,
-        f"Job {name} exists and belongs to something else; delete it, or wait until it is "
-        "collected.",
+        f"Job {name} exists and has another owner; delete it, or wait until Kubernetes deletes it.",
     )
 
 
