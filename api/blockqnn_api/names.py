@@ -21,8 +21,8 @@ ARCHIVED_LABEL = f"{GROUP}/archived"
 """On Jobs that are kept for their logs after their result is in the history: ``true``."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""``trial``, ``preparation`` or ``finalist`` on Jobs and their Pods, ``history`` or ``finalists``
-on the ConfigMaps of the histories."""
+"""On every object that a search owns: ``trial``, ``preparation`` or ``finalist`` for Jobs and their
+Pods, ``history`` or ``finalists`` for the ConfigMaps of the histories."""
 
 TRIAL_COMPONENT = "trial"
 """Component of the Jobs that train blocks."""
@@ -40,10 +40,10 @@ TARGET_LABEL = f"{GROUP}/target"
 """On finalists' Jobs and their Pods: the name of the target; empty for the search's own dataset."""
 
 SEED_LABEL = f"{GROUP}/seed"
-"""On finalists' Jobs and their Pods: which of the seeds, from 0."""
+"""On finalists' Jobs and their Pods: the number of the seed, from 0."""
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
-"""Set on Pods by Kubernetes: the Job that made them."""
+"""On Pods, set by Kubernetes: the Job that created them."""
 
 BLOCK_ANNOTATION = f"{GROUP}/block"
 """On trial Jobs and their Pods: the Network Structure Code that is trained."""
@@ -59,7 +59,7 @@ FAILURES_ANNOTATION = f"{GROUP}/failures"
 """On Jobs of one trial: the number of earlier attempts that failed."""
 
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
-"""On trial Jobs: which attempt at the trial this Job is, from 0."""
+"""On trial Jobs: the number of the attempt, from 0."""
 
 RESULT_ANNOTATION = f"{GROUP}/result"
 """On trial Jobs: the trial's result, the durable record and the public contract. On Jobs of several
