@@ -41,9 +41,9 @@ def test_examples_import_public_names_alone(path: Path) -> None:
             assert {alias.name for alias in node.names} <= set(public)
 
 
-@pytest.mark.parametrize("page", ["custom-trainers.md", "finalists.md"])
+@pytest.mark.parametrize("page", ["use-your-own-trainer.md", "train-finalists.md"])
 def test_pages_name_public_names(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text()
+    text = (ROOT / "docs" / "tasks" / page).read_text()
     named = re.findall(r"`(blockqnn|blockqnn_trainer)\.(?!dev)(\w+)", text)
     assert named
     for package, name in named:
