@@ -1,4 +1,4 @@
-"""What every benchmark does with its figures: a table to read, and a file for programs."""
+"""Output of every benchmark: a table to read, and a file for programs."""
 
 import json
 import math
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 OUTPUT = Path(__file__).resolve().parents[1] / "build" / "benchmarks"
-"""Where the files are written."""
+"""Folder of the files."""
 
 
 def is_quick() -> bool:
-    """Whether ``QUICK=1`` asks for the short form."""
+    """True if ``QUICK=1`` asks for the short form."""
     return os.environ.get("QUICK", "0") not in ("", "0")
 
 

@@ -1,4 +1,4 @@
-"""What the project watches itself with: the dashboards as code, and programs to try them with.
+"""Monitoring: the dashboards as code, and programs that test them.
 
 * ``dashboards`` writes ``helm/blockqnn/dashboards/*.json``; run it by ``make generate``.
 * ``debian`` brings Prometheus and Chromium where they are not installed.

@@ -26,7 +26,7 @@ OPTIONS = (
 )
 
 SECONDS = 120
-"""How long a page may take; two seconds on an idle machine."""
+"""Seconds that a page may take; two on an idle machine."""
 
 
 class BrowserFailed(BlockQNNError):
@@ -40,7 +40,7 @@ class Shown:
     document: str
     """The document afterwards, as HTML."""
     complaints: tuple[str, ...]
-    """What it wrote to the console: errors and warnings, and all else."""
+    """Messages on the console: errors and warnings, and all else."""
 
     def data(self, name: str) -> Any:
         """Return the JSON that a script of the page left in ``document.body.dataset``."""

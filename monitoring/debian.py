@@ -27,9 +27,9 @@ class Program:
     """Under this name an installed one is looked for on PATH."""
     package: str
     path: str
-    """Where the package has it."""
+    """Path in the package."""
     needs_libraries: bool
-    """Whether the libraries that the machine lacks are fetched with it."""
+    """True if the libraries that the machine lacks are fetched with it."""
 
 
 PROMETHEUS = Program("prometheus", "prometheus", "usr/bin/prometheus", needs_libraries=False)
@@ -51,7 +51,7 @@ class Installed:
 
     path: Path
     libraries: Path | None = None
-    """Where its libraries are that the machine lacks."""
+    """Folder of its libraries that the machine lacks."""
 
     @property
     def environment(self) -> dict[str, str]:

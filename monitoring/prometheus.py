@@ -20,10 +20,10 @@ from blockqnn.errors import BlockQNNError
 from monitoring.debian import PROMETHEUS, fetch
 
 SCRAPE_SECONDS = 1
-"""How often it scrapes: searches of tests take seconds, where real ones take hours."""
+"""Interval of scrapes: searches of tests take seconds, real ones hours."""
 
 READY_SECONDS = 30.0
-"""How long it is given to start; a second on an idle machine."""
+"""Seconds that it may take to start; one on an idle machine."""
 
 
 class QueryFailed(BlockQNNError):
@@ -45,7 +45,7 @@ class Series:
 
     @property
     def has_data(self) -> bool:
-        """Whether any value is a number."""
+        """True if any value is a number."""
         return any(math.isfinite(value) for _, value in self.values)
 
 

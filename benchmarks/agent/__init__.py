@@ -1,1 +1,1 @@
-"""How fast the agent is."""
+"""Speed of the agent."""

@@ -24,7 +24,7 @@ CREATORS = 20
 
 @dataclass
 class Bare:
-    """What the bare loop reached."""
+    """Result of the bare loop."""
 
     trials: int
     seconds: float

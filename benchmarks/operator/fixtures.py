@@ -1,4 +1,4 @@
-"""What the measurements take place in: the searches, and the trainers that KWOK plays."""
+"""Fixtures of the measurements: the searches, and the trainers that KWOK plays."""
 
 from typing import Any
 

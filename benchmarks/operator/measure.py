@@ -26,7 +26,7 @@ LANDED = 0.5
 
 @dataclass
 class Timeline:
-    """When Jobs were created and results became visible, by this process's clock, in order."""
+    """Times of created Jobs and visible results, by this process's clock, in order."""
 
     begun: float = 0.0
     created: list[float] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a search left in the API server, in bytes."""
+    """Size of a search in the API server, in bytes."""
 
     status: int
     history: int
@@ -72,7 +72,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Course:
-    """How a search went that was looked at now and then only, which costs the API server little."""
+    """Course of a search that was read rarely, which costs the API server little."""
 
     seconds: float
     """From its creation to its end."""

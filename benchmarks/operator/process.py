@@ -21,7 +21,7 @@ LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 OWN = ("blocksearches", "configmaps", "jobs")
-"""What nobody but the operator writes while a search runs, but for the status of Jobs."""
+"""Resources that only the operator writes while a search runs, except the status of Jobs."""
 
 
 def counted_by_server(text: str) -> Counter[str]:

@@ -93,7 +93,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Slots:
-    """How full the slots of a search were."""
+    """Use of the slots of a search."""
 
     name: str
     trials: int

@@ -40,13 +40,13 @@ control plane is busy and does not fall behind."""
 
 @dataclass(frozen=True)
 class Setting:
-    """What all sizes have in common."""
+    """Settings that all sizes share."""
 
     parallelism: int
     bare_trials: int
     paced_trials: int
     log: Path | None
-    """Where the operator's log is kept."""
+    """Path of the operator's log."""
 
 
 async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:

@@ -73,7 +73,7 @@ class Trial(NamedTuple):
     accuracy: float
     """The accuracy that the search measured, in percent."""
     reward: float
-    """What the agent learned from."""
+    """Rewards that the agent learned from."""
 
 
 @dataclass(frozen=True)

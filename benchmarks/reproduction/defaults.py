@@ -1,4 +1,4 @@
-"""What users get who write little: specs as the operator resolves them, on the trained blocks.
+"""Results of short specs: as the operator resolves them, on the trained blocks.
 
 ``python -m benchmarks.reproduction.defaults`` prints, for each spec and budget, what the block with
 the best reward is worth, and writes ``build/benchmarks/reproduction-defaults.json``. Nothing is
@@ -29,7 +29,7 @@ SPECS: Mapping[str, Mapping[str, Any]] = {
     "random search": {"agent": {"algorithm": "RandomSearch"}},
     "evolution": {"agent": {"algorithm": "Evolution"}},
 }
-"""What is written besides the dataset and the budget."""
+"""Fields of the spec besides the dataset and the budget."""
 
 
 def setup_of(spec: Mapping[str, Any], trials: int) -> Setup:

@@ -45,7 +45,7 @@ def mean_of_top(course: Course, ranked_by: str, measured: str, count: int = TOP)
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How far searches with the same settings learned."""
+    """Learning of searches with the same settings."""
 
     random_mean: Figure
     """The mean worth of the random phase, in percent of accuracy."""
@@ -54,7 +54,7 @@ class Learning:
     gap_closed: Figure
     """The share of the way from the random mean to the best worth, in percent."""
     rises: Figure
-    """How many stages are above the one before."""
+    """Number of stages above the one before."""
     distinct: Figure
     """The share of different networks in the last stage, in percent."""
     length: Figure
@@ -92,7 +92,7 @@ MEASURES: Mapping[str, Callable[[Course], float]] = {
     "top_worth": lambda course: mean_of_top(course, "worth", "worth"),
     "top_by_reward": lambda course: mean_of_top(course, "reward", "worth"),
 }
-"""What is measured of one search, by the field of :class:`Learning`."""
+"""Measurements of one search, by the field of :class:`Learning`."""
 
 
 def difference(courses: Sequence[Course], rivals: Sequence[Course], measure: str) -> Figure:

@@ -10,7 +10,7 @@ from benchmarks.report import mean_and_error
 from benchmarks.table.rows import DATA, Row
 
 LIKED = DATA.with_name("nsc-liked.csv")
-"""Who liked which block, published beside the table, which has the trainings."""
+"""Blocks by the searches that liked them, published beside the table of trainings."""
 
 KINDS = ("late", "best", "favourite")
 """In the order in which they are chosen: the later ones on a table that has the earlier ones."""
@@ -29,7 +29,7 @@ class Liked(NamedTuple):
     seed: int
     """Of the training."""
     expected: float
-    """What the model said before any block of the kind was trained, in percent."""
+    """Prediction of the model before any block of the kind was trained, in percent."""
 
     @property
     def origin(self) -> str:
@@ -38,7 +38,7 @@ class Liked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of the blocks of one contestant, in percent of accuracy."""
+    """Accuracies of the blocks of one contestant, in percent."""
 
     kind: str
     contestant: str

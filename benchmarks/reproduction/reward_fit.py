@@ -29,7 +29,7 @@ from blockqnn.settings.search import RewardSettings
 Vector = NDArray[numpy.float64]
 
 MeasuredOn = Literal["both", "validation", "test"]
-"""Which images the final accuracy is of. The early accuracy is of the validation images, so chance
+"""Images of the final accuracy. The early accuracy is of the validation images, so chance
 in these goes into both; test images are free of that, but fewer."""
 
 CVPR = RewardSettings(macs_weight=1.0, density_weight=8.0)
@@ -39,11 +39,11 @@ AAAI = RewardSettings(macs_weight=0.5, density_weight=0.5)
 """AAAI 2017, formula 1."""
 
 RESAMPLES = 1000
-"""How often blocks are drawn anew for the standard errors."""
+"""Number of resamples of the blocks for the standard errors."""
 
 PARTS = 5
 REPEATS = 40
-"""How often the blocks are divided anew; blocks that are drawn anew are so less often."""
+"""Number of divisions of the blocks; fewer for resampled blocks."""
 
 _REPEATS_OF_RESAMPLE = 4
 
@@ -60,13 +60,13 @@ class Estimate(NamedTuple):
 
     @property
     def exceeds_chance(self) -> bool:
-        """Whether the number is above 0 by more than two standard errors."""
+        """True if the number is above 0 by more than two standard errors."""
         return self.value > 2 * self.error
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How closely a reward follows the final accuracy."""
+    """Agreement of a reward with the final accuracy."""
 
     spearman: Estimate
     """The rank correlation, -1 to 1."""
@@ -80,7 +80,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What some blocks say of the rewards."""
+    """Findings of some blocks about the rewards."""
 
     blocks: int
     early: Agreement

@@ -11,9 +11,9 @@ class Section(NamedTuple):
 
     title: str
     paper: str
-    """What the paper reports."""
+    """Claim of the paper."""
     text: str
-    """What was measured, in Markdown."""
+    """Measurement, in Markdown."""
     verdict: str
     """One sentence on whether the claim holds here."""
     figures: Mapping[str, object]

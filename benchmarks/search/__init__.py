@@ -1,1 +1,1 @@
-"""How good a block the strategies find with a number of trials."""
+"""Quality of the blocks that strategies find with a number of trials."""

@@ -19,7 +19,7 @@ EDGES = 6
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 
 TABLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "nasbench201" / "table.csv"
-"""Where the table lies: beside the repository, never in it."""
+"""Path of the table: beside the repository, never in it."""
 
 _OPERATION = re.compile(r"([a-z_0-9]+)~\d")
 
@@ -43,7 +43,7 @@ class CellSpace:
         return self._choices[len(prefix)]
 
     def is_complete(self, prefix: Prefix) -> bool:
-        """Whether all edges have an operation."""
+        """True if all edges have an operation."""
         return len(prefix) == EDGES
 
     def identity(self, candidate: Candidate) -> str:

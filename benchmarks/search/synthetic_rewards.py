@@ -42,9 +42,9 @@ class Landscape:
     """A reward for every block."""
 
     value: Callable[[Candidate], float]
-    """What a block is worth: from 0 to 1, and 1 is reached."""
+    """Worth of a block: from 0 to 1, and 1 is reached."""
     reward: Callable[[Candidate], float]
-    """What the search sees of it."""
+    """Reward that the search sees."""
 
 
 def additive(seed: int) -> Landscape:

@@ -1,1 +1,1 @@
-"""What it saves, and what it costs, that trainings stop themselves."""
+"""Savings and cost of trainings that stop themselves."""

@@ -32,7 +32,7 @@ FEWEST = 60
 """Of fewer blocks no search is resampled."""
 
 SAVED, SAME = 0.4, 0.9
-"""What is asked for: the least share of epochs saved, and of searches with the same best block."""
+"""Requirement: the least share of epochs saved, and of searches with the same best block."""
 
 Row = dict[str, Any]
 Policy = Callable[[Sequence[Training]], Outcome]

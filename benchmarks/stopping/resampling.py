@@ -20,7 +20,7 @@ REWARDS: Mapping[str, RewardSettings] = {
     "accuracy": RewardSettings(macs_weight=0.0, density_weight=0.0),
     "CVPR2018": RewardSettings.model_validate(PRESETS["CVPR2018"]["reward"]),
 }
-"""What blocks are ordered by."""
+"""Order of the blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Training:
     curve: tuple[float, ...]
     """The accuracy after each epoch, 0 to 1."""
     discount: float
-    """What its cost takes off its reward, in percent."""
+    """Reduction of its reward by its cost, in percent."""
 
     def reward(self, accuracy: float) -> float:
         """Return what the block is worth with an accuracy, in percent."""
@@ -76,16 +76,16 @@ def resample(trainings: Sequence[Training], size: int, order: str, seed: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of stopping trainings of one search."""
+    """Result of stopping trainings of one search."""
 
     saved: float
     """The share of all epochs that were not trained."""
     stopped: float
     """The share of trainings that did not reach their end."""
     same_best: bool
-    """Whether the best block is still found best."""
+    """True if the best block is still the best."""
     regret: float
-    """How far the block that is found best is below the best, in percent of reward."""
+    """Distance of the block found to the best one, in percent of reward."""
 
 
 def stop_early(trainings: Sequence[Training], settings: EarlyTermination, batch: int) -> Outcome:

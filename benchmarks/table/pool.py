@@ -21,7 +21,7 @@ from blockqnn.block.nsc import Block
 
 
 class Training(Protocol):
-    """What is kept of one training of a block."""
+    """Record of one training of a block."""
 
     @property
     def hash(self) -> str:

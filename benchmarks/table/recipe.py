@@ -1,4 +1,4 @@
-"""What every block of the table is trained on, and how.
+"""Images and training of every block of the table.
 
 CIFAR-100 at 32x32 pixels with the network of a GPU would take two processors months. The table has
 the first ten of its classes, each pixel the mean of 2x2, and the reduced network of
@@ -26,7 +26,7 @@ NETWORK = NetworkSpec(filters=(8, 16, 32), repeats=1, output_projection=True)
 SPLIT_SEED = 20181121
 
 IMAGES = Path(__file__).resolve().parents[2] / "build" / "benchmarks" / "table" / "images.npz"
-"""Where programs keep the images; made where they are missing."""
+"""Folder of the images; they are made if they are missing."""
 
 TEST_IMAGES = IMAGES.with_name("test-images.npz")
 """The same of the images that neither a training nor a search has seen."""
@@ -66,7 +66,7 @@ _FINAL = fill_in(
 
 FINAL_NETWORK = FinalistNetwork.model_validate(_FINAL["network"])
 FINAL_TRAINING = FinalistTraining.model_validate(_FINAL["training"])
-"""How a block of the table is trained to convergence: the recipe of finalists on CIFAR, shortened.
+"""Training of a block of the table to convergence: the finalists' recipe for CIFAR, shortened.
 
 The rate falls after the same shares of the training, and images of 16x16 are shifted by half as
 many pixels as those of 32x32. Tried on a block of the best 200 and one of the middle, none of those

@@ -24,7 +24,7 @@ REPEATED = 16
 """Every so many of a search's trials one is trained with a second seed."""
 
 SEARCHED = DATA.with_name("nsc-searches.csv")
-"""What was tried in which order, published beside the table."""
+"""Order of the trials of each search, published beside the table."""
 
 
 class Trial(NamedTuple):

@@ -28,7 +28,7 @@ from blockqnn.network.cost import body_cost
 Vector = NDArray[numpy.float64]
 
 _ROUNDS = 2
-"""How far surroundings reach: as many edges from the layer."""
+"""Reach of the surroundings, in edges from the layer."""
 
 _CHOSEN_ON = 600
 """The kernel is chosen on at most so many blocks, which takes seconds; all are learned from."""
@@ -40,12 +40,12 @@ _TOP_SHARE = 5
 
 
 class Description(NamedTuple):
-    """What of a block the model knows; equal for blocks that mean the same network."""
+    """Features of a block; equal for blocks that mean the same network."""
 
     surroundings: tuple[Counter[Hashable], ...]
-    """How often each label occurs, for each reach from 0 on."""
+    """Count of each label, for each reach from 0 on."""
     edges: Counter[tuple[tuple[int, int], tuple[int, int]]]
-    """How often each operation feeds each other one."""
+    """Count of edges between each pair of operations."""
     sizes: Vector
     """Logarithms to the base 2 of MACs, parameters, layers and depth, shape (4,)."""
 
@@ -80,7 +80,7 @@ def describe(block: Block) -> Description:
 
 
 class Likeness(NamedTuple):
-    """How alike blocks are, in three respects; of one block or several to those that are known."""
+    """Similarity of blocks in three respects; of one block or several to the known ones."""
 
     structure: Vector
     """The share of surroundings in common, 0 to 1: the mean over the reaches."""
@@ -156,14 +156,14 @@ def _edges_of(blocks: Sequence[Description]) -> list[Hashable]:
 
 
 class Kernel(NamedTuple):
-    """How the respects make one number, and how far it is trusted."""
+    """Weights of the respects in one number, and its reliability."""
 
     structure: float
     """The weight of structure beside size, 0 to 1."""
     reach: float
     """At which distance sizes stop being alike, in standard deviations."""
     penalty: float
-    """What is added to the diagonal: the larger, the smoother."""
+    """Addend of the diagonal: the larger, the smoother."""
     slope: float = 0.0
     """The weight of the trend beside both, 0 for none."""
 
@@ -265,7 +265,7 @@ class Surrogate:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """How well blocks are predicted that the model has not seen."""
+    """Quality of predictions of blocks that the model has not seen."""
 
     blocks: int
     error: float

@@ -141,7 +141,7 @@ def _write(figures: Figures, trials: list[TrialSpec], device: torch.device) -> N
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Machine of the measurements."""
     return {
         "processor": _processor(),
         "processors": len(os.sched_getaffinity(0)),

@@ -1,4 +1,4 @@
-"""How long a step must take where the memory is what limits it.
+"""Least time of a step that the memory limits.
 
 These networks compute little on much data, so that the memory limits them and not the processor.
 Each operator of a step reads its inputs and writes its outputs: counted in bytes, and divided by
@@ -26,7 +26,7 @@ COPIED = 256 * 2**20
 """Bytes of the copy that is timed: several times the caches of the machines that there are."""
 
 COPIES = 9
-"""How often it is timed; the quickest counts, since the rate is that of an undisturbed machine."""
+"""Number of timings; the quickest counts, since the rate is that of an undisturbed machine."""
 
 FUSED = ("relu", "threshold_backward", "add", "sub", "mul", "div", "copy", "to_copy")
 """Operators that a kernel written for the purpose does on the way, as it does batch norm, while it
@@ -37,7 +37,7 @@ SELECTING = ("index", "gather", "index_select")
 
 
 class Bytes(NamedTuple):
-    """What a training step moves."""
+    """Bytes that a training step moves."""
 
     separate: int
     """With each operator by itself, as eager execution and its recordings have it."""

@@ -1,4 +1,4 @@
-"""What is trained: blocks of all sizes, a network, images, and the trials made of them."""
+"""Trainings: blocks of all sizes, a network, images, and the trials made of them."""
 
 from pathlib import Path
 from random import Random

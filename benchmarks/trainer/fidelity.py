@@ -1,4 +1,4 @@
-"""Whether the trainer trains what the plain loop trains: the same losses, step by step.
+"""Agreement of the trainer with the plain loop: the same losses, step by step.
 
 In float32 a program that rounds otherwise does not stay equal for long: the first steps of Adam
 follow the sign of each gradient, and rounding decides the sign of those that are next to nothing.
@@ -34,7 +34,7 @@ TOLERANCE = 1e-4
 
 
 class Fidelity(NamedTuple):
-    """How far the losses of the first steps are apart, at most."""
+    """Largest difference of the losses of the first steps."""
 
     float64: float
     """The trainer and the plain loop, in float64."""
@@ -45,9 +45,9 @@ class Fidelity(NamedTuple):
     control: float
     """The plain loop and the plain loop channels last, in float32."""
     steps: int
-    """How many steps the trainer and the plain loop stay within the tolerance in float32."""
+    """Number of steps that trainer and plain loop stay within the tolerance in float32."""
     control_steps: int
-    """How many steps the plain loop stays within it of itself."""
+    """Number of steps that the plain loop stays within it of itself."""
 
 
 def compare(spec: TrialSpec, split: Split, plain_split: PlainSplit) -> Fidelity:

@@ -32,7 +32,7 @@ EPOCHS = 4
 
 
 class Epoch(NamedTuple):
-    """What an epoch of training takes."""
+    """Time of an epoch of training."""
 
     seconds: float
     """Of the wall clock."""
@@ -71,7 +71,7 @@ class _Clock:
 
 
 def steady(spec: TrialSpec, split: Split, without: Without) -> Epoch:
-    """What an epoch of the trainer's training takes, once it runs."""
+    """Return the time of an epoch of the trainer, once it runs."""
     clock = _Clock()
     short = spec.training.model_copy(update={"epochs": EPOCHS})
     generator = torch.Generator().manual_seed(spec.seed)
@@ -92,7 +92,7 @@ def steady(spec: TrialSpec, split: Split, without: Without) -> Epoch:
 
 
 def steady_plainly(spec: TrialSpec, split: PlainSplit, workers: int, device: torch.device) -> Epoch:
-    """What an epoch of the plain loop's training takes, once it runs."""
+    """Return the time of an epoch of the plain loop, once it runs."""
     generator = torch.Generator().manual_seed(spec.seed)
     rate = spec.training.optimizer.learning_rate
     run = PlainTraining(spec, split, generator, workers, rate, device)
@@ -152,6 +152,6 @@ def _run(
 
 
 def _processor_seconds() -> float:
-    """What the processes that have ended used, theirs included."""
+    """Return the use of the processes that have ended, and of their children."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -26,16 +26,16 @@ class Figures:
     steady: list[dict[str, list[Epoch]]] = field(default_factory=list)
     fidelity: list[Fidelity] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
-    """How many images an epoch of a block trains on."""
+    """Number of images in an epoch of a block."""
     moved: list[Bytes] = field(default_factory=list)
-    """What a training step of a block moves."""
+    """Bytes that a training step of a block moves."""
 
     def whole_ratio(self, quantity: Quantity) -> Ratio:
-        """How many times as much a process of the plain loop takes."""
+        """Cost of a process of the plain loop, as a multiple of the trainer's."""
         return _ratio(self.whole, PLAIN, quantity)
 
     def steady_ratio(self, name: str, quantity: Quantity) -> Ratio:
-        """How many times as much an epoch of an arm takes as one of the trainer as it is."""
+        """Cost of an epoch of an arm, as a multiple of the trainer's."""
         return _ratio(self.steady, name, quantity)
 
     def floor(self, block: int, *, fused: bool) -> float:
@@ -45,7 +45,7 @@ class Figures:
         return steps * moved / self.copy_rate
 
     def share(self, name: str, *, fused: bool) -> Ratio:
-        """How much of an arm's epoch the memory needs at the least, of 1."""
+        """Least share of an arm's epoch that the memory needs, from 0 to 1."""
         return ratio_of(
             [
                 [self.floor(block, fused=fused) / epoch.seconds for epoch in arms[name]]

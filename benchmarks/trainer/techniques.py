@@ -1,4 +1,4 @@
-"""What makes the trainer fast, each with a way to do without it.
+"""Techniques that make the trainer fast, each with a way to do without it.
 
 Nothing of this is an option of the trainer: a technique is switched off here, by putting what one
 would write without it in its place.

@@ -34,7 +34,7 @@ OPERATOR_USER = "blockqnn-operator"
 """The operator runs under its own name, with the rights of operator/role.yaml and no others."""
 
 STOP_SECONDS = 10
-"""How long the operator may take to end; it needs less than one."""
+"""Seconds that the operator may take to end; it needs less than one."""
 
 
 class DemoError(BlockQNNError):

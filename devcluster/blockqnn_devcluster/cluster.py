@@ -148,7 +148,7 @@ class DevCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to use this cluster."""
+        """Environment variables of a program that uses this cluster."""
         return {
             "KUBECONFIG": str(self.kubeconfig),
             DIRECTORY_VARIABLE: str(self.directory),

@@ -26,9 +26,9 @@ READY_WITHIN = 120.0
 POLL = 0.02
 """Seconds between two looks at a part that is not ready: it is the delay we add to a start."""
 LAST_LINES = 15
-"""How much of a dead component's log an error shows."""
+"""Lines of a dead component's log that an error shows."""
 ATTEMPTS = 3
-"""How often a start is tried again because another program took one of the ports."""
+"""Number of further starts if another program takes one of the ports."""
 
 
 @dataclass

@@ -18,7 +18,7 @@ JOB_WORKERS = 50
 AUDITED = "devcluster.blockqnn.dev:audited"
 """The API server records every request of a user in this group, and no others."""
 NODE_GRACE = "5m0s"
-"""How long a silent node counts as healthy. The default, 50 s, evicts the pods of a machine whose
+"""Time that a silent node counts as healthy. The default, 50 s, evicts the pods of a machine whose
 cores are all training."""
 
 
@@ -31,7 +31,7 @@ class Ports:
     controller_manager: int
     scheduler: int
     address: str = LOOPBACK
-    """Where the API server listens; with a container node, an address that its pods reach."""
+    """Address of the API server; with a container node, one that its pods reach."""
 
     @property
     def server(self) -> str:

@@ -1,4 +1,4 @@
-"""Where things lie: the cache of programs, and the state directory of each cluster."""
+"""Paths: the cache of programs, and the state directory of each cluster."""
 
 from __future__ import annotations
 

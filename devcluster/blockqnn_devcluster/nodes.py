@@ -31,7 +31,7 @@ class NodeKind(enum.Enum):
 
 
 class Node(Protocol):
-    """What runs the pods of a cluster."""
+    """Node that runs the pods of a cluster."""
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Node(Protocol):
 
     @property
     def server_address(self) -> str:
-        """Where the API server has to listen for this node."""
+        """Address on which the API server has to listen for this node."""
 
     def prepare(self, family: ProcessFamily, directory: ClusterDirectory) -> None:
         """Say what is to be removed at the end of the cluster, before anything is started."""

@@ -1,4 +1,4 @@
-"""Which programs there are, at which versions, and how each is compiled. Pure."""
+"""Programs, their versions, and their compilation. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Program:
     name: str
     package: str
     stamps: Stamps = ()
-    """What is linked in, as a rule its version."""
+    """Variables that are linked in, as a rule the version."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class ProgramSet:
     """Programs of one Go module, built together when one of them is first needed."""
 
     name: str
-    """What progress messages call them."""
+    """Name in progress messages."""
     module: str
     """The directory of the Go module, below `programs/`."""
     programs: tuple[Program, ...]
     takes: str
-    """How long the first build takes on two cores."""
+    """Duration of the first build on two cores."""
 
 
 PROGRAMS = (
@@ -73,7 +73,7 @@ PROGRAMS = (
 """Add a program here and as a `tool` in `programs/go.mod`: nothing else has to change."""
 
 CLUSTER_PROGRAMS = ProgramSet("the Kubernetes programs", ".", PROGRAMS, "five minutes")
-"""What every cluster needs."""
+"""Programs of every cluster."""
 
 CONTAINER_NODE_PROGRAMS = ProgramSet(
     "the programs of a container node",
@@ -84,7 +84,7 @@ CONTAINER_NODE_PROGRAMS = ProgramSet(
     ),
     "three minutes",
 )
-"""What `up --node container` needs beside those of every cluster."""
+"""Further programs of `up --node container`."""
 
 HELM = ProgramSet(
     "Helm",
@@ -93,7 +93,7 @@ HELM = ProgramSet(
     (Program("helm", "helm.sh/helm/v3/cmd/helm", HELM_STAMPS),),
     "two minutes",
 )
-"""What the tests of the chart need."""
+"""Programs of the chart's tests."""
 
 KWOK = ProgramSet(
     "KWOK",
@@ -107,7 +107,7 @@ KWOK = ProgramSet(
     ),
     "two minutes",
 )
-"""What simulated nodes need."""
+"""Programs of simulated nodes."""
 
 PROGRAM_SETS = {
     "cluster": CLUSTER_PROGRAMS,

@@ -24,9 +24,9 @@ from .programs import KWOK
 READY_WITHIN = 60.0
 """Seconds for the nodes to become ready; about one is usual."""
 LEASE_SECONDS = 40
-"""How long a node's lease is valid, as a kubelet's is: KWOK renews it, and no node falls silent."""
+"""Seconds that a node's lease is valid, as a kubelet's: KWOK renews it, so no node falls silent."""
 STAGES_AT_ONCE = 64
-"""How many pods KWOK changes at a time; its default, 4, would be the bottleneck of any measurement.
+"""Pods that KWOK changes at a time; its default, 4, would be the bottleneck of any measurement.
 """
 NODE_ANNOTATION = "kwok.x-k8s.io/node"
 

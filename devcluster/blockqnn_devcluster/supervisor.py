@@ -44,14 +44,14 @@ LEFTOVERS_WITHIN = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """What a cluster is to be like."""
+    """Options of a cluster."""
 
     name: str
     cpus: int | None = None
     node: NodeKind | None = NodeKind.PROCESS
-    """What runs the pods; None is a control plane alone."""
+    """Node that runs the pods; None for a control plane alone."""
     keep: bool = False
-    """Whether the state directory, logs included, stays when the cluster ends."""
+    """True if the state directory, logs included, stays when the cluster ends."""
 
     def __post_init__(self) -> None:
         if self.cpus is not None and self.cpus < 1:
@@ -62,7 +62,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Description:
-    """What `cluster.json` says about a running cluster."""
+    """Contents of `cluster.json`, about a running cluster."""
 
     name: str
     pid: int

@@ -35,7 +35,7 @@ SIDE = 24
 PARTS = 3
 TRAINING_IMAGES, TEST_IMAGES = 768, 256
 NEAR = 0.1 * SIDE
-"""How far from its place a keypoint may be found, in pixels: PCK@0.1."""
+"""Largest distance of a correct keypoint from its place, in pixels: PCK@0.1."""
 SPREAD = 1.5
 """The deviation of the bell on a heat map, in pixels."""
 
@@ -83,7 +83,7 @@ def draw(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def distances(places: Tensor) -> tuple[Tensor, Tensor]:
-    """How far each pixel is from each place, down and along: N x PARTS x SIDE x SIDE each."""
+    """Return the distances of pixels from places, down and along: N x PARTS x SIDE x SIDE each."""
     axis = torch.arange(SIDE, dtype=torch.float32)
     rows = axis[:, None] - places[..., 0, None, None]
     columns = axis[None, :] - places[..., 1, None, None]

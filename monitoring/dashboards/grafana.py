@@ -107,7 +107,7 @@ _LOOKS: Mapping[str, tuple[Json, Json]] = {
     ),
     "table": ({"showHeader": True, "cellHeight": "sm"}, {}),
 }
-"""How each kind of panel looks unless it says otherwise: options, and ``custom`` fields."""
+"""Default appearance of each kind of panel: options, and ``custom`` fields."""
 
 
 def _target(place: int, query: Query) -> Json:
@@ -139,7 +139,7 @@ class Variable:
     label: str
     query: str
     many: bool = True
-    """Whether several values, or all, can be chosen."""
+    """True if several values, or all, can be chosen."""
 
     def body(self) -> Json:
         """Return the variable's JSON."""

@@ -24,7 +24,7 @@ CONTAINERD_OWN = "io.containerd.internal.v1.opt"
 
 @dataclass(frozen=True)
 class NodeFiles:
-    """Where the node's files lie, all below the cluster's directory."""
+    """Paths of the node's files, all below the cluster's directory."""
 
     layout: ClusterDirectory
 
@@ -40,7 +40,7 @@ class NodeFiles:
 
     @property
     def socket(self) -> Path:
-        """Where containerd listens."""
+        """Socket of containerd."""
         return self.path / "containerd.sock"
 
     @property

@@ -1,4 +1,4 @@
-"""What the first process of the node's namespaces does: mounts, network, programs, waiting."""
+"""First process of the node's namespaces: mounts, network, programs, waiting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KERNEL_SETTINGS = (
     "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops",
     "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
 )  # fmt: skip
-"""What a kubelet sets and does not set back; they are the whole machine's."""
+"""Settings of the machine that a kubelet changes and does not restore."""
 
 MOUNT_POINTS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"))
 """Directories that the programs use whatever they are told; the node has its own there."""

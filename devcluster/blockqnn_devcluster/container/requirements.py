@@ -1,4 +1,4 @@
-"""What a machine must have to run a container node, found out before anything is started."""
+"""Requirements of a container node, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", 
 PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 PLUGIN_DIRECTORIES = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where administrators' programs lie, which root's own PATH may lack."""
+"""Folders of administrators' programs, which root's own PATH may lack."""
 
 _PROBE = """
 set -e
@@ -27,7 +27,7 @@ ip link add probe0 type veth peer name probe1
 ip link add probe2 type bridge
 iptables -w -t nat -A POSTROUTING -s 192.0.2.1 -m comment --comment probe -j MASQUERADE
 """
-"""What the node does to its namespaces, done to namespaces that are gone afterwards."""
+"""Trial of everything that the node does to its namespaces, in namespaces that end with it."""
 
 
 def check_machine() -> None:

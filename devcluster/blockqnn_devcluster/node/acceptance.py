@@ -1,4 +1,4 @@
-"""Which pods this node can run. Pure.
+"""Pods that this node can run. Pure.
 
 Every field is honoured, or harmless, or announced as not enforced, or a reason to refuse the pod.
 """
@@ -21,7 +21,7 @@ NOT_ENFORCED = (
     "hostname (it sets the variable HOSTNAME and nothing else)",
     "ports, dnsPolicy and enableServiceLinks (containers share the machine's network)",
 )
-"""What is accepted, because production pods carry it, but not provided here."""
+"""Features that are accepted, because production pods have them, but not provided here."""
 
 TEMPORARY = "/tmp"
 SHARED_MEMORY = "/dev/shm"

@@ -17,7 +17,7 @@ PASSED_ON = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
 )  # fmt: skip
-"""What a container gets from the node's own environment, where an image would have provided it.
+"""Variables of the node that a container gets in place of an image's.
 Nothing else: a process must not depend on the shell in which the cluster was started."""
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")

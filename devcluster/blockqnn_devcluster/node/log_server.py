@@ -25,7 +25,7 @@ _UNSUPPORTED = ("timestamps", "sinceTime", "sinceSeconds", "stream")
 
 @dataclass(frozen=True)
 class Query:
-    """What the reader of a log asked for."""
+    """Options of the reader of a log."""
 
     follow: bool
     previous: bool

@@ -16,7 +16,7 @@ class MountError(Exception):
 
 
 class PodFiles:
-    """Where the containers of one pod run, write and log.
+    """Folders in which the containers of one pod run, write and log.
 
     The scratch directory has a short path, because programs make sockets in TMPDIR and a socket's
     path is limited to about 100 bytes. It goes when the pod's processes are gone; the logs go when
@@ -33,12 +33,12 @@ class PodFiles:
 
     @property
     def temporary(self) -> Path:
-        """What stands for the pod's /tmp."""
+        """Folder in place of the pod's /tmp."""
         return self._scratch / "tmp"
 
     @property
     def working_directory(self) -> Path:
-        """Where a container without a workingDir runs."""
+        """Folder of a container without a workingDir."""
         return self._scratch / "work"
 
     def log(self, container: str, attempt: int) -> Path:

@@ -42,7 +42,7 @@ class Terminated:
 
 @dataclass(frozen=True)
 class Container:
-    """What became of one container so far."""
+    """State of one container."""
 
     name: str
     image: str

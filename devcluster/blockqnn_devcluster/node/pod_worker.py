@@ -41,7 +41,7 @@ START_ERROR = 128
 
 @dataclass(frozen=True)
 class Tools:
-    """What every pod of the node uses."""
+    """Services that every pod of the node uses."""
 
     family: ProcessFamily
     first_backoff: float = FIRST_BACKOFF

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Machine:
-    """What the node announces."""
+    """Resources that the node announces."""
 
     name: str
     cpus: int

@@ -42,7 +42,7 @@ class JobCleanup:
         self._cluster, self._tell, self._clock = cluster, wanted, clock
         self._wanted: dict[Key, _Wanted] = {}
         self._deleted: dict[tuple[str, int], float] = {}
-        """When the Jobs of an iteration were deleted, by the search's uid and the iteration."""
+        """Times when the Jobs of iterations were deleted, by the search's uid and the iteration."""
 
     def ask(
         self, search: SearchObject, cleanup: Cleanup, freshest: WriteThroughCache[TrialJob]
