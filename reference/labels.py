@@ -10,6 +10,11 @@ The operator sets these on the objects that it creates. Select by them, for exam
 `kubectl get jobs -l blockqnn.dev/search=NAME`, but do not change them.
 """
 
+_STANDARD = f"""\
+Besides these, Jobs and their Pods have the recommended labels `app.kubernetes.io/name`, `instance`
+(the search), `part-of` (`blockqnn`) and `managed-by` (`{names.FIELD_MANAGER}`).
+"""
+
 _OTHERS = f"""\
 ## Other names
 
@@ -33,6 +38,7 @@ def page() -> str:
         _INTRODUCTION,
         "## Labels",
         _table("_LABEL"),
+        _STANDARD,
         "## Annotations",
         _table("_ANNOTATION"),
         _OTHERS,
