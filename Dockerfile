@@ -1,7 +1,7 @@
 # The operator's image. Build context: the root of the repository. `make images` builds it.
 #   docker build -t blockqnn-operator .
 # What a build needs of its surroundings (certificates, a package index) comes in as two secrets,
-# both optional; docs/installing.md says how.
+# both optional; docs/tasks/install.md says how.
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # Of all that the project needs, only the operator's part, and what installs it.

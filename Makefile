@@ -85,12 +85,13 @@ format: $(INSTALLED) ## lay the code out
 	$(BIN)/ruff check --fix --quiet
 	$(BIN)/ruff format --quiet
 
-generate: $(INSTALLED) ## write what is generated: the definition, the chart's copies, the dashboards
+generate: $(INSTALLED) ## write what is generated: the definition, the chart's copies, the dashboards, the reference
 	$(BIN)/python -m blockqnn_api.definition.crd > build/crd.yaml
 	mv build/crd.yaml crds/blockqnn.dev_blocksearches.yaml
 	cp crds/blockqnn.dev_blocksearches.yaml operator/role.yaml helm/blockqnn/files/
 	$(BIN)/python helm/values_table.py
 	$(BIN)/python -m monitoring.dashboards helm/blockqnn/dashboards
+	$(BIN)/python -m reference docs/reference
 
 lock: $(INSTALLED) ## resolve the dependencies anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --generate-hashes \

@@ -1,4 +1,4 @@
-"""Makes the pictures of ``docs/observability.md`` from a search of the current cluster.
+"""Makes the pictures of ``docs/tasks/monitor.md`` from a search of the current cluster.
 
 ``python -m monitoring.pictures NAME -n NAMESPACE -o docs/pictures``
 """

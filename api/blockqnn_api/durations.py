@@ -21,6 +21,6 @@ def seconds(text: str) -> int:
     total = hours * 3600 + minutes * 60 + rest
     if total < 1:
         raise InvalidSettings(
-            f"{text!r} is no duration; write hours, minutes and seconds as in 90s, 45m or 1h30m."
+            f"{text!r} is not a duration; write hours, minutes and seconds as in 90s, 45m or 1h30m."
         )
     return total

@@ -96,7 +96,7 @@ def check_finalists(settings: BlockSearchSpec) -> None:
                 raise InvalidSearch(f"{where}.{section} {describe(error)}.") from None
         if goal.dataset.volume is not None and goal.dataset.path == asked.path:
             raise InvalidSearch(
-                f"{where}: the dataset and the finalists' volume are both to be mounted at "
+                f"{where}: the dataset and the finalists' volume would both be mounted at "
                 f"{asked.path}; change spec.finalists.path."
             )
 

@@ -59,22 +59,22 @@ class TargetDataset(Model):
     """The images that blocks are transferred to."""
 
     name: DatasetName
-    """Which images, as `spec.dataset.name`."""
+    """Name of the dataset, as in `spec.dataset.name`."""
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=512)] = "/data"
     """Directory of the files inside the container, as `spec.dataset.path`."""
 
     image_size: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Side in pixels of the square to which the preparation brings images of `imagefolder`. With
-    the recipe `imagenet` leave it out: its random scales need the whole image."""
+    """Side in pixels of the square to which the preparation brings images of `imagefolder`. Omit
+    it with the recipe `imagenet`: its random scales need the whole image."""
 
     volume: Volume | None = None
     """The volume that holds the files, as `spec.dataset.volume`: writable for the Job that prepares
     the images, read-only for the finalists."""
 
     validation: PartialValidation = Field(default_factory=dict)
-    """Which images the accuracy is measured on. Left out: the test images, where the dataset has
-    its own; for `digits`, `npz` and `imagefolder`, as in the search."""
+    """Images that the accuracy is measured on. Default: the test images, if the dataset has
+    them; for `digits`, `npz` and `imagefolder`, as in the search."""
 
 
 class Target(Model):
@@ -94,14 +94,14 @@ class Target(Model):
     once all of them are trained. The papers: the best one."""
 
     seeds: Seeds | None = None
-    """Number of trainings of each block, each from another seed; left out, as `finalists.seeds`."""
+    """Number of trainings of each block, each from another seed. Default: `finalists.seeds`."""
 
     dataset: TargetDataset | None = None
-    """The images; left out, those of the search."""
+    """Images of the target. Default: those of the search."""
 
     recipe: Recipe | None = None
-    """Recipe that fills in the fields of `network` and `training` that are left out. If the recipe
-    itself is left out, it is that of the finalists, with their `network` and `training`."""
+    """Recipe that fills in the fields of `network` and `training` that are omitted. If the recipe
+    itself is omitted, it is that of the finalists, with their `network` and `training`."""
 
     network: PartialNetwork = Field(default_factory=dict)
     """Fields of the network that differ: `repeats: 2` with `filters: [80, 160, 320]` is the papers'
@@ -116,7 +116,7 @@ class Finalists(Model):
 
     Each is a Job of its own, which keeps checkpoints on a volume, resumes from them after it loses
     its Pod, and writes its model there in several forms. Finalists are trained when the search's
-    budget is spent. Once given, finalists cannot be taken away.
+    budget is spent. Once set, finalists cannot be removed.
     """
 
     count: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -124,7 +124,7 @@ class Finalists(Model):
     papers: 100 (CVPR 2018, section 4.2)."""
 
     recipe: Recipe = "cifar"
-    """Recipe that fills in the fields of `network` and `training` that are left out. `cifar`: 300
+    """Recipe that fills in the omitted fields of `network` and `training`. `cifar`: 300
     epochs as in CVPR 2018, section 4.2. `imagenet`: 90 epochs, random scales, a stem that takes a
     quarter of each side, as in its section 5.3."""
 
@@ -145,8 +145,8 @@ class Finalists(Model):
     """Fields of the training that differ from the recipe."""
 
     validation: PartialValidation = Field(default_factory=dict)
-    """Which images the accuracy is measured on. Left out: the test images, where the dataset has
-    its own, so that all others are trained on; for `digits`, `npz` and `imagefolder`, as in the
+    """Images that the accuracy is measured on. Default: the test images, if the dataset has
+    them, so that all others are trained on; for `digits`, `npz` and `imagefolder`, as in the
     search."""
 
     volume: Volume
@@ -158,16 +158,16 @@ class Finalists(Model):
     """Mount path of the volume in the container."""
 
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Number of finalists that run at the same time, besides the search's trials; left out, as
+    """Number of finalists that run at the same time, besides the search's trials. Default:
     `spec.parallelism`."""
 
     resources: Resources | None = None
-    """The resources of the container; left out, `trial.resources`. Several GPUs train one network
+    """The resources of the container. Default: `trial.resources`. Several GPUs train one network
     together."""
 
     timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] | None = None
-    """Maximum run time of a Pod, such as `90m` or `72h`; after it the finalist has failed. Left
-    out, there is no limit."""
+    """Maximum run time of a Pod, such as `90m` or `72h`; after it the finalist fails. Default: no
+    limit."""
 
     retries: Annotated[int, Field(ge=0, le=20)] = 6
     """Number of times a finalist whose Pod failed is started again, each time from its last
@@ -178,8 +178,8 @@ class Finalists(Model):
     """Settings of the checkpoints from which a training can go on."""
 
     processes: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Number of processes that train one network together; left out, one for each GPU, or one
-    without any."""
+    """Number of processes that train one network together. Default: one for each GPU, or one
+    without GPUs."""
 
     targets: Annotated[
         tuple[Target, ...],

@@ -21,8 +21,8 @@ ARCHIVED_LABEL = f"{GROUP}/archived"
 """On Jobs that are kept for their logs after their result is in the history: ``true``."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
-"""``trial``, ``preparation`` or ``finalist`` on Jobs and their Pods, ``history`` or ``finalists``
-on the ConfigMaps of the histories."""
+"""On every object that a search owns: ``trial``, ``preparation`` or ``finalist`` for Jobs and their
+Pods, ``history`` or ``finalists`` for the ConfigMaps of the histories."""
 
 TRIAL_COMPONENT = "trial"
 """Component of the Jobs that train blocks."""
@@ -40,36 +40,37 @@ TARGET_LABEL = f"{GROUP}/target"
 """On finalists' Jobs and their Pods: the name of the target; empty for the search's own dataset."""
 
 SEED_LABEL = f"{GROUP}/seed"
-"""On finalists' Jobs and their Pods: which of the seeds, from 0."""
+"""On finalists' Jobs and their Pods: the number of the seed, from 0."""
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
-"""Set on Pods by Kubernetes: the Job that made them."""
+"""On Pods, set by Kubernetes: the Job that created them."""
 
 BLOCK_ANNOTATION = f"{GROUP}/block"
-"""On trial Jobs and their Pods: the Network Structure Code that is trained."""
+"""On Jobs of trials and finalists and their Pods: the Network Structure Code that is trained."""
 
 BLOCK_HASH_ANNOTATION = f"{GROUP}/block-hash"
-"""On trial Jobs and their Pods: the canonical hash of the block; a result must name it, and a
-third-party trainer reads it by the downward API."""
+"""On Jobs of trials and finalists and their Pods: the canonical hash of the block. A result must
+name it; a custom trainer reads it through the downward API."""
 
 BLOCKS_ANNOTATION = f"{GROUP}/blocks"
-"""On Jobs of several trials, in place of the block: a JSON list of the blocks of the trials."""
+"""On Jobs of several trials and their Pods: a JSON list of the blocks of the trials, in place of
+the block and its hash."""
 
 FAILURES_ANNOTATION = f"{GROUP}/failures"
-"""On Jobs of one trial: the number of earlier attempts that failed."""
+"""On Jobs of one trial: the number of earlier attempts that failed, if it is not the attempt."""
 
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
-"""On trial Jobs: which attempt at the trial this Job is, from 0."""
+"""On Jobs of trials and finalists: the number of the attempt, from 0."""
 
 RESULT_ANNOTATION = f"{GROUP}/result"
-"""On trial Jobs: the trial's result, the durable record and the public contract. On Jobs of several
-trials there is one for each, with a dash and the five digits of its number behind the name."""
+"""On Jobs of trials and finalists: the result, which is the record and the public contract. A Job
+of several trials has one for each, with a dash and the five digits of its number after the name."""
 
 DATASET_ANNOTATION = f"{GROUP}/dataset"
-"""On a preparation's Job: a hash of the dataset and the volume that it makes ready."""
+"""On Jobs of preparations: a hash of the dataset and the volume that it makes ready."""
 
 SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
-"""On trial Jobs: the version of the trial specification and result."""
+"""On Jobs of trials and finalists: the version of the contract with the trainer."""
 
 CONTAINER = "trainer"
 """The container of a trial's Pod that trains the block."""

@@ -62,8 +62,8 @@ class FailurePolicy(Model):
     """Maximum number of failed trials; the search fails when more have failed."""
 
     trial_timeout: Annotated[str, DURATION] = "2h"
-    """Maximum run time of a trial's Pod, such as `90s`, `45m` or `1h30m`; after it the trial has
-    failed. Pods that train several blocks may take that long for each.
+    """Maximum run time of a trial's Pod, such as `90s`, `45m` or `1h30m`; after it the trial
+    fails. Pods that train several blocks may take that long for each.
     The time in which the Pod waits for a node does not count."""
 
     pending_timeout: Annotated[str, DURATION] = "15m"
@@ -152,8 +152,7 @@ class Trial(Model):
 
 _PRESETS = "\n\n".join(
     [
-        f"Source of the fields that are left out; a field set here wins. By default "
-        f"`{DEFAULT_PRESET}`.",
+        f"Source of the omitted fields; a field that is set wins. Default: `{DEFAULT_PRESET}`.",
         *(f"`{name}`: {PURPOSES[name]}." for name in sorted(PURPOSES)),
     ]
 )
@@ -164,7 +163,7 @@ class BlockSearchSpec(Model):
 
     Only `dataset.name` must be given, which makes a search of 512 trials. The preset fills the
     fields of `space`, `agent`, `reward`, `network`, `training`, `dataset.validation` and `budget`
-    that are left out; once the search has started they stay as they are.
+    that are omitted; once the search has started they stay as they are.
     """
 
     preset: Annotated[

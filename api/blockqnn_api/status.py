@@ -4,6 +4,7 @@ Its size is constant, whatever the number of trials. Everything in it is derived
 and the trial Jobs, so a lost status is written again as it was.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -19,73 +20,191 @@ LONGEST_MESSAGE = 1024
 
 
 class Phase(StrEnum):
-    """The state of a search in one word; the conditions say why."""
+    """The state of a search in one word; the conditions give the reason."""
 
     RUNNING = "Running"
+    """Trials are started, run, or are learned from."""
     TRAINING_FINALISTS = "TrainingFinalists"
+    """The budget is spent, and the best blocks are trained to convergence."""
     SUSPENDED = "Suspended"
+    """`spec.suspend` is true. `spec.suspendPolicy` decides what happens to running trials."""
     COMPLETE = "Complete"
+    """A part of the budget is spent, nothing runs any more, and the finalists are over. A larger
+    budget resumes the search."""
     FAILED = "Failed"
+    """The search has stopped. The condition `Failed` gives the cause and the remedy."""
 
 
 class ConditionType(StrEnum):
     """The aspects of a search that its conditions report."""
 
     PROGRESSING = "Progressing"
-    """True while trials are started, run or learned from."""
+    """True while the search goes on by itself: trials or finalists are started, run, or are learned
+    from."""
     COMPLETE = "Complete"
-    """True when the budget is spent, or the target accuracy was reached."""
+    """True when a part of the budget is spent, or the target accuracy is reached, and nothing runs
+    any more."""
     FAILED = "Failed"
-    """True when the search has stopped and will not go on as it is."""
+    """True when the search has stopped and does not go on until somebody acts."""
     SUSPENDED = "Suspended"
-    """True while ``spec.suspend`` keeps new trials from starting."""
+    """True while `spec.suspend` keeps new trials from starting."""
     DATASET_READY = "DatasetReady"
     """True when trials can read the images."""
     FINALISTS_READY = "FinalistsReady"
-    """True when every finalist has a result; only with ``spec.finalists``."""
+    """True when every finalist has a result. Present only with `spec.finalists`."""
     DEGRADED = "Degraded"
-    """True when something needs a person's attention although the search may go on."""
+    """True when something needs attention although the search may go on."""
 
 
 class Reason(StrEnum):
-    """The reason of a condition. Documented in ``docs/conditions.md``."""
+    """The reason of a condition; ``docs/reference/conditions.md`` is made of these texts."""
 
     TRIALS_RUNNING = "TrialsRunning"
+    """Trials are started, run, or are learned from."""
     BUDGET_SPENT = "BudgetSpent"
+    """All trials of `budget.trials` have a result."""
     BUDGET_LEFT = "BudgetLeft"
+    """No limit of the budget is reached."""
     GOAL_REACHED = "GoalReached"
+    """A trial reached `budget.targetAccuracy`."""
     GPU_HOURS_SPENT = "GpuHoursSpent"
+    """The trials have used `budget.gpuHours`."""
     DURATION_SPENT = "DurationSpent"
+    """The search has lasted for `budget.duration`."""
     SUSPENDED = "Suspended"
+    """`spec.suspend` is true."""
     NOT_SUSPENDED = "NotSuspended"
+    """`spec.suspend` is false."""
     TOO_MANY_FAILURES = "TooManyFailures"
+    """More trials failed than `failurePolicy.maxFailedTrials` allows. A higher limit resumes the
+    search."""
     INVALID_SPEC = "InvalidSpec"
+    """Fields of the spec contradict each other."""
     HISTORY_UNREADABLE = "HistoryUnreadable"
+    """A ConfigMap of the history is damaged or missing, or a newer operator wrote it."""
     RESULT_INVALID = "ResultInvalid"
+    """A termination message or an annotation is not a valid result of its trial or finalist."""
     TRIALS_FAILED = "TrialsFailed"
+    """A trial of the latest iterations failed."""
     JOB_REFUSED = "JobRefused"
+    """The API server refuses a Job, for instance because of `trial.podTemplate`."""
     QUOTA_EXCEEDED = "QuotaExceeded"
+    """A ResourceQuota refuses a Job. The operator tries again every ten seconds."""
     QUEUED = "Queued"
+    """Jobs are suspended until a queue such as Kueue's admits them."""
     UNSCHEDULABLE = "Unschedulable"
+    """Pods wait for a node. The message quotes the scheduler."""
     PODS_MISSING = "PodsMissing"
+    """Jobs have had no Pod for a minute: a quota or a webhook refuses it, or the Job controller
+    does not run."""
     NOT_NEEDED = "NotNeeded"
+    """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
+    """A Job has prepared the images."""
     PREPARING = "Preparing"
+    """A Job prepares the images."""
     DATASET_MISSING = "DatasetMissing"
+    """The volume or the files of the dataset are missing."""
     DATASET_INVALID = "DatasetInvalid"
+    """The files of the dataset are damaged, or are not such a dataset."""
     VOLUME_UNUSABLE = "VolumeUnusable"
+    """The volume is read-only, not writable for the Pod's user, or full."""
     DOWNLOAD_FAILED = "DownloadFailed"
+    """The official files of the dataset could not be downloaded."""
     PREPARATION_FAILED = "PreparationFailed"
+    """The preparation failed with an unexpected error."""
     DATASET_NOT_READY = "DatasetNotReady"
+    """The images could not be prepared, or the Pod that prepares them cannot start. `DatasetReady`
+    gives the cause."""
     TRAINED = "Trained"
+    """Every finalist has a result."""
     FINALISTS_RUNNING = "FinalistsRunning"
+    """Finalists are started or run."""
     FINALISTS_FAILED = "FinalistsFailed"
+    """A finalist failed with an unexpected error."""
     FINALISTS_NOT_READY = "FinalistsNotReady"
+    """A finalist failed permanently, or finalists cannot start. `FinalistsReady` gives the
+    cause."""
     VOLUME_MISSING = "VolumeMissing"
+    """The claim of `finalists.volume` does not exist, or no volume is mounted."""
     FOLDER_TAKEN = "FolderTaken"
+    """The model of another search or recipe is in the finalist's folder on the volume."""
     NETWORK_INVALID = "NetworkInvalid"
+    """The network does not suit the images, for instance because they cannot be halved so often."""
     MODEL_INVALID = "ModelInvalid"
+    """An exported model does not reach the accuracy of the trained network."""
     AS_EXPECTED = "AsExpected"
+    """There is nothing to report."""
+
+
+_BUDGET_REACHED = (
+    Reason.BUDGET_SPENT,
+    Reason.GOAL_REACHED,
+    Reason.GPU_HOURS_SPENT,
+    Reason.DURATION_SPENT,
+)
+_STOPPED = (
+    Reason.TOO_MANY_FAILURES,
+    Reason.DATASET_NOT_READY,
+    Reason.FINALISTS_NOT_READY,
+    Reason.INVALID_SPEC,
+    Reason.HISTORY_UNREADABLE,
+)
+_WAITING = (Reason.QUEUED, Reason.UNSCHEDULABLE, Reason.PODS_MISSING)
+_PREPARATION_FAILED = (
+    Reason.DATASET_MISSING,
+    Reason.DATASET_INVALID,
+    Reason.VOLUME_UNUSABLE,
+    Reason.DOWNLOAD_FAILED,
+    Reason.PREPARATION_FAILED,
+)
+
+CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reason]]] = {
+    ConditionType.PROGRESSING: (
+        (Reason.TRIALS_RUNNING, Reason.FINALISTS_RUNNING),
+        (*_BUDGET_REACHED, Reason.SUSPENDED, *_STOPPED),
+    ),
+    ConditionType.COMPLETE: (
+        _BUDGET_REACHED,
+        (Reason.BUDGET_LEFT, Reason.FINALISTS_NOT_READY),
+    ),
+    ConditionType.FAILED: (_STOPPED, (Reason.AS_EXPECTED,)),
+    ConditionType.SUSPENDED: ((Reason.SUSPENDED,), (Reason.NOT_SUSPENDED,)),
+    ConditionType.DATASET_READY: (
+        (Reason.PREPARED, Reason.NOT_NEEDED),
+        (Reason.PREPARING, Reason.SUSPENDED, *_PREPARATION_FAILED),
+    ),
+    ConditionType.FINALISTS_READY: (
+        (Reason.TRAINED,),
+        (
+            Reason.TRIALS_RUNNING,
+            Reason.PREPARING,
+            Reason.FINALISTS_RUNNING,
+            Reason.SUSPENDED,
+            *_WAITING,
+            Reason.RESULT_INVALID,
+            Reason.VOLUME_MISSING,
+            Reason.FOLDER_TAKEN,
+            Reason.NETWORK_INVALID,
+            Reason.MODEL_INVALID,
+            *_PREPARATION_FAILED,
+            Reason.FINALISTS_FAILED,
+        ),
+    ),
+    ConditionType.DEGRADED: (
+        (
+            Reason.TRIALS_FAILED,
+            Reason.RESULT_INVALID,
+            Reason.DATASET_NOT_READY,
+            Reason.FINALISTS_NOT_READY,
+            Reason.JOB_REFUSED,
+            Reason.QUOTA_EXCEEDED,
+            *_WAITING,
+        ),
+        (Reason.AS_EXPECTED,),
+    ),
+}
+"""The reasons of each condition: those when it is true, then those when it is false."""
 
 
 class Condition(Model):

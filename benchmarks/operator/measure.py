@@ -26,7 +26,7 @@ LANDED = 0.5
 
 @dataclass
 class Timeline:
-    """When Jobs were created and results became visible, by this process's clock, in order."""
+    """Times of created Jobs and visible results, by this process's clock, in order."""
 
     begun: float = 0.0
     created: list[float] = field(default_factory=list)

@@ -10,7 +10,7 @@ from benchmarks.report import mean_and_error
 from benchmarks.table.rows import DATA, Row
 
 LIKED = DATA.with_name("nsc-liked.csv")
-"""Who liked which block, published beside the table, which has the trainings."""
+"""Blocks by the searches that liked them, published beside the table of trainings."""
 
 KINDS = ("late", "best", "favourite")
 """In the order in which they are chosen: the later ones on a table that has the earlier ones."""

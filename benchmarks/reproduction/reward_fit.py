@@ -29,7 +29,7 @@ from blockqnn.settings.search import RewardSettings
 Vector = NDArray[numpy.float64]
 
 MeasuredOn = Literal["both", "validation", "test"]
-"""Which images the final accuracy is of. The early accuracy is of the validation images, so chance
+"""Images of the final accuracy. The early accuracy is of the validation images, so chance
 in these goes into both; test images are free of that, but fewer."""
 
 CVPR = RewardSettings(macs_weight=1.0, density_weight=8.0)

@@ -1,4 +1,4 @@
-"""Which blocks of the table are trained to convergence, and what of that is kept.
+"""Blocks of the table that are trained to convergence, and the record of each.
 
 AAAI 2017 samples 50 of the 200 best blocks, to find how their accuracy after few epochs goes with
 that after many. Beside these there are some of all the others, since the best are alike.

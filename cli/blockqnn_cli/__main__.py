@@ -44,7 +44,7 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     argument_parser = argparse.ArgumentParser(
         prog="kubectl blockqnn",
-        description="Shows BlockSearches to people, and checks them before they run.",
+        description="Show BlockSearches, and check them before they run.",
         epilog="The exit statuses: 0 done, 1 failed, 2 wrong command line, 3 no cluster, 4 no such "
         "search, trial or Job, 5 no permission, 6 nothing there yet.",
     )

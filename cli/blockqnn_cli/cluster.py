@@ -106,12 +106,12 @@ def explained(status: int | None, body: Any, reason: Any, server: str) -> Comman
     said = _message(body) or str(reason or "it gave no reason")
     if status == 401:
         return Forbidden(
-            f"The API server {server} does not know this user (401 Unauthorized); log in anew."
+            f"The API server {server} does not know this user (401 Unauthorized); log in again."
         )
     if status == 403:
         return Forbidden(
-            f"The API server {server} refuses this: {said}. Ask whoever runs the cluster for the "
-            "right."
+            f"The API server {server} refuses this: {said}. Ask an administrator of the cluster "
+            "for permission."
         )
     if status == 404:
         return NotFound(f"The API server {server} has no such object: {said}.")

@@ -68,7 +68,7 @@ class Context:
             WrongUsage: when that is a terminal, which could not show it.
         """
         if sys.stdout.isatty():
-            raise WrongUsage("This is no text for a terminal; write it to a file with `> FILE`.")
+            raise WrongUsage("This output is binary; redirect it to a file with `> FILE`.")
         sys.stdout.buffer.write(content)
 
 

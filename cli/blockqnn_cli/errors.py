@@ -18,7 +18,7 @@ from blockqnn.errors import BlockQNNError
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of commands, documented in ``docs/command-line.md`` and never renumbered."""
+    """Exit statuses of commands, which are never renumbered."""
 
     OK = 0
     """The command did what was asked."""

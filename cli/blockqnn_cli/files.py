@@ -17,7 +17,7 @@ def read(name: str) -> str:
     try:
         return sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
         raise CommandError(f"The file {name} cannot be read: {reason}.") from None
 
 

@@ -171,7 +171,7 @@ def calibration_text(judged: Calibration, weights: tuple[float, float]) -> str:
     lines.append("")
     if judged.note:
         return "\n".join([*lines, judged.note])
-    lines.append("Weights that would have fitted best, with the range of 95 % of resamples:")
+    lines.append("Weights that fit best, with the 95 % interval of resamples:")
     for name, weight in (("macsWeight", judged.macs), ("densityWeight", judged.density)):
         lines.append(f"  {name:13}  {_weight(weight)}")
     return "\n".join(lines)
@@ -180,7 +180,7 @@ def calibration_text(judged: Calibration, weights: tuple[float, float]) -> str:
 _SIGNS = {
     1: "the reward should subtract this term",
     -1: "the reward should add this term",
-    0: "these finalists do not tell whether this term helps",
+    0: "these finalists do not show whether this term helps",
 }
 
 

@@ -83,7 +83,7 @@ def plan_finalists(
         if record.trial >= len(trial_records) or trial_records[record.trial].hash != record.hash:
             raise CommandError(
                 f"{record.finalist} is of another block than trial {record.trial} of this history; "
-                "export it anew."
+                "export it again."
             )
     planned = history.append(None, list(archive.records.values()))
     by_number = {shard.number: shard for shard in stored}

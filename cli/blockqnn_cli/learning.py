@@ -46,7 +46,7 @@ def in_words(search: SearchView, judged: Learning) -> str:
             "search learns cannot be told."
         )
     if not any(record.reward is not None for record in search.records):
-        return "No trial has a reward yet, so whether the search learns cannot be told."
+        return "No trial has a reward yet, so it is not known whether the search learns."
     return f"{_conclusion(search, judged)}{_repetition(judged.late)}"
 
 
@@ -57,7 +57,7 @@ def _conclusion(search: SearchView, judged: Learning) -> str:
     if control is None:
         return (
             "No trial with a reward was drawn at random (epsilon 1): there is nothing to compare "
-            "with, so whether the search learns cannot be told."
+            "with, so it is not known whether the search learns."
         )
     over = "" if search.phase in ("Complete", "TrainingFinalists", "Failed") else " yet"
     if judged.verdict is Verdict.TOO_FEW:

@@ -73,7 +73,7 @@ class Searches:
                 ) from None
             raise NotFound(
                 f"There is no BlockSearch {name!r} in namespace {namespace!r}; "
-                "`kubectl get blocksearch -A` lists those there are."
+                "`kubectl get blocksearch -A` lists all of them."
             ) from None
         return body
 

@@ -152,7 +152,7 @@ def _times(search: SearchView, now: datetime) -> Text:
     of_finalists = status.get("finalists", {}).get("gpuSeconds")
     if of_finalists:
         parts.append(f"GPU time of finalists {duration(of_finalists)}")
-    return Text("   ".join(parts) or "The operator has not looked at this search yet.")
+    return Text("   ".join(parts) or "The operator has not processed this search yet.")
 
 
 def _learning(search: SearchView) -> Text:

@@ -34,7 +34,7 @@ OPERATOR_USER = "blockqnn-operator"
 """The operator runs under its own name, with the rights of operator/role.yaml and no others."""
 
 STOP_SECONDS = 10
-"""Seconds in which the operator must end; it needs less than one."""
+"""Seconds that the operator may take to end; it needs less than one."""
 
 
 class DemoError(BlockQNNError):
@@ -60,7 +60,8 @@ def main() -> int:
     console.print(in_words(search, learning(search)), soft_wrap=True)
     console.print(
         f"The demo took {time.monotonic() - started:.0f} s and has cleaned up after itself. "
-        "Next: README.md says how to search on a cluster of your own.",
+        "Next: docs/getting-started.md explains it; docs/tasks/install.md is about a cluster of "
+        "your own.",
         soft_wrap=True,
     )
     return 0
@@ -71,11 +72,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _run(console: Console) -> SearchView:
-    console.print("[1/5] Kubernetes: building what is missing, then starting it")
+    console.print("[1/5] starting Kubernetes; the first time, building it")
     with DevCluster.start(
         CLUSTER_NAME, progress=lambda line: console.print(f"      {line}")
     ) as cluster:
-        console.print("[2/5] the BlockSearch resource, and the operator's rights")
+        console.print("[2/5] installing the BlockSearch resource and the operator's rights")
         _kubectl(cluster, "apply", "-f", str(ROOT / "crds"), "-f", str(ROOT / "operator/role.yaml"))
         _kubectl(
             cluster,
@@ -87,12 +88,12 @@ def _run(console: Console) -> SearchView:
         )
         _kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         log = cluster.logs / "blockqnn-operator.log"
-        console.print(f"[3/5] the operator; its log: {log}")
+        console.print(f"[3/5] starting the operator; its log: {log}")
         with _operator(cluster, log) as operator:
             console.print(f"[4/5] kubectl apply -f {EXAMPLE.relative_to(ROOT)}")
             _kubectl(cluster, "apply", "-f", str(EXAMPLE))
             _say_how_to_look(console, cluster)
-            console.print("[5/5] the search")
+            console.print("[5/5] following the search")
             searches = Searches(str(cluster.kubeconfig))
             search = watch(
                 console,
@@ -101,7 +102,7 @@ def _run(console: Console) -> SearchView:
             )
             console.print(_kubectl(cluster, "get", "blocksearch"), end="")
     if search.status.get("phase") != "Complete":
-        raise DemoError(str(search.status.get("message", "the search ended in no known way.")))
+        raise DemoError(str(search.status.get("message", "the search ended in an unknown way.")))
     return search
 
 
@@ -134,13 +135,13 @@ def _check_running(operator: "subprocess.Popen[bytes]", log: Path) -> None:
     if operator.poll() is not None:
         last = log.read_text(errors="replace").splitlines()[-5:]
         raise DemoError(
-            f"the operator ended with status {operator.returncode}; its last words were:\n"
+            f"the operator ended with status {operator.returncode}; the end of its log is:\n"
             + "\n".join(last)
         )
 
 
 def _say_how_to_look(console: Console, cluster: DevCluster) -> None:
-    console.print("      look around from another terminal while it runs:")
+    console.print("      to look at it from another terminal:")
     console.print(f"        export KUBECONFIG={cluster.kubeconfig}", soft_wrap=True)
     console.print(f"        alias kubectl={cluster.kubectl_program}", soft_wrap=True)
     console.print("        kubectl get blocksearch,jobs,pods; kubectl describe blocksearch")

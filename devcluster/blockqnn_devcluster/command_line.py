@@ -84,14 +84,14 @@ def _parser() -> argparse.ArgumentParser:
         default="cluster",
         help="which programs (default: what every cluster needs)",
     )
-    add("check", _check, "say whether this machine can run a container node", named=False)
-    load = add("load", _load, "give archives of images to the container node", named=True)
+    add("check", _check, "check whether this machine can run a container node", named=False)
+    load = add("load", _load, "load archives of images into the container node", named=True)
     load.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     up = add("up", _up, "start a cluster; it runs until Ctrl-C", named=True)
     _add_cluster_options(up)
     up.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     add("down", _down, "stop a running cluster and wait until it is gone", named=True)
-    add("status", _status, "say which clusters are running", named=False)
+    add("status", _status, "list the running clusters", named=False)
     config = add("kubeconfig", _kubeconfig, "print the path of a kubeconfig", named=True)
     config.add_argument("--user", help="issue a certificate for this user, who has no rights yet")
     config.add_argument("--group", action="append", default=[], help="a group of the user")

@@ -1,4 +1,4 @@
-"""Which programs there are, at which versions, and how each is compiled. Pure."""
+"""Programs, their versions, and their compilation. Pure."""
 
 from __future__ import annotations
 

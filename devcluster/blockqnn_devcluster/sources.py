@@ -41,5 +41,5 @@ def module_sources(announce: Announce, name: str) -> Path:
     if done.returncode != 0:
         # Go says it as JSON where it got so far, and on its standard error otherwise.
         said = json.loads(done.stdout or "{}").get("Error") or done.stderr.strip()
-        raise BuildError(f"the sources of {required[1]} are not to be had: {said}")
+        raise BuildError(f"the sources of {required[1]} cannot be fetched: {said}")
     return Path(json.loads(done.stdout)["Dir"])

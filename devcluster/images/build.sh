@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds both images with docker, podman or buildah, whichever works here. docs/installing.md says more.
+# Builds both images with docker, podman or buildah, whichever works here. docs/tasks/install.md says more.
 #   BASE_IMAGE  the base of both; without one, that of the Dockerfiles, or a stand-in made here (base.sh)
 #   TAG         of both (dev)
 #   OPERATOR_IMAGE, TRAINER_IMAGE  their names (blockqnn-operator, blockqnn-trainer)

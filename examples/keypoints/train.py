@@ -1,8 +1,8 @@
 """A trainer for another task: keypoints, as in appendix C of CVPR 2018, on images made here.
 
-BlockQNN does not mind what a trainer trains, only that it keeps the contract of trials
-(docs/custom-trainers.md): it reads the trial from the environment variable BLOCKQNN_TRIAL and
-writes one JSON result to the file that TERMINATION_MESSAGE_PATH names.
+BlockQNN accepts any trainer that keeps the contract of trials (docs/tasks/use-your-own-trainer.md):
+it reads the trial from the environment variable BLOCKQNN_TRIAL and writes one JSON result to the
+file that TERMINATION_MESSAGE_PATH names.
 
 Each image shows a figure of three parts (a disc, a ring and a cross) at random places, among noise.
 The network finds where they are: blocks are stacked to a head that gives a heat map for each part,

@@ -18,7 +18,7 @@ from helm_command import Helm, operator_container
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.flags import AUDITED
 
-STARTED_AGAIN = "Start the operator again; a Deployment does so by itself.\n"
+STARTED_AGAIN = "Restart the operator; a Deployment does so automatically.\n"
 """The last words of an operator whose watch has ended for good."""
 
 

@@ -1,4 +1,4 @@
-"""docs/installing.md is right: its commands work one after the other, its YAML is taken."""
+"""docs/tasks/install.md is right: its commands work one after the other, its YAML is taken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from helm_command import ROOT, Helm, of_kind
 
 from blockqnn_devcluster import DevCluster
 
-PAGE = (ROOT / "docs" / "installing.md").read_text()
+PAGE = (ROOT / "docs" / "tasks" / "install.md").read_text()
 README = (ROOT / "README.md").read_text()
 NAMESPACES = ("blockqnn", "team-a", "team-b")
 OF_A_MACHINE_WITH_IMAGES = ("docker", "kind", "minikube")
@@ -147,5 +147,5 @@ def test_the_api_server_takes_its_manifests(
 def test_the_links_within_the_documents_lead_somewhere() -> None:
     titles = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in sections()}
     for text in (PAGE, README):
-        for anchor in re.findall(r"\]\((?:docs/installing\.md)?#([a-z0-9-]+)\)", text):
+        for anchor in re.findall(r"\]\((?:docs/tasks/install\.md)?#([a-z0-9-]+)\)", text):
             assert anchor in titles

@@ -22,7 +22,7 @@ VIEWER_RULES = [
     {"apiGroups": [""], "resources": ["configmaps", "pods", "events"], "verbs": ["list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
 ]
-"""The rights that docs/command-line.md names, and no others."""
+"""The rights that docs/tasks/use-the-command-line.md names, and no others."""
 
 
 @pytest.fixture

@@ -110,13 +110,13 @@ def test_sigterm_leaves_a_checkpoint_in_the_middle_of_an_epoch(tmp_path, process
     result = ended.result(128 + signal.SIGTERM)
     assert (result.outcome, result.reason) == (Outcome.FAILED, "Terminated")
     assert result.message == (
-        "The training was ended by SIGTERM after 0 of 2 epochs; another attempt goes on from its "
+        "The training was ended by SIGTERM after 0 of 2 epochs; another attempt continues from its "
         "last checkpoint."
     )
     [checkpoint] = (tmp_path / "volume" / "finalist" / "checkpoints").iterdir()
     assert checkpoint.name.startswith("00000-")
     again = Finalist(tmp_path / "volume", training=long)
-    again.until("going on after epoch 0, step ")
+    again.until("continuing after epoch 0, step ")
     again.end(signal.SIGKILL)
     again.process.communicate()
 
@@ -264,7 +264,7 @@ def on_small_volume(volume: Path, options: str, **changes: Any) -> tuple[int, Fi
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [("size=32k", "has no room left; give it more"), ("ro", "is mounted read-only")],
+    [("size=32k", "is full; enlarge it"), ("ro", "is mounted read-only")],
 )
 def test_a_volume_that_is_full_or_read_only_is_told(tmp_path, options, sentence):
     status, result = on_small_volume(tmp_path / "volume", options)

@@ -234,13 +234,13 @@ def test_a_full_volume_is_told_and_what_was_trained_before_is_kept(
     searching.wait("condition=Failed", PATIENCE)
     ready = searching.condition("FinalistsReady")
     assert ready["reason"] == "VolumeUnusable"
-    assert "has no room left; give it more" in ready["message"]
+    assert "is full; enlarge it" in ready["message"]
     assert results(searching) == before
     status = searching.status()
     assert status["finalists"]["best"]["trial"] == next(iter(before)).trial
     (job,) = finalists(searching)
     assert f"delete Job {job['metadata']['name']}" in ready["message"]
-    assert "has no room left" in command("status")
+    assert "is full" in command("status")
 
     filler.unlink()
     searching.kubectl("delete", "job", job["metadata"]["name"])

@@ -11,11 +11,11 @@ import pytest
 
 from blockqnn.strategies.registry import GROUP, find_strategy
 
-PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tasks" / "write-a-strategy.md"
 
 
 def documented(language: str) -> str:
-    """Return the first block of a language in docs/strategies.md."""
+    """Return the first block of a language in docs/tasks/write-a-strategy.md."""
     found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert found
     return found.group(1)

@@ -128,7 +128,7 @@ def test_too_many_results_are_refused_with_their_size() -> None:
     ],
 )
 def test_a_message_that_is_no_list_of_results_is_refused(message: str) -> None:
-    with pytest.raises(InvalidMessage, match="are no JSON object with a list of results"):
+    with pytest.raises(InvalidMessage, match="are not a JSON object with a list of results"):
         result_texts(message)
 
 

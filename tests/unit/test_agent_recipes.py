@@ -154,6 +154,6 @@ def test_the_examples_are_complete_specifications() -> None:
 
 
 def test_the_documentations_example_is_a_specification() -> None:
-    text = (ROOT / "docs" / "finalists.md").read_text()
+    text = (ROOT / "docs" / "tasks" / "train-finalists.md").read_text()
     spec = FinalistSpec.read(text.partition("```json\n")[2].partition("```")[0])
     assert (spec.training.epochs, spec.training.batch_size) == (100, 128)

@@ -66,7 +66,7 @@ def kubeconfig(tmp_path: Path) -> Iterator[Path]:
         ((404, json.dumps({"message": NO_SEARCH})), 4, "There is no BlockSearch 'birds' in names"),
         ((404, "404 page not found\n"), 4, "does not know BlockSearches; is the BlockQNN operator"),
         ((401, json.dumps({"message": "Unauthorized"})), 5, "does not know this user (401 Unauth"),
-        ((403, json.dumps({"message": NO_RIGHT})), 5, f"refuses this: {NO_RIGHT}. Ask whoever ru"),
+        ((403, json.dumps({"message": NO_RIGHT})), 5, f"refuses this: {NO_RIGHT}. Ask an admini"),
         ((500, "<html>"), 1, "refused the request (500): Internal Server Error."),
     ],
 )

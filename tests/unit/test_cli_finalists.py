@@ -139,7 +139,7 @@ def test_a_search_without_finalists_or_results_says_so(cluster, capsys, command:
     assert "has a result yet" in capsys.readouterr().err
     cluster.search = PLAIN
     assert main([command, "digits"]) == ExitStatus.NOTHING_YET
-    assert "asks for no finalists" in capsys.readouterr().err
+    assert "has no spec.finalists" in capsys.readouterr().err
 
 
 def test_calibrate_tells_the_rank_correlations(cluster, capsys) -> None:

@@ -153,7 +153,7 @@ def test_a_search_without_a_random_phase_has_no_control() -> None:
 def test_a_search_in_which_all_failed_says_so() -> None:
     failed = made(lambda _at_random, _random: ("x", None))
     assert said(failed) == (
-        "No trial has a reward yet, so whether the search learns cannot be told."
+        "No trial has a reward yet, so it is not known whether the search learns."
     )
     assert "No trial has an accuracy." in report(failed, NOW)
 

@@ -52,4 +52,6 @@ def test_what_is_shown_of_a_preset_can_be_written_in_a_search(capsys, name: str)
 
 def test_a_preset_that_there_is_not_is_refused(capsys) -> None:
     assert main(["presets", "Best"]) == ExitStatus.NOT_FOUND
-    assert "There is no preset 'Best'; there are AAAI2017, CVPR2018," in capsys.readouterr().err
+    assert (
+        "There is no preset 'Best'; the presets are AAAI2017, CVPR2018," in capsys.readouterr().err
+    )

@@ -107,7 +107,7 @@ def test_without_its_library_parquet_is_refused_in_a_line(cluster, capsys, monke
 def test_parquet_is_not_written_to_a_terminal(cluster, capsys, monkeypatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main(["trials", "digits", "-o", "parquet"]) == ExitStatus.USAGE
-    assert "write it to a file" in capsys.readouterr().err
+    assert "redirect it to a file" in capsys.readouterr().err
 
 
 def test_json_is_the_records_of_the_history(cluster, capsys) -> None:

@@ -105,7 +105,7 @@ def test_every_form_reproduces_the_reported_accuracy(
 def test_the_example_of_the_documentation_runs(
     finished: tuple[Path, FinalistResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (ROOT / "docs" / "finalists.md").read_text()
+    text = (ROOT / "docs" / "tasks" / "train-finalists.md").read_text()
     example = text.partition("```python\n")[2].partition("```")[0]
     assert len([line for line in example.splitlines() if line]) == 5
     monkeypatch.chdir(finished[0])

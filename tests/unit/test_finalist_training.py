@@ -197,7 +197,7 @@ def test_behind_a_damaged_checkpoint_stands_the_one_before(tmp_path: Path, harm:
     assert checkpoint is not None
     assert checkpoint.state.epoch == 1
     assert len(warnings) == 1
-    assert warnings[0].startswith(f"The checkpoint {newest} is damaged and is left out: ")
+    assert warnings[0].startswith(f"The checkpoint {newest} is damaged and ignored: ")
     assert "\n" not in warnings[0]
     assert store.damaged == [newest]
 
@@ -244,7 +244,7 @@ def test_a_full_volume_leaves_the_earlier_checkpoints(
 
     with monkeypatch.context() as patched:
         patched.setattr(volume.os, "fsync", full)
-        with pytest.raises(VolumeUnusable, match="has no room left; give it more"):
+        with pytest.raises(VolumeUnusable, match="is full; enlarge it"):
             store.write(small_checkpoint(2))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [
         "00001-0000003.checkpoint"
@@ -268,7 +268,7 @@ def test_the_volume_must_be_there_and_writable(
     with pytest.raises(VolumeUnusable, match="is mounted read-only; mount it writable"):
         volume.open_folder(finalist_spec(tmp_path))
     monkeypatch.setattr(volume, "write_whole", refuse(errno.EACCES))
-    with pytest.raises(VolumeUnusable, match=r"may not be written .* securityContext.fsGroup"):
+    with pytest.raises(VolumeUnusable, match=r"may not write to .* securityContext.fsGroup"):
         volume.open_folder(finalist_spec(tmp_path))
 
 

@@ -34,7 +34,7 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(InvalidSettings) as refusal:
         seconds(text)
     assert str(refusal.value) == (
-        f"{text!r} is no duration; write hours, minutes and seconds as in 90s, 45m or 1h30m."
+        f"{text!r} is not a duration; write hours, minutes and seconds as in 90s, 45m or 1h30m."
     )
 
 

@@ -100,4 +100,4 @@ def test_without_a_limit_everybody_gets_everything() -> None:
 def test_a_limit_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--max-jobs-in-flight", text])
-    assert "is no whole number above 0" in capsys.readouterr().err
+    assert "is not a whole number above 0" in capsys.readouterr().err

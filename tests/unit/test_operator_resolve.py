@@ -127,7 +127,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ({"typo": 1}, "The spec is wrong at typo: Extra inputs are not permitted."),
         (
             {"failurePolicy": {"trialTimeout": "soon"}},
-            "'soon' is no duration; write hours, minutes and seconds as in 90s, 45m or 1h30m.",
+            "'soon' is not a duration; write hours, minutes and seconds as in 90s, 45m or 1h30m.",
         ),
     ],
 )
@@ -453,7 +453,7 @@ FINALISTS = {"volume": {"persistentVolumeClaim": {"claimName": "models"}}}
             "spec.finalists.targets[1].network is wrong at width",
         ),
         ({"targets": [{"name": "a"}, {"name": "a"}]}, "two targets called 'a'"),
-        ({"timeout": "3d"}, "'3d' is no duration"),
+        ({"timeout": "3d"}, "'3d' is not a duration"),
         ({"targets": [{"name": "a", "dataset": {"name": "cifar10", "path": "/finalists",
           "volume": {"emptyDir": {}}}}]}, "change spec.finalists.path"),
     ],

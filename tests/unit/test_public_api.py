@@ -54,9 +54,9 @@ def test_the_documented_strategy_imports_public_names_alone() -> None:
     assert set(named) <= set(importlib.import_module("blockqnn.strategies").__all__)
 
 
-@pytest.mark.parametrize("page", ["custom-trainers.md", "finalists.md"])
+@pytest.mark.parametrize("page", ["use-your-own-trainer.md", "train-finalists.md"])
 def test_pages_name_public_names(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text()
+    text = (ROOT / "docs" / "tasks" / page).read_text()
     named = re.findall(r"`(blockqnn|blockqnn_trainer)\.(?!dev)(\w+)", text)
     assert named
     for package, name in named:

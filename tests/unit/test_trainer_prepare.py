@@ -286,8 +286,8 @@ def test_without_a_volume_there_is_nowhere_to_prepare(tmp_path: Path) -> None:
     ("number", "sentence"),
     [
         (errno.EROFS, "is mounted read-only, so that no dataset can be prepared on it; mount it"),
-        (errno.EACCES, f"may not be written by this process, whose user id is {os.getuid()}; let"),
-        (errno.ENOSPC, "has no room left; give it more."),
+        (errno.EACCES, f"This process, with user id {os.getuid()}, may not write to the directory"),
+        (errno.ENOSPC, "is full; enlarge it."),
     ],
 )
 def test_a_volume_that_cannot_be_written_is_told_apart(

@@ -73,7 +73,7 @@ def test_a_trial_is_trained_and_reported(message: Path, capsys: pytest.CaptureFi
 
 NO_TRIAL = (
     "There is no trial to run: set the environment variable BLOCKQNN_TRIAL to its specification, "
-    "or name a file with it by --trial."
+    "or pass a file with --trial."
 )
 
 
@@ -192,7 +192,7 @@ def test_a_block_that_never_learns_is_infeasible(message: Path, tmp_path: Path) 
     assert (result.accuracy, result.curve, result.restarts) == (None, (0.0,), 1)
     assert result.message == (
         "The first epoch ends with the validation accuracy 0.0000, no better than chance (0.5000), "
-        "tried 2 times, at last with the learning rate 0.004."
+        "tried 2 times, the last time with the learning rate 0.004."
     )
 
 
@@ -326,7 +326,7 @@ def test_a_kill_that_asks_nobody_leaves_what_was_noted_last(message: Path) -> No
     result = TrialResult.read(message.read_text())
     assert process.returncode == -signal.SIGKILL
     assert (result.outcome, result.reason) == (Outcome.FAILED, "Killed")
-    assert result.message.endswith("the kernel does so where memory runs out.")
+    assert result.message.endswith("as the kernel does when memory runs out.")
 
 
 def test_each_epoch_is_noted(message: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ def test_a_later_trial_without_memory_gets_a_program_of_its_own(message: Path) -
     assert completed.returncode == 0, completed.stderr
     results = results_in(message.read_text())
     assert [(r.trial, r.reason) for r in results] == [(n, "Completed") for n in (4, 5, 6)]
-    assert "trial 5 is run again, with the memory to itself" in completed.stdout
+    assert "trial 5 runs again, with all the memory for itself" in completed.stdout
     assert results[1].seconds.start > 0
 
 

@@ -214,7 +214,7 @@ def test_training_restarts_at_lower_rates_and_then_the_block_has_never_learned()
     assert len({loss for _, loss, _ in record.epochs}) == 4
     assert str(given_up.value) == (
         "The first epoch ends with the validation accuracy 0.0000, no better than chance (0.5000), "
-        "tried 4 times, at last with the learning rate 0.0064."
+        "tried 4 times, the last time with the learning rate 0.0064."
     )
 
 
@@ -251,8 +251,8 @@ def test_a_loss_that_is_not_finite_ends_as_such() -> None:
         run(Split(broken, split.validation, 2), training(), 0, record)
     assert len(record.rates) == 3
     assert str(ended.value) == (
-        "The loss or a logit is not finite in the first epoch, tried 4 times, at last with the "
-        "learning rate 0.00064."
+        "The loss or a logit is not finite in the first epoch, tried 4 times, the last time with "
+        "the learning rate 0.00064."
     )
 
 

@@ -22,9 +22,9 @@ _EPILOG = """\
 exit status of run, finalist, load and prepare:
   0      a verdict about the block, Succeeded or Infeasible; images that are
          ready; a model that is as reported
-  1      an unexpected error, or a trial's images are not there; trying again
+  1      an unexpected error, or missing images of a trial; another attempt
          may help
-  2      an input that stays wrong however often it is tried
+  2      wrong input; another attempt does not help
   128+n  ended by signal n
 """
 
@@ -48,13 +48,18 @@ def main() -> NoReturn:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; exit with status 2 and a usage line when it is wrong."""
-    parser = argparse.ArgumentParser(
+    return parser().parse_args(arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    argument_parser = argparse.ArgumentParser(
         prog="blockqnn-train",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = argument_parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the trial that BLOCKQNN_TRIAL specifies")
     run.add_argument("--trial", type=Path, help="a file with the specification, as JSON")
     finalist = commands.add_parser(
@@ -69,7 +74,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="DIRECTORY",
         help="a finalist's directory on the volume",
     )
-    load.add_argument("--dataset-path", help="where the images are now, if elsewhere")
+    load.add_argument("--dataset-path", help="path of the images, if they have moved")
     prepare = commands.add_parser("prepare", help="fetch, verify and decode images for all trials")
     prepare.add_argument("name", help="as dataset.name: cifar10, imagefolder, ...")
     prepare.add_argument("path", help="as dataset.path: the directory of the volume")
@@ -85,7 +90,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     describe.add_argument(
         "--output-projection", action=argparse.BooleanOptionalAction, default=True
     )
-    return parser.parse_args(arguments)
+    return argument_parser
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -248,7 +248,7 @@ def _check(layers: tuple[Layer, ...]) -> None:
     for expected, layer in enumerate(layers, start=1):
         if layer.index != expected:
             raise InvalidBlock(
-                f"Layer {layer} stands at place {expected} of the block; indices count from 1 "
+                f"Layer {layer} is at position {expected} of the block; indices count from 1 "
                 "without a gap."
             )
         _check_kernel(layer)

@@ -73,7 +73,7 @@ def result_texts(message: str) -> Mapping[int, str]:
         document = None
     results = document.get("results") if isinstance(document, dict) else None
     if not isinstance(results, list):
-        raise InvalidMessage("The trial results are no JSON object with a list of results.")
+        raise InvalidMessage("The trial results are not a JSON object with a list of results.")
     if document.get("version") != SCHEMA_VERSION:
         raise InvalidMessage(f"The trial results are not of version {SCHEMA_VERSION}.")
     # As compact as it was: each must fit the limit of a result again.

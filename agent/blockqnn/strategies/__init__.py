@@ -1,6 +1,6 @@
 """The strategies of search, behind one interface.
 
-The names below are the public interface for strategies of your own (docs/strategies.md).
+The names below are the public interface for strategies of your own (docs/tasks/write-a-strategy.md).
 """
 
 from blockqnn.settings.search import AgentSettings

@@ -95,7 +95,7 @@ def _load(name: str) -> type[Strategy]:
         raise UnknownStrategy(
             f"agent.algorithm is {name!r}, which no installed package registers; the algorithms "
             f"here are {', '.join(strategy_names())}. Correct the name, or install its package "
-            "beside the operator (docs/strategies.md)."
+            "beside the operator (docs/tasks/write-a-strategy.md)."
         )
     if len(points) > 1:
         raise UnknownStrategy(
@@ -129,7 +129,7 @@ def _check(name: str, strategy: type[Strategy]) -> None:
     if missing:
         raise UnknownStrategy(
             f"agent.algorithm is {name!r}, whose class {_name(strategy)} has no "
-            f"{', '.join(missing)}; docs/strategies.md says what a strategy has."
+            f"{', '.join(missing)}; docs/tasks/write-a-strategy.md says what a strategy has."
         )
     own = strategy.Settings
     if not (isinstance(own, type) and issubclass(own, StrategySettings)):

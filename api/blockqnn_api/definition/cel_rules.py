@@ -65,14 +65,13 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("training", optional=True),
         Rule(
             "!has(oldSelf.finalists) || has(self.finalists)",
-            "finalists cannot be taken away once they are given; lower finalists.count, or set "
-            "suspend",
+            "finalists cannot be removed once they are set; lower finalists.count, or set suspend",
         ),
         Rule(
             f"!({_LIMITED.format('self.space')}) || has(self.dataset.shape) || "
             "!(self.dataset.name in ['npz', 'imagefolder'])",
-            "dataset.shape must say what the images of npz and imagefolder are where "
-            "space.constraints limits what networks for them cost",
+            "dataset.shape must describe the images of npz and imagefolder if space.constraints "
+            "limits the cost of networks",
         ),
         Rule(
             "!has(self.agent) || !has(self.agent.batchSize) || !has(self.trial) || "
@@ -96,7 +95,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(
             "!has(self.layers) || !has(self.startWithIdentity) || !self.startWithIdentity || "
             "'Identity' in self.layers",
-            "layers must have Identity where startWithIdentity lets every block start with one",
+            "layers must have Identity if startWithIdentity is true, since every block then "
+            "starts with one",
         ),
         Rule(
             "!has(self.adaptiveRepeats) || !self.adaptiveRepeats || "
@@ -130,7 +130,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         _fixed("training", optional=True),
         Rule(
             "has(self.dataset) == has(oldSelf.dataset)",
-            "dataset cannot be given to a target later or taken away from it, since its results "
+            "dataset cannot be added to a target or removed from it later, since its results "
             "would not be comparable; add another target",
         ),
     ),

@@ -23,7 +23,7 @@ class Finalist(NamedTuple):
     target: str
     """The name of the target; empty for the search's own dataset."""
     seed: int
-    """Which of the seeds, from 0."""
+    """Number of the seed, from 0."""
 
     def __str__(self) -> str:
         """Return the finalist as text for people."""
@@ -39,7 +39,7 @@ class FinalistRecord(Record):
     trial: Annotated[int, Field(ge=0)]
     target: str = ""
     seed: Annotated[int, Field(ge=0)]
-    """Which of the seeds, from 0."""
+    """Number of the seed, from 0."""
     attempt: Annotated[int, Field(ge=0)] = 0
     block: str
     """The Network Structure Code that was trained."""

@@ -30,7 +30,7 @@ def _run(context: Context) -> int:
     if not search.status.get("best"):
         raise NothingYet(
             f"The search {search.key} has no best block yet: no trial has succeeded. `kubectl "
-            f"blockqnn status {search.name} -n {search.namespace}` says how far it is."
+            f"blockqnn status {search.name} -n {search.namespace}` shows its progress."
         )
     if context.options.output == "text":
         context.console.print(terminal_views.best_block(search))

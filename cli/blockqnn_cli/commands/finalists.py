@@ -17,7 +17,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="csv: one line for each seed; json: a list of the history's records",
     )
-    parser.add_argument("--target", metavar="TARGET", help="only what was transferred to this one")
+    parser.add_argument("--target", metavar="TARGET", help="show this target only")
 
 
 def _run(context: Context) -> int:
@@ -45,16 +45,16 @@ def trained(context: Context, search: SearchView) -> tuple[FinalistRecord, ...]:
     """
     if "finalists" not in search.spec:
         raise NothingYet(
-            f"The search {search.key} asks for no finalists; give it spec.finalists, which a "
-            "search that is complete takes too."
+            f"The search {search.key} has no spec.finalists; add it, which a complete search "
+            "accepts too."
         )
     records = context.searches.finalists(search)
     if not records:
         raise NothingYet(
             f"No finalist of the search {search.key} has a result yet; `kubectl blockqnn status "
-            f"{search.name} -n {search.namespace}` says how far they are."
+            f"{search.name} -n {search.namespace}` shows their progress."
         )
     return records
 
 
-COMMAND = Command("finalists", "list the blocks that were trained completely", _run, _add_arguments)
+COMMAND = Command("finalists", "list the finalists and their accuracies", _run, _add_arguments)

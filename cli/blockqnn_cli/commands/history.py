@@ -17,7 +17,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="export writes the history to FILE; import restores it to a search that has none",
     )
     find_search(parser)
-    parser.add_argument("file", metavar="FILE", help="JSON lines; - for the output or the input")
+    parser.add_argument(
+        "file", metavar="FILE", help="a file of JSON lines; - for the standard output or input"
+    )
 
 
 def _run(context: Context) -> int:
@@ -57,11 +59,9 @@ def _import(context: Context) -> int:
         searches.write_shard(search, write)
     context.write(
         f"Restored {_told(len(lines) - 1, len(finalists))} to {search.key}. A running operator "
-        "reads it when the spec of the search changes, such as by `suspend: false`."
+        "reads it when the spec of the search changes, for example with `suspend: false`."
     )
     return ExitStatus.OK
 
 
-COMMAND = Command(
-    "history", "export a history, or import it", _run, _add_arguments, of_search=False
-)
+COMMAND = Command("history", "export or import a history", _run, _add_arguments, of_search=False)

@@ -13,7 +13,9 @@ from blockqnn_cli.view import SearchView
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trial", metavar="TRIAL", type=int, help="number of the trial, from 0")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the trial ends")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="follow the log until the trial ends"
+    )
 
 
 def _run(context: Context) -> int:
@@ -32,7 +34,7 @@ def why_no_log(search: SearchView, trial: int) -> str:
     if not 0 <= trial < len(search.records):
         return (
             f"Trial {trial} of {search.key} has no Pod: it has not started yet. `kubectl blockqnn "
-            f"status {search.name} -n {search.namespace}` says how far the search is."
+            f"status {search.name} -n {search.namespace}` shows the progress of the search."
         )
     record = search.records[trial]
     if record.outcome is Outcome.CACHED:

@@ -13,8 +13,15 @@ from blockqnn_cli.formats import dump
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", nargs="?", help="show what this preset fills in")
-    parser.add_argument("-o", "--output", choices=("yaml", "json"), help="default: yaml, or a list")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="?", help="show the fields that this preset fills in"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=("yaml", "json"),
+        help="default: yaml for one preset, a table for all",
+    )
 
 
 def _run(context: Context) -> int:
@@ -35,7 +42,9 @@ def fields_of(name: str) -> dict[str, Any]:
         NotFound: when there is no preset of that name.
     """
     if name not in PRESETS:
-        raise NotFound(f"There is no preset {name!r}; there are {', '.join(sorted(PRESETS))}.")
+        raise NotFound(
+            f"There is no preset {name!r}; the presets are {', '.join(sorted(PRESETS))}."
+        )
     resolved = resolve({"preset": name, "dataset": {"name": "digits"}})
     return filled_in(resolved)
 
@@ -57,4 +66,10 @@ def overview() -> Table:
     return table
 
 
-COMMAND = Command("presets", "show what presets fill in", _run, _add_arguments, of_search=False)
+COMMAND = Command(
+    "presets",
+    "show the presets, and the fields that they fill in",
+    _run,
+    _add_arguments,
+    of_search=False,
+)

@@ -19,8 +19,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OTHER",
         nargs="+",
         default=[],
-        help="lay these searches of the namespace beside it; those that differ from one another in "
-        "nothing but the seed are one line with a confidence band",
+        help="compare with these searches of the namespace; searches that differ only in the seed "
+        "are one line with a confidence band",
     )
 
 
@@ -49,4 +49,4 @@ def _run(context: Context) -> int:
     return ExitStatus.OK
 
 
-COMMAND = Command("report", "write a page about a search, in one file", _run, _add_arguments)
+COMMAND = Command("report", "write a report about a search, as one HTML file", _run, _add_arguments)

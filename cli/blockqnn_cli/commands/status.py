@@ -18,7 +18,9 @@ SHOWN_EVENTS = 5
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-w", "--watch", action="store_true", help="go on until it is over")
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="update the status until the search is over"
+    )
     parser.add_argument("-o", "--output", choices=("text", "yaml", "json"), default="text")
 
 
@@ -26,10 +28,7 @@ def _run(context: Context) -> int:
     output = context.options.output
     if context.options.watch:
         if output != "text":
-            raise WrongUsage(
-                f"--watch shows a picture, which is no {output.upper()}; leave one of --watch and "
-                f"-o {output} out."
-            )
+            raise WrongUsage(f"--watch works with text only; omit either --watch or -o {output}.")
         watch(
             context.console,
             lambda: _look(context),
@@ -82,4 +81,4 @@ def facts(search: SearchView, events: tuple[EventView, ...]) -> dict[str, Any]:
     }
 
 
-COMMAND = Command("status", "show how far a search is", _run, _add_arguments)
+COMMAND = Command("status", "show the progress of a search", _run, _add_arguments)

@@ -19,11 +19,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "a pipe",
     )
     parser.add_argument(
-        "--top", type=_positive, metavar="N", help="only the N best, by reward or as sorted"
+        "--top", type=_positive, metavar="N", help="show the N best only, by reward or by --sort"
     )
     parser.add_argument("--sort", choices=tuple(trials.SORTS), help="default: trial")
     parser.add_argument(
-        "--outcome", choices=[outcome.lower() for outcome in Outcome], help="only these"
+        "--outcome", choices=[outcome.lower() for outcome in Outcome], help="show this outcome only"
     )
 
 

@@ -10,7 +10,9 @@ from blockqnn_cli.validation.checks import Checked, Problem, check
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="FILE", nargs="+", help="YAML or JSON; - for the input")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="YAML or JSON; - for the standard input"
+    )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
 
 

@@ -145,8 +145,9 @@ def side_by_side(searches: Sequence[SearchView], size: Size) -> Markup:
         "Side by side",
         element("div", *(figure(chart, marks=marks) for chart in charts), class_="pair"),
         folded("The last values as a table", table(titles, rows)),
-        text="Early-stop accuracy by trials, as in appendix A of CVPR 2018. Searches that differ "
-        "in nothing but the seed are one line, their mean; the band is its 95 % confidence.",
+        text="Early-stop accuracy by trials, as in appendix A of CVPR 2018. "
+        "Searches that differ only in the seed are one line, their mean; the band is its 95 % "
+        "confidence.",
     )
 
 

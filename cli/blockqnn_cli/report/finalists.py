@@ -71,7 +71,7 @@ def finalists_section(search: SearchView, records: Sequence[FinalistRecord], siz
         "Finalists",
         *([table(TITLES, rows)] if rows else []),
         *troubles,
-        folded("Where the models are on the volume", table(("finalist", "directory"), models)),
+        folded("Folders of the models on the volume", table(("finalist", "directory"), models)),
         *([_figure(of, own, size)] if len(own) > 1 else []),
         text=f"The best blocks by reward, trained to convergence. {said}",
     )

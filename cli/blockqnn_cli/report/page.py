@@ -216,7 +216,7 @@ def _layers(search: SearchView) -> Markup:
             marks=legend(("", colour, name) for colour, name in names),
         ),
         folded("The same as a table", table(titles, rows)),
-        text="Which share of all layers each type has, as in appendix B of CVPR 2018.",
+        text="The share of each type among all layers, as in appendix B of CVPR 2018.",
     )
 
 
@@ -272,7 +272,7 @@ def _cost(cost: Cost) -> Markup:
     said = (
         f"A network took {duration(cost.mean_seconds)} on average."
         if cost.mean_seconds
-        else "No trainer has reported how long it took."
+        else "No trainer has reported its run time."
     )
     colours = ("green", "orange", "red", "blue")
     marks = legend(("", c, str(o)) for c, o in zip(colours, cost.outcomes, strict=True))
@@ -307,8 +307,8 @@ def _configuration(search: SearchView) -> Markup:
     text = yaml.safe_dump(manifest, sort_keys=False, width=90)
     return section(
         "Configuration",
-        folded("Every field, with what the preset filled in", element("pre", text)),
-        text=f"The search as a manifest (seed {header.seed}), begun by version "
+        folded("Every field, those of the preset included", element("pre", text)),
+        text=f"The search as a manifest (seed {header.seed}), started by version "
         f"{header.operator_version}.",
     )
 

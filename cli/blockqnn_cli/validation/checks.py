@@ -81,7 +81,7 @@ def _checked(document: Document, path: Path) -> Checked:
         for finding in _all_findings(body)
     ]
     problems += [
-        Problem(line, written(where), f"{written(where)} stands twice; only one can count.")
+        Problem(line, written(where), f"{written(where)} is given twice; remove one of them.")
         for where, line in document.repeated.items()
         if where[: len(path)] == path
     ]

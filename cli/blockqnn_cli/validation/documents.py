@@ -74,7 +74,7 @@ def documents(text: str) -> Iterator[Document]:
     try:
         loader = _Loader(text)
     except yaml.YAMLError as error:
-        raise Unreadable(f"This is no YAML: {' '.join(str(error).split())}.", 1) from None
+        raise Unreadable(f"This is not YAML: {' '.join(str(error).split())}.", 1) from None
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -84,7 +84,7 @@ def documents(text: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise Unreadable(
-            f"This is no YAML: {error.problem or error.context}; check the indentation and the "
+            f"This is not YAML: {error.problem or error.context}; check the indentation and the "
             "quotes around here.",
             mark.line + 1 if mark else 1,
         ) from None
@@ -111,7 +111,9 @@ class _Lines:
         """Note the lines of a node and of all below it."""
         line = node.start_mark.line + 1
         if id(node) in self._above:
-            raise Unreadable("An alias stands inside of what it stands for; write it out.", line)
+            raise Unreadable(
+                "An alias refers to a value that contains it; write the value out.", line
+            )
         self._above.add(id(node))
         self.first.setdefault(path, line)
         if isinstance(node, yaml.SequenceNode):

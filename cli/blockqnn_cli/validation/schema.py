@@ -80,7 +80,7 @@ def _fields(value: Mapping[Any, Any], schema: Schema, path: Path) -> Iterator[Fi
         elif isinstance(schema.get("additionalProperties"), Mapping):
             yield from findings(item, schema["additionalProperties"], inner)
         elif properties is not None and not schema.get("x-kubernetes-preserve-unknown-fields"):
-            yield Finding(inner, f"is no field; {_known(str(name), properties)}")
+            yield Finding(inner, f"is not a field; {_known(str(name), properties)}")
 
 
 def _known(name: str, properties: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which pods this node can run. Pure.
+"""Pods that this node can run. Pure.
 
 Every field is honoured, or harmless, or announced as not enforced, or a reason to refuse the pod.
 """
@@ -96,8 +96,8 @@ def _volume_problems(volume: Object, mounted_at: list[str], where: str) -> Itera
         for mount in mounted_at:
             if _plain(mount) not in (TEMPORARY, SHARED_MEMORY):
                 yield (
-                    f"{where}.emptyDir: mounted at {mount}, but only {TEMPORARY} (as TMPDIR) "
-                    f"and {SHARED_MEMORY} can be had"
+                    f"{where}.emptyDir: mounted at {mount}, but only {TEMPORARY} (as TMPDIR) and "
+                    f"{SHARED_MEMORY} are supported"
                 )
     elif kinds == ["projected"] and _is_token(volume["projected"]):
         yield (
@@ -106,7 +106,7 @@ def _volume_problems(volume: Object, mounted_at: list[str], where: str) -> Itera
         )
     else:
         kind = ", ".join(kinds) or "of no type"
-        yield f"{where}.{kind}: only hostPath and emptyDir volumes can be had"
+        yield f"{where}.{kind}: only hostPath and emptyDir volumes are supported"
 
 
 def _plain(path: str) -> str:
@@ -126,7 +126,8 @@ def _container_problems(container: Object, where: str) -> Iterator[str]:
     path = container.get("terminationMessagePath") or DEFAULT_MESSAGE_PATH
     if path != DEFAULT_MESSAGE_PATH:
         yield (
-            f"{where}.terminationMessagePath: only {DEFAULT_MESSAGE_PATH} can be had; the process "
+            f"{where}.terminationMessagePath: only {DEFAULT_MESSAGE_PATH} is supported; the "
+            "process "
             "finds the file that stands for it in the variable TERMINATION_MESSAGE_PATH"
         )
     for index, mount in enumerate(container.get("volumeMounts") or []):
@@ -141,12 +142,12 @@ def _variable_problems(variable: Object, where: str) -> Iterator[str]:
         return
     reference = source.get("fieldRef")
     if reference is None:
-        yield f"{where}.valueFrom.{next(iter(source))}: only fieldRef can be had"
+        yield f"{where}.valueFrom.{next(iter(source))}: only fieldRef is supported"
         return
     path = reference["fieldPath"]
     subscripted = path.startswith(("metadata.labels['", "metadata.annotations['"))
     if path not in _FIELD_PATHS and not (subscripted and path.endswith("']")):
-        yield f"{where}.valueFrom.fieldRef.fieldPath: {path} cannot be had"
+        yield f"{where}.valueFrom.fieldRef.fieldPath: {path} is not supported"
 
 
 def _unknown_fields(holder: Object, known_fields: set[str], where: str) -> Iterator[str]:

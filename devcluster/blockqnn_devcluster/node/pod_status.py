@@ -169,7 +169,7 @@ def _lost_container(container: Object, now: datetime.datetime) -> Object:
     terminated = {
         "exitCode": 137,
         "reason": "ContainerStatusUnknown",
-        "message": "the process ended with the node; how is not known",
+        "message": "the process ended with the node; its exit status is unknown",
         "startedAt": running["startedAt"],
         "finishedAt": timestamp(now),
     }

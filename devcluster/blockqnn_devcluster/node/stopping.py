@@ -1,4 +1,4 @@
-"""When the processes of a pod have to end."""
+"""Requests to end the processes of a pod."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Stop:
     def __init__(self) -> None:
         self._changed = asyncio.Event()
         self.kill_at: float | None = None
-        """When processes are killed, in the time of the event loop; None before a request."""
+        """Time of the kill, by the event loop's clock; None before a request."""
 
     @property
     def requested(self) -> bool:

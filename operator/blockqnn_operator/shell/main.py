@@ -54,7 +54,7 @@ logger = logging.getLogger("blockqnn_operator")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the operator until a signal ends it; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     _configure_logging(options.log_level)
     _collect_garbage_rarely()
     try:
@@ -67,72 +67,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    argument_parser = argparse.ArgumentParser(
         prog="blockqnn-operator",
         description="Runs the BlockSearches of a Kubernetes cluster. Credentials come from the "
         "service account inside a Pod, elsewhere from KUBECONFIG.",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "-n",
         "--namespace",
         action="append",
         default=[],
         help="watch this namespace only; may be repeated (default: all namespaces)",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--trainer-image",
         metavar="IMAGE",
         default=DEFAULT_TRAINER_IMAGE,
         help="the trainer's image of searches that name none (default: %(default)s)",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--probe-port",
         type=_positive,
         metavar="PORT",
         help="serve the probes of a kubelet on this port, at /healthz and /readyz",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--metrics-port",
         type=_positive,
         metavar="PORT",
         help="serve metrics for Prometheus on this port, at /metrics",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--max-jobs-in-flight",
         type=_positive,
         metavar="N",
         help="run at most N trials at a time, all searches together, shared fairly among them "
         "(default: as many as the searches' parallelism allows)",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--api-concurrency",
         type=_positive,
         metavar="N",
         default=CONNECTIONS,
         help="send at most N requests to the API server at a time (default: %(default)s)",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--resync-seconds",
         type=_positive,
         metavar="SECONDS",
         default=RESYNC_SECONDS,
-        help="look at every search this often although nothing was heard of it "
+        help="reconcile every search this often, even if nothing has changed "
         "(default: %(default)s)",
     )
-    parser.add_argument(
+    argument_parser.add_argument(
         "--log-level",
         default="INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
         help="the least important messages to print (default: INFO)",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
+    argument_parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return argument_parser
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
@@ -211,8 +212,8 @@ async def _check_defined(cluster: Cluster) -> None:
         served = {"resources": []}
     if not any(resource["name"] == names.PLURAL for resource in served["resources"]):
         raise ResourceUndefined(
-            f"{cluster.server} does not know the resource {names.PLURAL}.{names.GROUP}: its "
-            "CustomResourceDefinition is in the chart, and in crds/."
+            f"{cluster.server} does not know the resource {names.PLURAL}.{names.GROUP}: install "
+            "its CustomResourceDefinition, from the chart or from crds/."
         )
 
 
@@ -308,8 +309,8 @@ class Operator:
             )
         except Exception as error:
             raise WatchesEnded(
-                f"The API server ended a watch for good: {error}. Start the operator again; a "
-                "Deployment does so by itself."
+                f"The API server ended a watch permanently: {error}. Restart the operator; a "
+                "Deployment does so automatically."
             ) from error
 
     async def _reconcile(self, key: Key) -> float | None:

@@ -85,7 +85,7 @@ def _read_npz_file(path: Path) -> Arrays:
             x, y = _member(path, file, "x"), _member(path, file, "y")
     except PermissionError:
         raise DatasetInvalid(
-            f"{path} may not be read by this process, whose user id is {os.getuid()}."
+            f"This process, with user id {os.getuid()}, may not read {path}."
         ) from None
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetInvalid(f"{path} cannot be read as an npz file: {error}.") from None

@@ -141,8 +141,8 @@ def verify(name: str, root: Path) -> None:
         if digest.hexdigest() != file.md5:
             raise DatasetInvalid(
                 f"The checksum of {path} is {digest.hexdigest()}, but that of the official file of "
-                f"{name} is {file.md5}: it is damaged, or another file. Delete it, and it is "
-                "fetched anew."
+                f"{name} is {file.md5}: it is damaged, or another file. Delete it to fetch it "
+                "again."
             )
 
 
@@ -166,8 +166,7 @@ def fetch(name: str, root: Path) -> None:
             raise
         raise DownloadFailed(
             f"The files of {name} could not be downloaded: {' '.join(str(error).split())}. "
-            "Where this machine reaches no other, put them into the directory that dataset.path "
-            "names."
+            "If this machine has no network, put them into the directory that dataset.path names."
         ) from None
     finally:
         socket.setdefaulttimeout(before)

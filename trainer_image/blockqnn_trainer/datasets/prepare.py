@@ -135,7 +135,7 @@ def _alone(folder: Path) -> Iterator[None]:
 _VOLUME_SENTENCES = volume_sentences(
     "The volume at {place} is mounted read-only, so that no dataset can be prepared on it; mount "
     "it writable.",
-    "The directory {place} may not be written by this process, whose user id is {user}; let it, "
-    "for example by securityContext.fsGroup.",
-    "The volume at {place} has no room left; give it more.",
+    "This process, with user id {user}, may not write to the directory {place}; allow it, for "
+    "example with securityContext.fsGroup.",
+    "The volume at {place} is full; enlarge it.",
 )

@@ -185,7 +185,7 @@ def _check_room(folder: Path, manifest: Manifest) -> None:
     if needed > free:
         raise VolumeUnusable(
             f"The volume of {folder} has {free / 1e9:,.2f} GB left, but {needed / 1e9:,.2f} GB are "
-            "needed for the images. Give the volume more room."
+            "needed for the images. Enlarge the volume."
         )
 
 

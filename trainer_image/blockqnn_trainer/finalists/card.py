@@ -56,7 +56,7 @@ A classifier of {size} images in {classes} classes, stacked from one block that 
 
 ## Using it
 
-It is told images as bytes, {height} x {width} pixels and {channels} channel(s) each, and answers
+It takes images as bytes, {height} x {width} pixels and {channels} channel(s) each, and returns
 one logit for each class. What normalises the images is part of the model.
 
 ```python
@@ -131,7 +131,7 @@ def card_picture(spec: FinalistSpec) -> str:
 def _sentence(result: FinalistResult) -> str:
     assert result.accuracy is not None
     images = "test images" if result.measured_on == "test" else "training images that were held out"
-    return f"It classifies {result.accuracy:.2%} of the {images} rightly."
+    return f"It classifies {result.accuracy:.2%} of the {images} correctly."
 
 
 def _metrics(result: FinalistResult) -> Iterator[tuple[str, object]]:

@@ -153,14 +153,14 @@ class CheckpointStore:
         try:
             kind, digest, payload = path.read_bytes().split(b"\n", 2)
             if kind != _FORMAT:
-                raise ValueError("it is no checkpoint of this version")
+                raise ValueError("it is not a checkpoint of this version")
             if hashlib.sha256(payload).hexdigest().encode() != digest:
-                raise ValueError("its checksum is another one")
+                raise ValueError("its checksum does not match")
             state = State.model_validate_json(_metadata(payload)["state"])
             return Checkpoint(state, load(payload))
         except (OSError, ValueError, KeyError, ValidationError, SafetensorError) as error:
             reason = str(error).partition("\n")[0]
-            self._warn(f"The checkpoint {path} is damaged and is left out: {reason}.")
+            self._warn(f"The checkpoint {path} is damaged and ignored: {reason}.")
             self.damaged.append(path)
             return None
 

@@ -86,7 +86,7 @@ def open_feed(spec: FeedSpec, device: torch.device, threads: int) -> Feed:
     if augmentation.padding >= smallest:
         raise DatasetInvalid(
             f"training.augmentation.padding is {augmentation.padding}, but the images of "
-            f"{dataset.name} have only {smallest} pixels on their shorter side; give less."
+            f"{dataset.name} have only {smallest} pixels on their shorter side; lower it."
         )
     return ResidentFeed(split, augmentation, spec.seed)
 

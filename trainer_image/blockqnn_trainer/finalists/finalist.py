@@ -39,7 +39,7 @@ def process_count(spec: FinalistSpec) -> int:
     size = spec.processes or max(1, gpus)
     if gpus and size > gpus:
         raise InvalidTrial(
-            f"processes is {size}, but this Pod has {gpus} GPU(s); ask for as many GPUs."
+            f"processes is {size}, but this Pod has {gpus} GPU(s); request as many GPUs."
         )
     return size
 
@@ -161,7 +161,7 @@ def _announce(spec: FinalistSpec, feed: Feed, progress: FinalistProgress, state:
         flush=True,
     )
     if state.resumed:
-        print(f"going on after epoch {state.epoch}, step {state.step}", flush=True)
+        print(f"continuing after epoch {state.epoch}, step {state.step}", flush=True)
 
 
 class _Observer(EpochLog):

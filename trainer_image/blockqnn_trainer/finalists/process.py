@@ -29,7 +29,7 @@ GRACE = 20.0
 _WATCHER = 5.0
 """Seconds that the watcher of the other processes has to report why one has ended."""
 
-_NEXT = "another attempt goes on from its last checkpoint."
+_NEXT = "another attempt continues from its last checkpoint."
 _SOURCE = Source(
     FINALIST_VARIABLE, "--spec", "The finalist's file", "There is no finalist to train"
 )
@@ -38,7 +38,7 @@ _SOURCE = Source(
 class FinalistProcess(JobProcess[FinalistProgress]):
     """A finalist; SIGTERM and SIGINT ask its training for a checkpoint between two steps."""
 
-    killed = f"The process was killed without a signal that it could answer; {_NEXT}"
+    killed = f"The process was killed without warning; {_NEXT}"
 
     def __init__(self, environment: Mapping[str, str], spec_file: Path | None = None) -> None:
         """Prepare a finalist; a file may hold the specification, instead of the environment."""

@@ -49,8 +49,8 @@ def verify(folder: Path, dataset_path: str | None, threads: int) -> list[str]:
     if differing:
         raise ModelInvalid(
             f"The model in {folder} was reported with the accuracy {description.accuracy:.4f} on "
-            f"{description.dataset.name}, but measured are {', '.join(differing)}: the files, or "
-            "the images, are others than those of the report."
+            f"{description.dataset.name}, but the measurement gives {', '.join(differing)}: the "
+            "files or the images differ from those of the report."
         )
     return lines
 

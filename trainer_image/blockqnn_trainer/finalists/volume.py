@@ -10,10 +10,10 @@ from blockqnn_trainer.process.volume import complete_file, named_volume_errors, 
 
 _SENTENCES = volume_sentences(
     "The volume at {place} is mounted read-only; mount it writable.",
-    "{place} may not be written by this process, whose user id is {user}; let it, for example by "
+    "This process, with user id {user}, may not write to {place}; allow it, for example with "
     "securityContext.fsGroup.",
-    "The volume at {place} has no room left; give it more. What was written before is kept, and "
-    "the training goes on from there.",
+    "The volume at {place} is full; enlarge it. The training continues from what was written "
+    "before.",
 )
 
 

@@ -35,7 +35,7 @@ class Source:
         if text is None:
             raise InvalidTrial(
                 f"{self.missing}: set the environment variable {self.variable} to its "
-                f"specification, or name a file with it by {self.option}."
+                f"specification, or pass a file with {self.option}."
             )
         return valid_text(text)
 

@@ -34,8 +34,8 @@ class TrialProcess(JobProcess[TrialProgress]):
     """A trial, or several one after another."""
 
     killed = (
-        "The process was killed before the trial was complete, without a signal that it could "
-        "answer: the kernel does so where memory runs out."
+        "The process was killed before the trial was complete, without warning, as the "
+        "kernel does when memory runs out."
     )
     worth_retrying = (DatasetMissing,)  # a volume that is not there may come back
 
@@ -92,7 +92,7 @@ class TrialProcess(JobProcess[TrialProgress]):
         """Run the remaining trials in a new program that replaces this one."""
         finished = {FINISHED_VARIABLE: encode_all(self.reporter.finished or ())}
         environment = {**os.environ, TRIALS_VARIABLE: write_trials(specs), **finished}
-        print(f"trial {specs[0].trial} is run again, with the memory to itself", flush=True)
+        print(f"trial {specs[0].trial} runs again, with all the memory for itself", flush=True)
         sys.stderr.flush()
         _leave_files_behind()
         os.execve(sys.executable, [sys.executable, "-m", "blockqnn_trainer", "run"], environment)

@@ -98,7 +98,7 @@ def train(
 
 
 def _defeat(first: _Epoch, chance: float, trainings: int, rate: float) -> Infeasible:
-    tried = f"tried {trainings} times, at last with the learning rate {rate:g}"
+    tried = f"tried {trainings} times, the last time with the learning rate {rate:g}"
     if not first.finite:
         return NotFinite(f"The loss or a logit is not finite in the first epoch, {tried}.")
     return NeverLearned(

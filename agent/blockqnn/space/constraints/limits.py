@@ -269,11 +269,11 @@ def _check(space: SpaceSettings, images: ImageShape | None) -> None:
     if space.adaptive_repeats and not space.constraints:
         raise InvalidSettings(
             "space.adaptiveRepeats is true, but space.constraints limits nothing that the repeats "
-            "could adapt to; give maxParameters or maxMacs, or leave adaptiveRepeats out."
+            "could adapt to; give maxParameters or maxMacs, or omit adaptiveRepeats."
         )
     if space.constraints and images is None:
         raise InvalidSettings(
             "space.constraints limits what networks cost, which depends on the images, and those "
-            "of this dataset are not known before they are read; say in dataset.shape what "
-            "channels, height, width and classes they have."
+            "of this dataset are not known before they are read; set dataset.shape to their "
+            "channels, height, width and classes."
         )

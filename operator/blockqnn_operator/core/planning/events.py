@@ -12,6 +12,7 @@ from typing import Any, Literal
 from blockqnn.contract.finalist import FinalistResult
 from blockqnn.contract.message import Outcome
 from blockqnn_api.advice import advise
+from blockqnn_api.events import EventReason
 from blockqnn_api.history.replay import SearchState, best
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject, write_time
@@ -52,7 +53,7 @@ def events_of(
                 Event(
                     f"{_subject(trial)}/{verdict.outcome}",
                     "Warning" if failed else "Normal",
-                    "TrialFailed" if failed else "TrialInfeasible",
+                    EventReason.TRIAL_FAILED if failed else EventReason.TRIAL_INFEASIBLE,
                     f"Trial {trial.number} ({job.name}): {verdict.reason}: {verdict.message}",
                 )
             )
@@ -73,15 +74,15 @@ def events_of_finalist(open_finalist: OpenFinalist) -> list[Event]:
     result, failure = assessment.result, open_finalist.failure
     if failure:
         text = f"{who}: {failure.reason}: {failure.message}"
-        events.append(event("Warning", "FinalistFailed", text))
+        events.append(event("Warning", EventReason.FINALIST_FAILED, text))
     if result and result.damaged_checkpoints:
-        events.append(event("Warning", "CheckpointDamaged", f"{who}: {_damage(result)}"))
+        events.append(event("Warning", EventReason.CHECKPOINT_DAMAGED, f"{who}: {_damage(result)}"))
     if result and result.accuracy is not None:
         text = f"{who} reached {result.accuracy:.2%} accuracy."
-        events.append(event("Normal", "FinalistTrained", text))
+        events.append(event("Normal", EventReason.FINALIST_TRAINED, text))
     elif result:
         text = f"{who}: {result.reason}: {result.message}"
-        events.append(event("Normal", "FinalistInfeasible", text))
+        events.append(event("Normal", EventReason.FINALIST_INFEASIBLE, text))
     return events
 
 
@@ -89,7 +90,7 @@ def _invalid(item: OpenItem[Any, Any], subject: str, who: str) -> list[Event]:
     """Return the event that a Job's annotation, or a Pod's message, is no result."""
     if not item.assessment.invalid:
         return []
-    reason = "ResultInvalid"
+    reason = EventReason.RESULT_INVALID
     return [Event(f"{subject}/{reason}", "Warning", reason, f"{who}: {item.assessment.invalid}")]
 
 
@@ -106,7 +107,7 @@ def _few_learning_iterations(search: SearchObject, state: SearchState) -> tuple[
     advice = advise(search.spec, state.settings)
     if advice is None or search.status.get("startTime"):
         return ()
-    reason = "FewLearningIterations"
+    reason = EventReason.FEW_LEARNING_ITERATIONS
     return (Event(reason, "Warning", reason, advice.message),)
 
 
@@ -117,7 +118,7 @@ def _unused_fields(search: SearchObject, state: SearchState) -> tuple[Event, ...
         return ()
     sentence = ", ".join(f"{field.name} {field.reason}" for field in fields)
     message = f"{sentence}. The search goes on as it began; leave such fields out of a new one."
-    return (Event("UnusedFields", "Warning", "UnusedFields", message),)
+    return (Event(EventReason.UNUSED_FIELDS, "Warning", EventReason.UNUSED_FIELDS, message),)
 
 
 def _troubles(trial: OpenTrial) -> list[Event]:
@@ -128,9 +129,9 @@ def _troubles(trial: OpenTrial) -> list[Event]:
     who = f"Trial {trial.number} ({job.name})"
     events = [
         Event(
-            f"{pod}/TrialInterrupted",
+            f"{pod}/{EventReason.TRIAL_INTERRUPTED}",
             "Normal",
-            "TrialInterrupted",
+            EventReason.TRIAL_INTERRUPTED,
             f"{who}: Pod {pod} is ended before its time: {why} Another is started.",
         )
         for pod, why in trial.assessment.interruptions
@@ -138,7 +139,7 @@ def _troubles(trial: OpenTrial) -> list[Event]:
     verdict = trial.assessment.verdict
     if trial.attempt > job.attempt and verdict and not verdict.blameless:
         text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
-        events.append(Event(f"{_subject(trial)}/TrialRetried", "Warning", "TrialRetried", text))
+        events.append(Event(f"{_subject(trial)}/{EventReason.TRIAL_RETRIED}", "Warning", EventReason.TRIAL_RETRIED, text))
     return events
 
 
@@ -175,9 +176,9 @@ def deleted_jobs(
     )
     return tuple(
         Event(
-            f"{name}/JobDeleted/{write_time(now)}",
+            f"{name}/{EventReason.JOB_DELETED}/{write_time(now)}",
             "Warning",
-            "JobDeleted",
+            EventReason.JOB_DELETED,
             f"Trial {number}: its Job {name} was deleted before its result was in the history; it "
             "is created again.",
         )
@@ -196,9 +197,9 @@ def _new_best(state: SearchState, archive: Sequence[TrialRecord]) -> list[Event]
         return []
     return [
         Event(
-            f"{leader[0].trial}/NewBest",
+            f"{leader[0].trial}/{EventReason.NEW_BEST}",
             "Normal",
-            "NewBest",
+            EventReason.NEW_BEST,
             f"Trial {leader[0].trial} reached {leader[0].accuracy:.2%} accuracy, reward "
             f"{leader[0].reward:.2f}: {leader[0].block}",
         )

@@ -67,24 +67,24 @@ class Metrics:
         )
         self._collection_latency = Histogram(
             "blockqnn_result_collection_latency_seconds",
-            "Time from the end of a trainer to its result being annotated on the Job.",
+            "Time from the end of a trainer to the annotation of its result on the Job.",
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
         self._reconcile_duration = Histogram(
             "blockqnn_reconcile_duration_seconds",
-            "Time that one pass over one search took.",
+            "Duration of one pass over one search.",
             buckets=RECONCILE_BUCKETS,
             registry=registry,
         )
         self._reconcile_errors = Counter(
             "blockqnn_reconcile_errors",
-            "Passes that ended with an error and are tried again.",
+            "Passes that ended with an error, after which the operator tries again.",
             registry=registry,
         )
         self._api_requests = Counter(
             "blockqnn_api_requests",
-            "Requests to the API server, watches left out; code 0 for one that got no answer.",
+            "Requests to the API server, without watches; code 0 if there was no answer.",
             ("verb", "code"),
             registry=registry,
         )
@@ -92,7 +92,9 @@ class Metrics:
             self._api_requests.labels(verb, str(code))
         depth = Gauge("blockqnn_queue_depth", "Searches that wait for a worker.", registry=registry)
         depth.set_function(queue_depth)
-        build = Info("blockqnn_build", "What runs; always 1.", registry=registry)
+        build = Info(
+            "blockqnn_build", "Versions of the operator, as labels; always 1.", registry=registry
+        )
         build.info({"version": __version__, "python": platform.python_version()})
         registry.register(SearchMetrics(searches))
         ProcessCollector(registry=registry)

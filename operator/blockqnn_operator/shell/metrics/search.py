@@ -34,6 +34,10 @@ from blockqnn_operator.core.reporting.search_totals import (
 )
 
 LABELS = ("namespace", "search")
+"""Labels of every metric of a search."""
+
+INFO_LABELS = ("uid", "preset", "algorithm", "dataset")
+"""Labels that describe a search, on one metric only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,43 +114,47 @@ class SearchFamilies:
 
     def __init__(self) -> None:
         self.trials = CounterMetricFamily(
-            "blockqnn_trials", "Trials whose outcome is known.", labels=(*LABELS, "outcome")
+            "blockqnn_trials",
+            "Trials whose outcome is known, by outcome.",
+            labels=(*LABELS, "outcome"),
         )
         self.reasons = CounterMetricFamily(
             "blockqnn_trials_without_accuracy",
-            "Trials that ended without an accuracy, by why.",
+            "Infeasible and failed trials, by reason; reasons of custom trainers are Other.",
             labels=(*LABELS, "outcome", "reason"),
         )
         self.retries = CounterMetricFamily(
             "blockqnn_trial_retries",
-            "Further attempts at trials whose Jobs ended without their results.",
+            "Further attempts at trials whose Jobs ended without a result.",
             labels=LABELS,
         )
         self.gpu = CounterMetricFamily(
-            "blockqnn_gpu_seconds", "Accelerator time of the trials in the history.", labels=LABELS
+            "blockqnn_gpu_seconds",
+            "GPU time of the trials in the history, which budget.gpuHours limits.",
+            labels=LABELS,
         )
         self.saved = CounterMetricFamily(
             "blockqnn_gpu_seconds_saved",
-            "Accelerator time that trials would have taken which share an earlier result.",
+            "GPU time that cached trials would have taken, had they been trained.",
             labels=LABELS,
         )
         self.finalist_gpu = CounterMetricFamily(
             "blockqnn_finalist_gpu_seconds",
-            "Accelerator time of the finalists in the history.",
+            "GPU time of the finalists in the history.",
             labels=LABELS,
         )
         self.durations = HistogramMetricFamily(
             "blockqnn_trial_duration_seconds",
-            "Time that the trainers of the trials in the history took, from start to end.",
+            "Run times of the trainers of the trials in the history, from 10 s to 8 h.",
             labels=LABELS,
         )
         self.accuracies = HistogramMetricFamily(
             "blockqnn_trial_accuracy_ratio",
-            "Validation accuracies of the trials in the history.",
+            "Validation accuracies of the trials in the history, in steps of 0.05.",
             labels=LABELS,
         )
         self.info = InfoMetricFamily(
-            "blockqnn_search", "What a search is of; always 1.", labels=LABELS
+            "blockqnn_search", "Settings of the search, as labels; always 1.", labels=LABELS
         )
         self._gauges: dict[str, GaugeMetricFamily] = {}
         for name, (text, labels) in _GAUGES.items():
@@ -230,13 +238,8 @@ class SearchFamilies:
         self.gauge("trials_budget", labels, settings.budget.trials)
         self.gauge("parallelism", labels, settings.parallelism)
         self.gauge("failed_trials_limit", labels, settings.failure_policy.max_failed_trials)
-        values = {
-            "uid": uid,
-            "preset": settings.preset,
-            "algorithm": settings.agent.algorithm,
-            "dataset": settings.dataset.name,
-        }
-        self.info.add_metric(labels, values)
+        values = (uid, settings.preset, settings.agent.algorithm, settings.dataset.name)
+        self.info.add_metric(labels, dict(zip(INFO_LABELS, values, strict=True)))
 
     def _add_learning(self, labels: tuple[str, str], totals: SearchTotals) -> None:
         latest = latest_iteration(totals.state)
@@ -251,45 +254,45 @@ class SearchFamilies:
 
 
 _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "trials_running": ("Trials that train: one for each Job that runs.", ()),
-    "trials_budget": ("Trials that the search may propose.", ()),
-    "parallelism": ("Trials that may run at the same time.", ()),
-    "failed_trials_limit": ("Failed trials that the search tolerates.", ()),
-    "gpus_in_use": ("Accelerators of the Jobs that run.", ()),
-    "iteration": ("Iterations that are in the history.", ()),
-    "epsilon": ("Share of random choices in the present iteration.", ()),
+    "trials_running": ("Trials that train now: one for each running Job.", ()),
+    "trials_budget": ("Trials of the budget.", ()),
+    "parallelism": ("Maximum number of trials that run at the same time.", ()),
+    "failed_trials_limit": ("Maximum number of failed trials.", ()),
+    "gpus_in_use": ("GPUs of the running Jobs, those of finalists included.", ()),
+    "iteration": ("Iterations in the history.", ()),
+    "epsilon": ("Probability of a random layer in the current iteration, from 0 to 1.", ()),
     "best_accuracy_ratio": ("Validation accuracy of the block with the highest reward.", ()),
     "best_converged_accuracy_ratio": (
         "Highest accuracy of a finalist on the search's own dataset, the mean over its seeds.",
         (),
     ),
-    "finalists": ("Finalists that are over, by outcome.", ("outcome",)),
+    "finalists": ("Finalists with an outcome: Succeeded, Infeasible or Failed.", ("outcome",)),
     "finalists_running": ("Finalists whose Job has no outcome yet.", ()),
-    "finalists_wanted": ("Finalists that are to have a result, as far as is known yet.", ()),
+    "finalists_wanted": ("Finalists that the search asks for, as far as they are known yet.", ()),
     "best_reward": ("Reward of the best block, in percent.", ()),
     "iteration_mean_reward": (
         "Mean reward of the latest iteration in the history, in percent.",
         (),
     ),
     "random_mean_reward": (
-        "Mean reward of the iterations whose blocks were chosen at random, in percent.",
+        "Mean reward of the iterations with epsilon 1, in percent: the baseline of learning.",
         (),
     ),
-    "predicted_trials": ("Trials in the history that a predictor has chosen.", ()),
+    "predicted_trials": ("Trials in the history that the predictor chose.", ()),
     "prediction_rank_correlation": (
-        "Spearman's correlation of what the predictor expected of them and what came out.",
+        "Spearman's correlation of predicted and measured rewards, from -1 to 1.",
         (),
     ),
     "iteration_accuracy_ratio": (
-        "Extremes and quartiles of the accuracies of the latest iteration in the history.",
+        "Minimum, quartiles and maximum of the accuracies of the latest iteration.",
         ("statistic",),
     ),
-    "search_phase": ("1 for the phase of the search, else 0.", ("phase",)),
-    "search_condition": ("1 for a condition that is true, else 0.", ("condition",)),
-    "search_start_timestamp_seconds": ("When the search began.", ()),
-    "search_completion_timestamp_seconds": ("When the search was complete.", ()),
+    "search_phase": ("1 for the current phase of the search, else 0.", ("phase",)),
+    "search_condition": ("1 if the condition is true, else 0.", ("condition",)),
+    "search_start_timestamp_seconds": ("Start of the search, in seconds since 1970.", ()),
+    "search_completion_timestamp_seconds": ("Completion of the search, in seconds since 1970.", ()),
     "search_estimated_completion_timestamp_seconds": (
-        "When the search will be complete at the rate so far.",
+        "Expected completion at the rate so far, in seconds since 1970.",
         (),
     ),
 }

@@ -38,7 +38,7 @@ class JobCleanup:
         self._tell, self._clock = wanted, clock
         self._wanted: dict[Key, _Wanted] = {}
         self._deleted: dict[tuple[str, int], float] = {}
-        """When the Jobs of an iteration were deleted, by the search's uid and the iteration."""
+        """Times when the Jobs of iterations were deleted, by the search's uid and the iteration."""
 
     def ask(self, writer: JobWriter[TrialJob], cleanup: Cleanup) -> None:
         """Request a clean-up soon, in place of the one that was requested before.
