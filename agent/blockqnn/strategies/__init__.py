@@ -1,6 +1,7 @@
 """The strategies of search, behind one interface.
 
-The names below are the public interface for strategies of your own (docs/tasks/write-a-strategy.md).
+The names below are the public interface for strategies of your own; see
+``docs/tasks/write-a-strategy.md``.
 """
 
 from blockqnn.settings.search import AgentSettings

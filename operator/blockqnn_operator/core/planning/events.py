@@ -139,7 +139,14 @@ def _troubles(trial: OpenTrial) -> list[Event]:
     verdict = trial.assessment.verdict
     if trial.attempt > job.attempt and verdict and not verdict.blameless:
         text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
-        events.append(Event(f"{_subject(trial)}/{EventReason.TRIAL_RETRIED}", "Warning", EventReason.TRIAL_RETRIED, text))
+        events.append(
+            Event(
+                f"{_subject(trial)}/{EventReason.TRIAL_RETRIED}",
+                "Warning",
+                EventReason.TRIAL_RETRIED,
+                text,
+            )
+        )
     return events
 
 
