@@ -13,7 +13,7 @@ from test_operator_under_faults import UP_TO_DATE, Disturbed, Pass
 from blockqnn_operator.core.planning import assessment
 
 QUESTIONS = ("list_open_trials", "spent", "last_wanted", "is_over", "prepare")
-"""What an assessment works out, each by the function that answers it."""
+"""The functions that answer the questions of an assessment."""
 
 SPEC = dict(make_search().spec) | RANDOM
 LOOK = Pass(UP_TO_DATE, ())
@@ -21,7 +21,7 @@ LOOK = Pass(UP_TO_DATE, ())
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each question is asked; the answers are the real ones."""
+    """The number of times that each question is asked; the answers are the real ones."""
     counted: Counter[str] = Counter()
 
     def counting(name: str, answer: Callable[..., Any]) -> Callable[..., Any]:

@@ -49,7 +49,7 @@ class Volume:
 
     name: str
     source: Mapping[str, Any]
-    """Where its files are, as a Pod names it: ``persistentVolumeClaim``, ``emptyDir``, ..."""
+    """The place of its files, as a Pod names it: ``persistentVolumeClaim``, ``emptyDir``, ..."""
     path: str
     read_only: bool = False
 
@@ -147,7 +147,7 @@ def job(
         search: the search, which owns the Job.
         settings: its settings.
         name: the Job's name: it must be the same, whoever creates the Job.
-        pod: what is particular about its Pods.
+        pod: the properties of its Pods that are its own.
         retries: how often Kubernetes replaces a failed Pod.
         attempt: counts the Jobs for the same thing, from 0; None where nothing is reported.
         version: the version of the contract with the trainer.

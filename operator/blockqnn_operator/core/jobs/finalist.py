@@ -56,7 +56,7 @@ class FinalistAttempt:
     """An attempt at a finalist that a Job is to make."""
 
     goal: FinalistTarget
-    """What the finalist is trained for."""
+    """The dataset and recipe that the finalist is trained for."""
     finalist: Finalist
     record: TrialRecord
     """The record of the trial that found its block."""

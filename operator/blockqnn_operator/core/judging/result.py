@@ -31,15 +31,15 @@ the Pods may lag behind that of the Jobs, by far less than this."""
 
 
 class JobResult(Protocol):
-    """What a trainer reports."""
+    """The result that a trainer reports."""
 
     @property
     def outcome(self) -> Outcome:
-        """Whether it is about the block, or a failure."""
+        """Success, a block that cannot be trained, or a failure."""
 
     @property
     def reason(self) -> str:
-        """Why there is no accuracy, in CamelCase."""
+        """A short cause in CamelCase."""
 
     @property
     def message(self) -> str:

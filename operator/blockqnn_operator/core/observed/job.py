@@ -18,7 +18,7 @@ OUT_OF_TIME = "DeadlineExceeded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPart:
-    """What a Job is for: nearly always one thing, of a Job of several trials each trial."""
+    """The purpose of a Job; a Job of several trials has one part for each of them."""
 
     block: str = ""
     """The block that is trained, if any."""
@@ -42,7 +42,7 @@ class Job(Generic[Part]):
     name: str
     owner_uid: str
     parts: tuple[Part, ...]
-    """What it is for, in the order in which it is done; at least one part."""
+    """Its purpose: at least one part, in the order in which they are done."""
     attempt: int = 0
     """Number of the attempt at its parts, from 0."""
     archived: bool = False

@@ -38,9 +38,12 @@ class TrialJob(Job[TrialPart]):
         """Return the part that is a trial.
 
         Raises:
-            StopIteration: when the Job does not train it.
+            ValueError: when the Job does not train it.
         """
-        return next(part for part in self.parts if part.trial == trial)
+        for part in self.parts:
+            if part.trial == trial:
+                return part
+        raise ValueError(f"Job {self.name} does not train trial {trial}")
 
     def before(self, trial: int) -> tuple[TrialPart, ...]:
         """Return the parts that are trained before a trial."""

@@ -25,7 +25,7 @@ from blockqnn_operator.core.planning.preparation import prepare
 
 @dataclass(frozen=True, slots=True)
 class SearchAssessment:
-    """What holds of a search at one moment."""
+    """Facts about a search at one moment."""
 
     open_trials: OpenTrials
     started_at: datetime

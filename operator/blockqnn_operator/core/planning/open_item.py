@@ -1,4 +1,4 @@
-"""What a search waits for: a trial or a finalist without a record in the history."""
+"""A trial or a finalist that has no record in the history yet."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

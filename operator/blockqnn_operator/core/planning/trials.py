@@ -23,7 +23,7 @@ class Plan:
     """Next steps of a search; every part may be empty, and each is safe to do twice."""
 
     assessment: SearchAssessment
-    """What holds of the search; the Job that its ``preparation`` names is to be created, too."""
+    """The facts that the plan is made from; the Job of their ``preparation`` is created, too."""
     create: tuple[tuple[OpenTrial, ...], ...] = ()
     """The trials of each Job that is to be created."""
     annotate: tuple[OpenTrial, ...] = ()

@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Outcome:
-    """What a pass has done of its plans, and what kept it from the rest."""
+    """Parts of its plans that a pass has carried out, and the reason why others had to wait."""
 
     created: list[Sequence[OpenTrial]] = field(default_factory=list)
     """The trials of each Job that did not exist before."""

@@ -1,4 +1,4 @@
-"""What the process keeps of a search between two passes."""
+"""State of a search that the process keeps between two passes."""
 
 from dataclasses import dataclass, field
 
