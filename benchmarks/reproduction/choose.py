@@ -14,7 +14,7 @@ trainings of its own and the later kinds, once: a run that was broken off goes o
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -26,11 +26,9 @@ from benchmarks.reproduction.defaults import SPECS, setup_of
 from benchmarks.reproduction.liked import KINDS, Liked
 from benchmarks.reproduction.runs import run_all
 from benchmarks.reproduction.searches import PRESETS, RANDOM
-from benchmarks.table.pool import Trainings, open_pool
-from benchmarks.table.recipe import IMAGES, make_images
+from benchmarks.table.program import prepare_images, table_training, train_all, training_parser
 from benchmarks.table.rows import DATA, append, read
 from benchmarks.table.trained_blocks import TrainedBlocks
-from benchmarks.table.training import train
 from blockqnn.block.nsc import Block
 
 LATE_SEARCHES = range(200, 203)
@@ -118,8 +116,7 @@ def _best(course: Course, trials: int | None, count: int) -> list[Trial]:
 def main() -> None:
     """Choose each kind that is not chosen yet, train it, then report."""
     options = _options()
-    if not IMAGES.exists():
-        make_images(options.data, IMAGES)
+    prepare_images(options.data)
     path = options.output.with_name(liked.LIKED.name)
     for kind in options.kinds:
         listed = liked.read(path)
@@ -127,7 +124,12 @@ def main() -> None:
         if not chosen:
             chosen = choose(kind, options.output, options.processes)
             liked.write(path, [*listed, *chosen])
-        _train(chosen, options.output, options.processes)
+        train_all(
+            options.processes,
+            read(options.output),
+            partial(append, options.output),
+            [table_training(Block.parse(row.block), row.origin, row.seed) for row in chosen],
+        )
     print(liked.as_table(liked.outcomes(liked.read(path), read(options.output))))
 
 
@@ -146,28 +148,8 @@ def choose(kind: str, table: Path, processes: int) -> list[Liked]:
         return list(CHOICES[kind](before, processes))
 
 
-def _train(chosen: Sequence[Liked], table: Path, processes: int) -> None:
-    with open_pool(processes) as pool:
-        trainings = Trainings(pool, read(table), partial(append, table))
-        futures = [
-            trainings.ask(
-                Block.parse(row.block),
-                row.seed,
-                partial(train, row.block, row.origin, row.seed, IMAGES),
-            )
-            for row in chosen
-        ]
-        for future in futures:
-            future.result()
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.reproduction.choose", description=__doc__
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with CIFAR-100 as npz")
-    parser.add_argument("--output", type=Path, default=DATA, help="the table")
-    parser.add_argument("--processes", type=int, default=2)
+    parser = training_parser("benchmarks.reproduction.choose", __doc__, DATA)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     return parser.parse_args()
 

@@ -11,11 +11,9 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from benchmarks.table.recipe import NETWORK
 from benchmarks.table.space import make_space
 from benchmarks.table.trained_blocks import TrainedBlocks
 from blockqnn.block.nsc import Block
-from blockqnn.learning.reward import redefined_reward
 from blockqnn.settings.epsilon_schedule import EpsilonStage, scaled
 from blockqnn.settings.presets import PRESETS
 from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
@@ -169,7 +167,7 @@ def run(setup: Setup, landscape: TrainedBlocks, seed: int) -> Course:
             accuracy = landscape.accuracy(block, digest, seed)
             reward = setup.control
             if reward is None:
-                reward = redefined_reward(block, accuracy / 100, setup.reward, NETWORK)
+                reward = landscape.production_reward(block, accuracy, setup.reward)
             worth = landscape.worth(block, digest)
             trial = trained[candidate] = Trial(digest, block, worth, accuracy, reward)
         return trial

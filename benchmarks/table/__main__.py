@@ -7,16 +7,14 @@ import argparse
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 from benchmarks.table import searches
 from benchmarks.table.pool import Trainings, open_pool
+from benchmarks.table.program import prepare_images, table_training, training_parser
 from benchmarks.table.random_blocks import different_blocks
-from benchmarks.table.recipe import IMAGES, make_images
 from benchmarks.table.rows import DATA, Row, append, read
 from benchmarks.table.searches import Trial
 from benchmarks.table.space import make_space
-from benchmarks.table.training import train
 from blockqnn.block.nsc import Block
 from blockqnn.space.protocol import RandomStep
 
@@ -33,8 +31,7 @@ REPEATED: dict[RandomStep, int] = {"TypeFirst": 6, "Flat": 15}
 def main() -> None:
     """Fill the table."""
     options = _options()
-    if not IMAGES.exists():
-        make_images(options.data, IMAGES)
+    prepare_images(options.data)
     with (
         open_pool(options.processes) as pool,
         ThreadPoolExecutor(len(searches.SEARCHES)) as threads,
@@ -75,14 +72,11 @@ def _search(trainings: Trainings[Row], contestant: str, seed: int) -> list[Trial
 
 
 def _ask(trainings: Trainings[Row], block: Block, origin: str, seed: int = 0) -> Future[Row]:
-    return trainings.ask(block, seed, partial(train, str(block), origin, seed, IMAGES))
+    return trainings.ask(*table_training(block, origin, seed))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.table", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with CIFAR-100 as npz")
-    parser.add_argument("--output", type=Path, default=DATA)
-    parser.add_argument("--processes", type=int, default=2)
+    parser = training_parser("benchmarks.table", __doc__, DATA)
     parser.add_argument("--random", type=int, default=RANDOM_BLOCKS, help="how many random blocks")
     parser.add_argument("--flat", type=int, default=FLAT_BLOCKS, help="how many drawn with Flat")
     return parser.parse_args()

@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.table import rows
 from benchmarks.table.converged import CONVERGED, append, choose, read
 from benchmarks.table.convergence import converge
-from benchmarks.table.pool import Trainings, open_pool
-from benchmarks.table.recipe import IMAGES, TEST_IMAGES, make_images, make_test_images
+from benchmarks.table.program import Request, prepare_images, train_all, training_parser
+from benchmarks.table.recipe import IMAGES, TEST_IMAGES, make_test_images
 from blockqnn.block.nsc import Block
 
 SEED = 2
@@ -22,32 +22,27 @@ SEED = 2
 def main() -> None:
     """Train the blocks that the file lacks."""
     options = _options()
-    if not IMAGES.exists():
-        make_images(options.data, IMAGES)
+    prepare_images(options.data)
     if not TEST_IMAGES.exists():
         make_test_images(options.data, TEST_IMAGES)
-    with open_pool(options.processes) as pool:
-        trainings = Trainings(pool, read(options.output), partial(append, options.output))
-        futures = [
-            trainings.ask(
+    train_all(
+        options.processes,
+        read(options.output),
+        partial(append, options.output),
+        [
+            Request(
                 Block.parse(row.block),
                 SEED,
                 partial(converge, row.block, SEED, row.accuracy, IMAGES, TEST_IMAGES),
             )
             for row in choose(rows.read(options.table)).mixed
-        ]
-        for future in futures:
-            future.result()
+        ],
+    )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.table.converge", description=__doc__
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder with CIFAR-100 as npz")
+    parser = training_parser("benchmarks.table.converge", __doc__, CONVERGED)
     parser.add_argument("--table", type=Path, default=rows.DATA, help="what is chosen from")
-    parser.add_argument("--output", type=Path, default=CONVERGED)
-    parser.add_argument("--processes", type=int, default=2)
     return parser.parse_args()
 
 

@@ -118,6 +118,11 @@ class TrainedBlocks:
         """Return the reward that production makes of :meth:`accuracy`."""
         block = self.space.decode(candidate)
         accuracy = self.accuracy(block, self.space.identity(candidate), seed)
+        return self.production_reward(block, accuracy, settings)
+
+    @staticmethod
+    def production_reward(block: Block, accuracy: float, settings: RewardSettings) -> float:
+        """Return the reward that production makes of an accuracy, both in percent."""
         return redefined_reward(block, accuracy / 100, settings, NETWORK)
 
     def value(self, candidate: Candidate) -> float:

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from benchmarks.table import separate
+from benchmarks.table import program, separate
 from benchmarks.table.pool import Trainings
+from benchmarks.table.program import Request, table_training, train_all, training_parser
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.rows import Row, append, read
 from benchmarks.table.space import make_space
@@ -49,6 +50,28 @@ def fail() -> Row:
 def pool():
     with ThreadPoolExecutor(2) as threads:
         yield threads
+
+
+def test_a_program_trains_what_its_file_lacks_in_processes_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    append(path, train(ONE)())
+    requests = [Request(block, 0, train(block)) for block in (ONE, SAME, OTHER)]
+    train_all(1, read(path), partial(append, path), requests)
+    assert [row.hash for row in read(path)] == [canonical_hash(ONE), canonical_hash(OTHER)]
+
+
+def test_a_training_of_the_table_names_its_block_origin_and_seed() -> None:
+    request = table_training(ONE, "random", 3)
+    assert isinstance(request.train, partial)
+    assert (request.block, request.seed) == (ONE, 3)
+    assert request.train.args[:3] == (str(ONE), "random", 3)
+
+
+def test_programs_that_train_share_their_options(tmp_path: Path) -> None:
+    parser = training_parser("benchmarks.table", None, tmp_path / "rows.csv")
+    options = parser.parse_args(["--data", str(tmp_path)])
+    assert (options.output, options.processes) == (tmp_path / "rows.csv", 2)
+    assert parser.prog == "python -m benchmarks.table"
 
 
 def test_a_training_is_kept_as_soon_as_it_ends(pool: Executor, tmp_path: Path, capsys) -> None:
@@ -125,9 +148,9 @@ def separate_layers(monkeypatch, tmp_path: Path) -> Path:
     """The program without any training."""
     images = tmp_path / "images.npz"
     images.touch()
-    monkeypatch.setattr(separate, "IMAGES", images)
-    monkeypatch.setattr(separate, "open_pool", ThreadPoolExecutor)
-    monkeypatch.setattr(separate, "train", make_row)
+    monkeypatch.setattr(program, "IMAGES", images)
+    monkeypatch.setattr(program, "open_pool", ThreadPoolExecutor)
+    monkeypatch.setattr(program, "train", make_row)
     return tmp_path / "separate.csv"
 
 
