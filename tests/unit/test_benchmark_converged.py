@@ -11,7 +11,8 @@ from random import Random
 import numpy
 import pytest
 import torch
-from benchmarks.table import converge as program
+from benchmarks.table import converge as entry
+from benchmarks.table import program
 from benchmarks.table.converged import Converged, append, choose, read
 from benchmarks.table.convergence import converge
 from benchmarks.table.random_blocks import different_blocks
@@ -187,13 +188,13 @@ def run(monkeypatch, tmp_path: Path) -> Callable[[], tuple[list[Converged], int]
     def start() -> tuple[list[Converged], int]:
         nonlocal count
         count = 0
-        program.main()
+        entry.main()
         return read(tmp_path / "converged.csv"), count
 
-    for name in ("IMAGES", "TEST_IMAGES"):
-        monkeypatch.setattr(program, name, images)
+    for module, name in ((program, "IMAGES"), (entry, "IMAGES"), (entry, "TEST_IMAGES")):
+        monkeypatch.setattr(module, name, images)
     monkeypatch.setattr(program, "open_pool", ThreadPoolExecutor)
-    monkeypatch.setattr(program, "converge", stub)
+    monkeypatch.setattr(entry, "converge", stub)
     output = str(tmp_path / "converged.csv")
     options = ["--data", "nowhere", "--table", str(table), "--output", output]
     monkeypatch.setattr(sys, "argv", ["converge", *options])
