@@ -149,7 +149,8 @@ class AgentSettings(Model):
     algorithm: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=63)]
     """`QLearning` is the papers'; `RandomSearch` is their baseline (CVPR 2018, appendix A);
     `Evolution` is regularized evolution, the baseline of the field (Real et al. 2019). Other names
-    are strategies that packages installed with the operator register (docs/tasks/write-a-strategy.md)."""
+    are strategies that packages installed with the operator register
+    (docs/tasks/write-a-strategy.md)."""
 
     batch_size: Annotated[int, Field(ge=1, le=4096)]
     """Number of blocks that are proposed at a time, from the same values. The papers: 64."""
