@@ -15,9 +15,10 @@ from typing import Self
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.layer_types import check_layers
 from blockqnn.block.nsc import Block
+from blockqnn.contract.metrics import Metrics
 from blockqnn.contract.training import StoppingRule
 from blockqnn.errors import ForeignHistory, InvalidBlock, InvalidHistory, NotProposable
-from blockqnn.learning.reward import floor_reward, redefined_reward
+from blockqnn.learning.reward import reward
 from blockqnn.network.spec import ImageShape, NetworkSpec
 from blockqnn.settings.epsilon_schedule import scaled
 from blockqnn.settings.search import SearchSettings
@@ -169,7 +170,7 @@ class Search:
         if self._curves is None or self._strategy.proposable(iteration, iteration + 1):
             # What can be proposed at any time must not depend on what was learned until then.
             return ()
-        return self._curves.rules(-self.reward(block, 0.0))
+        return self._curves.rules(-self.reward(block, {}))
 
     def propose_next(self) -> None:
         """Compute in advance the proposals that may be requested next."""
@@ -204,17 +205,14 @@ class Search:
         """Return the stacking of a block, which depends on the block if repeats are adaptive."""
         return self._limits.network_for(block.body)
 
-    def reward(self, block: Block, accuracy: float | None) -> float:
-        """Return the reward of a trained block, in percent.
+    def reward(self, block: Block, metrics: Metrics) -> float:
+        """Return the reward of a block, in percent.
 
         Args:
             block: the block.
-            accuracy: its validation accuracy, from 0 to 1; None if it was infeasible.
+            metrics: what its training measured; nothing if it was infeasible.
         """
-        reward, network = self._settings.reward, self._settings.network
-        if accuracy is None:
-            return floor_reward(block, reward, network)
-        return redefined_reward(block, accuracy, reward, network)
+        return reward(block, metrics, self._settings.reward, self._settings.network)
 
     def learn(self, batch: Sequence[Experience]) -> None:
         """Learn the next iteration, number :attr:`learned`, from all of its trials.

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from blockqnn.contract.metrics import Measured
 from blockqnn.model import Model
 
 MOST_TOP = 10
@@ -241,8 +242,8 @@ class TrialCounts(Model):
     """Trials that share the result of an earlier one and needed no training."""
 
 
-class BestBlock(Model):
-    """A block and its results."""
+class BlockReward(Model):
+    """A block with its accuracy and reward; the first fields of :class:`BestBlock`."""
 
     trial: int
     """The number of the trial, from 0."""
@@ -255,14 +256,14 @@ class BestBlock(Model):
     converged_accuracy: float | None = None
     """The accuracy after the complete training, from 0 to 1, the mean over its seeds; only once all
     finalists are over."""
-    parameters: int | None = None
-    """Trainable parameters of the whole network."""
-    macs: int | None = None
-    """Multiply-accumulates of one image's forward pass."""
 
 
-class BestFinalist(Model):
-    """A block and the results of its complete training."""
+class BestBlock(Measured, BlockReward):
+    """A block and its results."""
+
+
+class FinalistAccuracy(Model):
+    """A block with its converged accuracy; the first fields of :class:`BestFinalist`."""
 
     trial: int
     """The number of the trial that found it, from 0."""
@@ -276,10 +277,10 @@ class BestFinalist(Model):
     """Number of seeds in the mean."""
     folder: str = ""
     """The directory of the best seed's model on the volume of the finalists."""
-    parameters: int | None = None
-    """Trainable parameters of the whole network."""
-    macs: int | None = None
-    """Multiply-accumulates of one image's forward pass."""
+
+
+class BestFinalist(Measured, FinalistAccuracy):
+    """A block and the results of its complete training."""
 
 
 class TargetStatus(Model):

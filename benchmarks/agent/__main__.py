@@ -96,7 +96,7 @@ def live(settings: SearchSettings, trials: int) -> tuple[list[Experience], list[
             Experience(
                 proposal.trial,
                 proposal.block,
-                search.reward(proposal.block, _accuracy(proposal.hash)),
+                search.reward(proposal.block, {"accuracy": _accuracy(proposal.hash)}),
             )
             for proposal in search.proposals(search.learned)
         ]

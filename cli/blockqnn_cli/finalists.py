@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.metrics import Measured, column_name, read_metric
 from blockqnn.learning.calibration import Calibration, Weight
 from blockqnn.learning.calibration import Finalist as Calibrated
 from blockqnn_api.finalists_spec import Finalists
@@ -48,6 +50,8 @@ COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
     "damagedCheckpoints": lambda record: record.damaged_checkpoints,
     "seconds": lambda record: round(record.seconds_of_all, 3),
     "gpuSeconds": lambda record: round(record.gpu_seconds, 3),
+    # Those above keep their places; any other metric of the network is added here.
+    **{column_name(name): partial(read_metric, name=name) for name in Measured.model_fields},
 }
 """The columns of the CSV; new ones are added at the end."""
 

@@ -1,6 +1,9 @@
 """Writes quantities for people."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+
+from blockqnn.contract.metrics import METRICS
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -32,6 +35,20 @@ def since(text: str, now: datetime) -> str:
 def count(number: int, singular: str, plural: str = "") -> str:
     """Write a number of things, such as ``1 trial`` or ``1,200 trials``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def measurements(values: Mapping[str, float | None], write: Callable[[float], str]) -> list[str]:
+    """Write what was measured of a network, such as ``2.1M parameters``; omit unknown values.
+
+    Args:
+        values: the measurements by their names in :data:`blockqnn.contract.metrics.METRICS`.
+        write: writes a number.
+    """
+    return [
+        " ".join(part for part in (write(value), METRICS[name].unit, METRICS[name].title) if part)
+        for name, value in values.items()
+        if value is not None
+    ]
 
 
 def short(number: float) -> str:

@@ -12,10 +12,11 @@ from rich.text import Text
 from blockqnn.block.nsc import Block
 from blockqnn.block.text_drawing import text_drawing
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.metrics import Measured, column_name
 from blockqnn.learning.progress import Verdict
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_cli.learning import in_words, is_past_random_phase, learning
-from blockqnn_cli.quantities import duration, moment, since
+from blockqnn_cli.quantities import duration, measurements, moment, since
 from blockqnn_cli.view import EventView, SearchView
 
 COLOURS: Mapping[Outcome, str] = {
@@ -223,8 +224,8 @@ def best_block(search: SearchView) -> RenderableType:
         return Text("No trial has succeeded yet.")
     block = Block.parse(best["block"])
     facts = f"trial {best['trial']}: accuracy {best['accuracy']:.2%}, reward {best['reward']:.2f}"
-    if best.get("parameters") is not None:
-        facts += f", {best['parameters']:,} parameters, {best.get('macs', 0):,} MACs"
+    sizes = {name: best.get(column_name(name)) for name in Measured.model_fields}
+    facts = ", ".join([facts, *measurements(sizes, "{:,}".format)])
     converged = best.get("convergedAccuracy")
     if converged is not None:
         facts += f"\n{_converged(search, best['trial'], converged)}"

@@ -131,7 +131,7 @@ def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> Tr
     trained = {"gpus": 1, "device": "NVIDIA H200"}
     if chance < 0.03:
         return TrialRecord(
-            **fields | trained | {"reward": agent.reward(block, None)},
+            **fields | trained | {"reward": agent.reward(block, {})},
             outcome=Outcome.INFEASIBLE, reason="OutOfMemory", seconds=Seconds(total=4.0),
         )  # fmt: skip
     if chance > 0.98:
@@ -143,7 +143,8 @@ def _record(proposal: Proposal, agent: Any, network: Any, originals: dict) -> Tr
     return TrialRecord(
         **fields | trained,
         outcome=Outcome.SUCCEEDED, reason="Completed", accuracy=accuracy, seconds=seconds,
-        reward=agent.reward(block, accuracy), curve=curve, stopped_after=stopped_after,
+        reward=agent.reward(block, {"accuracy": accuracy}),
+        curve=curve, stopped_after=stopped_after,
     )  # fmt: skip
 
 

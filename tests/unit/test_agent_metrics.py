@@ -47,7 +47,7 @@ def test_a_further_metric_is_written_at_the_top_level_when_it_was_measured() -> 
     """As if one line were added to `Measured`."""
 
     class Extended(Measured):
-        latency: Annotated[float | None, Field(ge=0), Metric(float, "s", "lower")] = None
+        latency: Annotated[float | None, Field(ge=0), Metric("latency", float, "s", "lower")] = None
 
     assert list(Extended.model_fields) == [*Measured.model_fields, "latency"]
     result = Extended(latency=0.25)

@@ -85,7 +85,7 @@ def curve(proposal: Proposal) -> tuple[float, ...]:
 
 def outcome(search: Search, proposal: Proposal) -> float:
     share = int(proposal.hash[:6], 16) / 0xFFFFFF
-    return search.reward(proposal.block, share if share > 0.1 else None)
+    return search.reward(proposal.block, {"accuracy": share} if share > 0.1 else {})
 
 
 def run(search: Search, iterations: int) -> list[Experience]:
@@ -173,7 +173,7 @@ def test_only_what_depends_on_learning_may_stop_itself() -> None:
     rules = [proposal.stopping for proposal in search.proposals(8)]
     assert all([rule.epoch for rule in trial_rules] == [1, 2] for trial_rules in rules)
     cheap, dear = sorted(
-        search.proposals(8), key=lambda proposal: search.reward(proposal.block, 0.0)
+        search.proposals(8), key=lambda proposal: search.reward(proposal.block, {})
     )[::3]
     assert cheap.stopping[0].below >= dear.stopping[0].below
 
@@ -288,8 +288,10 @@ def test_rewards_are_the_redefined_ones() -> None:
     chosen = settings_for()
     search = Search(chosen, 0)
     block = Block.parse("(1,1,3,0,0)(2,1,3,1,0)(3,7,0,0,0)")
-    assert search.reward(block, 0.5) == redefined_reward(block, 0.5, chosen.reward, chosen.network)
-    assert search.reward(block, None) == floor_reward(block, chosen.reward, chosen.network)
+    assert search.reward(block, {"accuracy": 0.5}) == redefined_reward(
+        block, 0.5, chosen.reward, chosen.network
+    )
+    assert search.reward(block, {}) == floor_reward(block, chosen.reward, chosen.network)
 
 
 def test_q_learning_finds_a_good_block_more_often_than_chance() -> None:

@@ -218,7 +218,7 @@ class TestAdoption:
         decided = planned(succeeded(0, other), succeeded(1, B), succeeded(2, C), succeeded(3, D))
         record = decided.archive[0]
         assert (record.block, record.hash) == (str(other), make_record(0, other).hash)
-        assert record.reward == make_state().agent.reward(other, 0.5)
+        assert record.reward == make_state().agent.reward(other, {"accuracy": 0.5})
 
     def test_a_duplicate_follows_the_block_that_is_trained(self) -> None:
         decided = planned(make_job(0, B), script=[A, A, B, C], parallelism=9)
@@ -297,7 +297,7 @@ class TestArchiving:
         jobs = [failed(0, A), infeasible(1, B), *FIRST_FOUR[2:]]
         failure, floor = planned(*jobs).archive[:2]
         assert (failure.outcome, failure.reward) == (Outcome.FAILED, None)
-        assert (floor.outcome, floor.reward) == (UNFIT, make_state().agent.reward(B, None))
+        assert (floor.outcome, floor.reward) == (UNFIT, make_state().agent.reward(B, {}))
 
     def test_a_record_holds_what_the_trainer_measured(self) -> None:
         measured = {
@@ -426,7 +426,7 @@ class TestEvents:
 
     def test_a_new_best_block_is_told_when_it_enters_the_history(self) -> None:
         jobs = [succeeded(0, A, 0.1), succeeded(1, B, 0.9), *FIRST_FOUR[2:]]
-        reward = make_state().agent.reward(B, 0.9)
+        reward = make_state().agent.reward(B, {"accuracy": 0.9})
         assert self.told(planned(*jobs)) == [
             ("Normal", "NewBest", f"Trial 1 reached 90.00% accuracy, reward {reward:.2f}: {B}")
         ]

@@ -9,7 +9,7 @@ trainer fill it in.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic.alias_generators import to_camel
@@ -24,6 +24,8 @@ Metrics = Mapping[str, float]
 class Metric:
     """A quantity that a training measures."""
 
+    title: str
+    """The quantity as text for people, after its value: ``2.1M parameters``."""
     kind: type[int] | type[float]
     unit: str
     """Unit of the value; empty for a share and for a number of things."""
@@ -40,10 +42,15 @@ class Measured(Model):
     the JSON.
     """
 
-    parameters: Annotated[int | None, Field(ge=0), Metric(int, "", "lower")] = None
+    parameters: Annotated[int | None, Field(ge=0), Metric("parameters", int, "", "lower")] = None
     """Trainable parameters of the whole network, counted on the network itself."""
-    macs: Annotated[int | None, Field(ge=0), Metric(int, "", "lower")] = None
+    macs: Annotated[int | None, Field(ge=0), Metric("MACs", int, "", "lower")] = None
     """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
+
+    @property
+    def measurements(self) -> dict[str, Any]:
+        """The values of these fields by name, to hand them on to another such model."""
+        return {name: getattr(self, name) for name in Measured.model_fields}
 
     @property
     def metrics(self) -> Metrics:
@@ -53,14 +60,14 @@ class Measured(Model):
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric(float, "", "higher"),
+    "accuracy": Metric("accuracy", float, "", "higher"),
     **{
         name: metric
         for name, field in Measured.model_fields.items()
         for metric in field.metadata
         if isinstance(metric, Metric)
     },
-    "seconds": Metric(float, "s", "lower", path="seconds.total"),
+    "seconds": Metric("training time", float, "s", "lower", path="seconds.total"),
 }
 """All metrics, by name."""
 

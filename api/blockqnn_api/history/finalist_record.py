@@ -10,6 +10,7 @@ from pydantic import Field
 
 from blockqnn.contract.finalist import FinalistSeconds
 from blockqnn.contract.message import Accuracy, Outcome
+from blockqnn.contract.metrics import Measured
 from blockqnn_api.errors import HistoryUnreadable
 from blockqnn_api.history.record import RECORD_VERSION, Record
 from blockqnn_api.history.shards import Shard, lines
@@ -31,8 +32,8 @@ class Finalist(NamedTuple):
         return f"Finalist of trial {self.trial}{target}, seed {self.seed}"
 
 
-class FinalistRecord(Record):
-    """A finished finalist: everything kept of it once its Job is gone."""
+class FinalistOutcome(Record):
+    """The identity and the outcome of a finished finalist; the first fields of its record."""
 
     kind: Literal["Finalist"] = "Finalist"
     version: Literal[1] = RECORD_VERSION
@@ -58,8 +59,11 @@ class FinalistRecord(Record):
     damaged_checkpoints: int = 0
     """Number of its checkpoints that could not be read."""
     measured_on: Literal["test", "train"] = "test"
-    parameters: int | None = None
-    macs: int | None = None
+
+
+class FinalistRecord(Measured, FinalistOutcome):
+    """A finished finalist: everything kept of it once its Job is gone."""
+
     processes: int = 1
     device: str = ""
     gpus: int = 0

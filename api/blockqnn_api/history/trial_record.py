@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from blockqnn.contract.message import Accuracy, Outcome
+from blockqnn.contract.metrics import Measured
 from blockqnn.contract.trial import Seconds
 from blockqnn_api.errors import HistoryUnreadable
 from blockqnn_api.history.record import RECORD_VERSION, Record
@@ -28,8 +29,8 @@ class Header(Record):
         return self.model_dump_json()
 
 
-class TrialRecord(Record):
-    """A finished trial: everything kept of it once its Job is gone."""
+class TrialOutcome(Record):
+    """The identity and the outcome of a finished trial; the first fields of its record."""
 
     kind: Literal["Trial"] = "Trial"
     version: Literal[1] = RECORD_VERSION
@@ -56,8 +57,11 @@ class TrialRecord(Record):
     predicted_deviation: float | None = None
     """The standard deviation of that share."""
     curve: tuple[Accuracy, ...] = ()
-    parameters: int | None = None
-    macs: int | None = None
+
+
+class TrialRecord(Measured, TrialOutcome):
+    """A finished trial: everything kept of it once its Job is gone."""
+
     restarts: int = 0
     device: str = ""
     gpus: int = 0

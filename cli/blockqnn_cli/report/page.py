@@ -15,7 +15,7 @@ from blockqnn_api.history.replay import best
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.resolve import resolve
 from blockqnn_api.unused_settings import without_unused
-from blockqnn_cli.quantities import count, duration, moment, short
+from blockqnn_cli.quantities import count, duration, measurements, moment, short
 from blockqnn_cli.report import blocks, charts, statistics
 from blockqnn_cli.report.comparison import side_by_side
 from blockqnn_cli.report.finalists import finalists_section
@@ -237,10 +237,7 @@ def _card(rank: int, record: TrialRecord) -> Markup:
         f"accuracy {statistics.percent(record.accuracy)}",
         f"reward {statistics.plain(record.reward)}",
     ]
-    if record.parameters is not None:
-        figures.append(f"{short(record.parameters)} parameters")
-    if record.macs is not None:
-        figures.append(f"{short(record.macs)} MACs")
+    figures += measurements(record.measurements, short)
     name = f"{rank}. Trial {record.trial}"
     drawn = blocks.drawing(block, f"block-{rank}", f"The block of trial {record.trial}")
     return element(

@@ -87,8 +87,8 @@ def reward_of(trial: OpenTrial, state: SearchState) -> float | None:
     verdict = trial.verdict
     if verdict is None or verdict.outcome is Outcome.FAILED:
         return None
-    accuracy = verdict.result.accuracy if verdict.result else None
-    return state.agent.reward(trial.proposal.block, accuracy)
+    metrics = verdict.result.metrics if verdict.result else {}
+    return state.agent.reward(trial.proposal.block, metrics)
 
 
 def _cached(trial: OpenTrial, original: TrialRecord) -> TrialRecord:
@@ -104,6 +104,5 @@ def _cached(trial: OpenTrial, original: TrialRecord) -> TrialRecord:
         accuracy=original.accuracy,
         stopped_after=original.stopped_after,
         reward=original.reward,
-        parameters=original.parameters,
-        macs=original.macs,
+        **original.measurements,
     )

@@ -142,8 +142,7 @@ def _best(standing: SeedStatistics) -> BestFinalist:
         deviation=None if deviation is None else round(deviation, DIGITS),
         seeds=len(standing.records),
         folder=record.folder,
-        parameters=record.parameters,
-        macs=record.macs,
+        **record.measurements,
     )
 
 

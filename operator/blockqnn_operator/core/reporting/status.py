@@ -177,8 +177,7 @@ def _best_block(record: TrialRecord) -> BestBlock:
         block=record.block,
         accuracy=round(record.accuracy or 0.0, DIGITS),
         reward=round(record.reward or 0.0, DIGITS),
-        parameters=record.parameters,
-        macs=record.macs,
+        **record.measurements,
     )
 
 
