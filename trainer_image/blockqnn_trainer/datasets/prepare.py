@@ -27,7 +27,7 @@ from blockqnn_trainer.datasets.prepared import (
 )
 from blockqnn_trainer.datasets.sources import open_source
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
-from blockqnn_trainer.process.volume import named_volume_errors, volume_sentences
+from blockqnn_trainer.process.volume import explain_volume_errors, volume_sentences
 
 _DOWNLOADS = "downloads"
 """The folder for fetched files; removed as soon as the images are written."""
@@ -57,7 +57,7 @@ def prepare(dataset: DatasetSpec) -> str:
     began = time.monotonic()
     manifest = _prepared_before(dataset)
     if manifest is None:
-        with named_volume_errors(root, _VOLUME_SENTENCES), _alone(root / FOLDER):
+        with explain_volume_errors(root, _VOLUME_SENTENCES), _alone(root / FOLDER):
             manifest = _prepared_before(dataset)
             if manifest is None:
                 manifest = _prepare(dataset)
@@ -133,9 +133,13 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 _VOLUME_SENTENCES = volume_sentences(
-    "The volume at {place} is mounted read-only, so that no dataset can be prepared on it; mount "
-    "it writable.",
-    "This process, with user id {user}, may not write to the directory {place}; allow it, for "
-    "example with securityContext.fsGroup.",
-    "The volume at {place} is full; enlarge it.",
+    read_only=(
+        "The volume at {place} is mounted read-only, so that no dataset can be prepared on it; "
+        "mount it writable."
+    ),
+    forbidden=(
+        "This process, with user id {user}, may not write to the directory {place}; allow it, for "
+        "example with securityContext.fsGroup."
+    ),
+    full="The volume at {place} is full; enlarge it.",
 )

@@ -31,7 +31,10 @@ _WATCHER = 5.0
 
 _NEXT = "another attempt continues from its last checkpoint."
 _SOURCE = Source(
-    FINALIST_VARIABLE, "--spec", "The finalist's file", "There is no finalist to train"
+    variable=FINALIST_VARIABLE,
+    option="--spec",
+    file="The finalist's file",
+    missing="There is no finalist to train",
 )
 
 

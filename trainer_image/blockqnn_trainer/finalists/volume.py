@@ -6,20 +6,24 @@ from pathlib import Path
 
 from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_trainer.errors import VolumeMissing
-from blockqnn_trainer.process.volume import complete_file, named_volume_errors, volume_sentences
+from blockqnn_trainer.process.volume import complete_file, explain_volume_errors, volume_sentences
 
 _SENTENCES = volume_sentences(
-    "The volume at {place} is mounted read-only; mount it writable.",
-    "This process, with user id {user}, may not write to {place}; allow it, for example with "
-    "securityContext.fsGroup.",
-    "The volume at {place} is full; enlarge it. The training continues from what was written "
-    "before.",
+    read_only="The volume at {place} is mounted read-only; mount it writable.",
+    forbidden=(
+        "This process, with user id {user}, may not write to {place}; allow it, for example with "
+        "securityContext.fsGroup."
+    ),
+    full=(
+        "The volume at {place} is full; enlarge it. The training continues from what was written "
+        "before."
+    ),
 )
 
 
 def volume_errors_named(path: Path) -> AbstractContextManager[None]:
     """Turn errors of a finalist's volume into VolumeUnusable; other errors pass."""
-    return named_volume_errors(path, _SENTENCES)
+    return explain_volume_errors(path, _SENTENCES)
 
 
 def open_folder(spec: FinalistSpec) -> Path:

@@ -25,7 +25,7 @@ def volume_sentences(read_only: str, forbidden: str, full: str) -> Mapping[int, 
 
 
 @contextmanager
-def named_volume_errors(place: Path, sentences: Mapping[int, str]) -> Iterator[None]:
+def explain_volume_errors(place: Path, sentences: Mapping[int, str]) -> Iterator[None]:
     """Turn errors of a volume into a sentence; other errors pass.
 
     Raises:

@@ -23,7 +23,12 @@ from blockqnn_trainer.process.specification import Source, valid_text
 from blockqnn_trainer.process.termination_message import Reporter, encode_all
 from blockqnn_trainer.run.progress import TrialProgress
 
-_SOURCE = Source(TRIAL_VARIABLE, "--trial", "The trial file", "There is no trial to run")
+_SOURCE = Source(
+    variable=TRIAL_VARIABLE,
+    option="--trial",
+    file="The trial file",
+    missing="There is no trial to run",
+)
 _LAST_STANDARD_STREAM = 2
 """Standard input, output and error are 0 to 2."""
 FINISHED_VARIABLE = "BLOCKQNN_FINISHED"
