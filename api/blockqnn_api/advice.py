@@ -79,7 +79,7 @@ def advise(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> Advice | None:
     better = _of_the_default(resolved.budget.trials)
     if better.is_short:
         change = f"raise budget.trials to {SMALLEST_BUDGET} or more"
-        change += f" and take preset {DEFAULT_PRESET}" * experiment
+        change += f" and use preset {DEFAULT_PRESET}" * experiment
         return Advice(("budget", "trials"), f"{message}; {change}.")
     without = f"without {' and '.join(f'agent.{field}' for field in own)}, " if own else ""
     new = "" if experiment or own else "a new search with "

@@ -88,7 +88,7 @@ def test_a_trainer_without_a_result_is_tried_again_in_a_job_of_its_own(
     eventually(searching.is_over)
     (record,) = searching.records()
     assert (record.outcome, record.attempt) == (Outcome.SUCCEEDED, 1)
-    assert "Attempt 1 is started" in searching.events("TrialRetried")[0]
+    assert "Starting attempt 1" in searching.events("TrialRetried")[0]
 
 
 def test_a_trial_that_never_leaves_a_result_fails_after_its_retries(searching, eventually):

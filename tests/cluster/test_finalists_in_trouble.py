@@ -286,7 +286,9 @@ def test_one_that_fails_after_its_retries_is_given_up_and_the_others_go_on(
     assert (degraded["status"], degraded["reason"]) == ("True", "FinalistsNotReady")
     (job,) = finalists(searching)
     assert job["status"]["failed"] == 2, "it was tried again once"
-    assert "1 finalist has failed; the condition FinalistsReady says why." in status["message"]
+    assert (
+        "1 finalist has failed; the condition FinalistsReady gives the reason." in status["message"]
+    )
     for said in (ready["message"], degraded["message"]):
         assert f"Finalist of trial {first}, seed 0 failed: " in said
         assert f"delete Job {job['metadata']['name']}" in said

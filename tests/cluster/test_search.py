@@ -64,7 +64,9 @@ def test_results_of_another_trainer_are_taken_from_the_annotation(searching, eve
     (job,) = eventually(searching.jobs)
     annotate(searching, job, "no result at all")
     eventually(lambda: searching.events("ResultInvalid"))
-    assert "is no result: The trial result is wrong" in searching.events("ResultInvalid")[0]
+    assert (
+        "is not a valid result: The trial result is wrong" in searching.events("ResultInvalid")[0]
+    )
     assert searching.condition("Degraded")["reason"] == "ResultInvalid"
     assert not searching.records()
 

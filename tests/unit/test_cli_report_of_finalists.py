@@ -15,7 +15,7 @@ from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report.page import report
 
-MESSAGE = "12 finalists are trained; the best is that of trial 7."
+MESSAGE = "12 finalists are trained; the best is the block of trial 7."
 TOLD = replace(
     SEARCH,
     status={

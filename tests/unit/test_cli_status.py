@@ -96,7 +96,7 @@ def test_a_finished_search_says_how_long_it_took() -> None:
     text = drawn(terminal_views.whole(simulated(), (), NOW))
     assert "Complete" in text
     assert "took 4 h" in text
-    assert "All 96 trials of the budget are done." in text
+    assert "All 96 trials of the budget have a result." in text
 
 
 def test_status_as_json_has_the_resource_s_status_and_the_events() -> None:

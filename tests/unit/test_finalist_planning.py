@@ -207,13 +207,13 @@ def test_one_that_failed_for_good_leaves_the_search_complete_with_the_best_of_th
     assert finalists_report.winner is not None
     assert finalists_report.winner.trial == 3
     assert finalists_report.message == (
-        "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
-        "Finalist of trial 1, seed 0 failed: It is so. When it is mended, delete Job "
-        f"{job.name} to have it tried again; it goes on from its last checkpoint."
+        "2 finalists are trained; the best is the block of trial 3, with an accuracy of 90.00%. "
+        "Finalist of trial 1, seed 0 failed: It is so. Fix this, then delete Job "
+        f"{job.name} to try again; it continues from its last checkpoint."
     )
     assert finalists_report.summary == (
-        "2 finalists are trained; the best is that of trial 3, with an accuracy of 90.00%. "
-        "1 finalist has failed; the condition FinalistsReady says why."
+        "2 finalists are trained; the best is the block of trial 3, with an accuracy of 90.00%. "
+        "1 finalist has failed; the condition FinalistsReady gives the reason."
     )
 
 
@@ -248,8 +248,12 @@ def test_gpu_time_counts_the_pods_before_the_last() -> None:
 def test_damaged_checkpoints_are_an_event() -> None:
     finalist = own(1)
     for damaged, resumed, said in (
-        (1, 1, "1 checkpoint on the volume could not be read and was left out; the training went "),
-        (2, 0, "2 checkpoints on the volume could not be read and were left out; the training be"),
+        (
+            1,
+            1,
+            "1 checkpoint on the volume could not be read and was ignored; the training continu",
+        ),
+        (2, 0, "2 checkpoints on the volume could not be read and were ignored; the training star"),
     ):
         good = make_result(finalist, BLOCKS[1], damaged_checkpoints=damaged, resumed=resumed)
         decided = planned(make_job(finalist, BLOCKS[1], result=good))
@@ -346,7 +350,10 @@ def test_a_search_without_a_block_to_be_trained_is_ready() -> None:
     decided = plan_finalists(make_observed(), state, FinalistState(), (), over=True)
     finalists_report = report_finalists(state, FinalistArchive(), decided, over=True)
     assert finalists_report is not None
-    assert (finalists_report.ready, finalists_report.message) == (True, "No block to be trained.")
+    assert (finalists_report.ready, finalists_report.message) == (
+        True,
+        "There is no block to train.",
+    )
 
 
 def test_what_runs_waits_or_is_queued_is_told() -> None:

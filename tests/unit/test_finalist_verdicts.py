@@ -97,7 +97,7 @@ def test_a_trainer_that_ends_well_without_a_result_is_tried_again(text: str, rea
 def test_the_result_of_another_finalist_is_none(other: object) -> None:
     assessment = judged(make_job(result=other))  # type: ignore[arg-type]
     assert assessment.result is None
-    assert "expected were" in assessment.invalid
+    assert "expected trial" in assessment.invalid
 
 
 def test_a_pod_that_took_too_long_ends_the_job() -> None:

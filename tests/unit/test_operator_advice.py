@@ -57,7 +57,7 @@ def test_the_smallest_budgets_of_efficient_are_told_of_larger_ones() -> None:
 def test_a_papers_preset_with_hardly_any_budget_is_told_of_both() -> None:
     advice = advice_for(4, "CVPR2018")
     assert advice is not None
-    assert advice.message.endswith("; raise budget.trials to 64 or more and take preset Efficient.")
+    assert advice.message.endswith("; raise budget.trials to 64 or more and use preset Efficient.")
 
 
 def test_batches_and_schedules_of_ones_own_are_named() -> None:

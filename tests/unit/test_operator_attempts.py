@@ -32,8 +32,8 @@ class TestFurtherAttempts:
         (event,) = decided.events
         assert (event.type, event.reason) == ("Warning", "TrialRetried")
         assert event.message == (
-            "Trial 0 (digits-t00000-a0): The trainer ended with status 0 and left no result. "
-            "Attempt 1 is started."
+            "Trial 0 (digits-t00000-a0): The trainer exited with status 0 and left no result. "
+            "Starting attempt 1."
         )
 
     def test_it_waits_for_a_slot_and_for_a_resumed_search_as_any_other(self) -> None:
@@ -93,7 +93,7 @@ def test_a_job_that_was_there_and_must_be_created_is_told_of_each_time() -> None
     create = planned(parallelism=2).create
     (event,) = deleted_jobs(make_search(), create, {"digits-t00001-a0"}, NOW)
     assert (event.type, event.reason) == ("Warning", "JobDeleted")
-    assert "its Job digits-t00001-a0 was deleted" in event.message
+    assert "Job digits-t00001-a0 was deleted" in event.message
     (later,) = deleted_jobs(make_search(), create, {"digits-t00001-a0"}, at(60))
     assert later.key != event.key
     assert deleted_jobs(make_search(), create, set(), NOW) == ()

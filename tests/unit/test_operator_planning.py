@@ -235,7 +235,7 @@ class TestAdoption:
         assert trial.verdict is not None
         assert (trial.outcome, trial.verdict.reason) == (Outcome.FAILED, "BlockInvalid")
         assert trial.verdict.message == (
-            f"Its Job trains {code!r}, which is no block of this search."
+            f"Its Job trains {code!r}, which this search cannot propose."
         )
 
     def test_jobs_of_another_search_are_ignored(self) -> None:
@@ -420,8 +420,8 @@ class TestEvents:
         ((kind, reason, message),) = self.told(planned(make_job(0, result="null")))
         assert (kind, reason) == ("Warning", "ResultInvalid")
         assert message == (
-            "Trial 0 (digits-t00000-a0): Its annotation is no result: The trial result is wrong: "
-            "Input should be an object."
+            "Trial 0 (digits-t00000-a0): Its annotation is not a valid result: The trial result "
+            "is wrong: Input should be an object."
         )
 
     def test_a_new_best_block_is_told_when_it_enters_the_history(self) -> None:

@@ -115,7 +115,7 @@ class TestWhen:
         status = reported(prepares())
         assert status.trials is not None
         assert (status.trials.total, status.trials.running) == (0, 0)
-        assert status.message.startswith("Trials wait for the dataset: ")
+        assert status.message.startswith("Trials are waiting for the dataset: ")
 
     def test_a_suspended_search_prepares_nothing(self) -> None:
         decided = planned(suspend=True)
@@ -169,7 +169,7 @@ class TestWhen:
                         }
                     }
                 },
-                "a command of their own",
+                "their own command",
             ),
         ],
     )
@@ -203,7 +203,7 @@ class TestFailing:
         job = prepares(condition="Failed", finished_at=NOW, failed_pods=1)
         pod = said(job, exit_code, reason=reason, message="It is wrong there.")
         status = reported(job, pods=(pod,))
-        message = f"It is wrong there. When it is mended, delete Job {job.name} to have it tried "
+        message = f"It is wrong there. Fix this, then delete Job {job.name} to try "
         assert ready(status) == ("False", shown, f"{message}again.")
         assert status.phase is Phase.FAILED
         failed = condition(status, ConditionType.FAILED)
@@ -234,7 +234,7 @@ class TestFailing:
         job = prepares(failed_pods=1)
         pod = said(job, 1, reason="DownloadFailed", message="No answer.")
         status = reported(job, pods=(pod,))
-        assert ready(status) == ("False", "Preparing", "It is tried again: No answer.")
+        assert ready(status) == ("False", "Preparing", "Trying again: No answer.")
         assert status.phase is Phase.RUNNING
 
     def test_a_pod_that_cannot_start_needs_an_eye_and_may_yet_start(self) -> None:

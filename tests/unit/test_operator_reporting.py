@@ -84,7 +84,7 @@ def truths(status: BlockSearchStatus) -> dict[str, str]:
 RUNNING_JOBS = (make_job(0, A), make_job(1, B))
 ADVICE = (
     "With this budget the preset explores at random: 1 of 2 iterations learn; raise budget.trials "
-    "to 64 or more and take preset Efficient."
+    "to 64 or more and use preset Efficient."
 )
 TOLERANT_OF_NONE = {"failurePolicy": {"maxFailedTrials": 0}}
 
@@ -99,7 +99,7 @@ CASES: dict[str, tuple[BlockSearchStatus, Phase, dict[str, str], str]] = {
         reported(records=history_of(*[GOOD] * 8)),
         Phase.COMPLETE,
         {"Progressing": "BudgetSpent", "Complete": "BudgetSpent", "Failed": "AsExpected"},
-        f"All 8 trials of the budget are done. {ADVICE}",
+        f"All 8 trials of the budget have a result. {ADVICE}",
     ),
     "suspended": (
         reported(*RUNNING_JOBS, suspend=True),
@@ -116,8 +116,8 @@ CASES: dict[str, tuple[BlockSearchStatus, Phase, dict[str, str], str]] = {
             "Complete": "BudgetLeft",
             "Degraded": "TrialsFailed",
         },
-        "1 trials failed, more than the 0 of spec.failurePolicy.maxFailedTrials; the Events and "
-        "the Jobs' logs say why. Raise it to go on.",
+        "1 trials failed, more than the 0 of spec.failurePolicy.maxFailedTrials. The Events and "
+        "the Jobs' logs give the reasons. Raise it to continue.",
     ),
 }
 
@@ -162,7 +162,7 @@ class TestDegraded:
         assert self.degraded(reported(*RUNNING_JOBS)) == (
             "False",
             "AsExpected",
-            "Every trial of late has ended with a result.",
+            "All recent trials have a result.",
         )
 
     def test_infeasible_blocks_are_as_expected(self) -> None:
@@ -191,7 +191,7 @@ class TestDegraded:
     def test_an_invalid_result_is_named(self) -> None:
         status = self.degraded(reported(make_job(0, A, result="null")))
         assert status[:2] == ("True", "ResultInvalid")
-        assert status[2].startswith("Trial 0: Its annotation is no result: ")
+        assert status[2].startswith("Trial 0: Its annotation is not a valid result: ")
 
     def test_pods_without_a_node_are_reported_in_the_schedulers_words(self) -> None:
         words = "0/1 nodes are available: 1 Insufficient cpu."
@@ -213,14 +213,14 @@ class TestDegraded:
         jobs = [make_job(0, A, created_at=at(-60)), make_job(1, B, created_at=at(-61))]
         value, reason, message = self.degraded(reported(*jobs))
         assert (value, reason) == ("True", "PodsMissing")
-        assert message.startswith("2 Jobs have no Pod, such as digits-t00000-a0: kubectl describe")
+        assert message.startswith("2 Jobs have no Pod, such as digits-t00000-a0. If a quota")
 
     def test_jobs_that_a_queue_has_not_admitted_are_counted(self) -> None:
         jobs = [make_job(0, A, suspended=True), make_job(1, B, suspended=True)]
         assert self.degraded(reported(*jobs)) == (
             "True",
             "Queued",
-            "2 Jobs are suspended and wait to be admitted by a queue, such as Kueue's.",
+            "2 Jobs are suspended until a queue, such as Kueue's, admits them.",
         )
 
     def test_what_the_api_server_refuses_comes_first(self) -> None:

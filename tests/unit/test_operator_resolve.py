@@ -92,7 +92,7 @@ def test_a_schedule_that_does_not_fit_the_budget_is_refused() -> None:
     spec = make_spec(agent={"batchSize": 4, "epsilonSchedule": schedule})
     assert refusal(spec) == (
         "spec.agent.epsilonSchedule has 3 iterations, but the budget of 8 trials makes 2 "
-        "iterations of 4. Change one of them, or leave epsilonSchedule out: the preset's is scaled "
+        "iterations of 4. Change one of them, or omit epsilonSchedule: the preset's is scaled "
         "to the budget."
     )
     assert iterations(resolve({**spec, "budget": {"trials": 12}})) == 3

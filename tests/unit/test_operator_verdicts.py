@@ -85,17 +85,17 @@ def test_a_valid_annotation_ends_the_trial_whatever_else_there_is(
         (
             make_result(trial=7).write(),
             f"The trial result is of trial 7, attempt 0, block {GOOD.block_hash}; "
-            f"expected were 0, 0, {GOOD.block_hash}.",
+            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
         ),
         (
             make_result(attempt=1).write(),
             f"The trial result is of trial 0, attempt 1, block {GOOD.block_hash}; "
-            f"expected were 0, 0, {GOOD.block_hash}.",
+            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
         ),
         (
             make_result(block=B).write(),
             f"The trial result is of trial 0, attempt 0, block {make_result(block=B).block_hash}; "
-            f"expected were 0, 0, {GOOD.block_hash}.",
+            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
         ),
         (GOOD.write().replace("0.75", "1.75"), "The trial result is wrong at accuracy: "),
         (
@@ -110,13 +110,13 @@ def test_an_invalid_annotation_is_reported_and_does_not_count(text: str, said: s
     assessment = judged(annotated(text))
     assert assessment.verdict is None
     assert assessment.annotate is None
-    assert assessment.invalid.startswith(f"Its annotation is no result: {said}")
+    assert assessment.invalid.startswith(f"Its annotation is not a valid result: {said}")
 
 
 def test_an_invalid_annotation_gives_way_to_the_message_of_the_pod() -> None:
     assessment = judged(annotated("null"), make_pod(exit_code=0, message=GOOD))
     assert assessment.annotate == GOOD
-    assert assessment.invalid.startswith("Its annotation is no result: ")
+    assert assessment.invalid.startswith("Its annotation is not a valid result: ")
 
 
 @pytest.mark.parametrize("job", [RUNNING, COMPLETE, OUT_OF_RETRIES, OUT_OF_TIME])
@@ -166,8 +166,8 @@ def test_an_invalid_message_is_reported_when_the_pod_claims_success() -> None:
     assessment = judged(RUNNING, make_pod(exit_code=0, message="Done!"))
     assert assessment.verdict is None
     assert assessment.invalid == (
-        "The message of its Pod is no result: The trial result is wrong: Invalid JSON: expected "
-        "value at line 1 column 1."
+        "The termination message of its Pod is not a valid result: The trial result is wrong: "
+        "Invalid JSON: expected value at line 1 column 1."
     )
     assert failure_of(judged(COMPLETE, make_pod(exit_code=0, message="Done!"))) == (
         "ResultInvalid",
@@ -182,7 +182,7 @@ def test_an_invalid_message_is_nothing_to_report_when_the_pod_failed() -> None:
 def test_a_trainer_that_leaves_no_result_has_failed() -> None:
     assert failure_of(judged(COMPLETE, make_pod(exit_code=0))) == (
         "ResultMissing",
-        "The trainer ended with status 0 and left no result.",
+        "The trainer exited with status 0 and left no result.",
     )
 
 

@@ -89,8 +89,8 @@ def check_schedule(stages: Sequence[EpsilonStage], trials: int, batch_size: int)
     if planned != iterations:
         raise ScheduleMismatch(
             f"agent.epsilonSchedule has {planned} iterations, but the budget of {trials} trials "
-            f"makes {iterations} iterations of {batch_size}. Change one of them, or leave "
-            "epsilonSchedule out: the preset's is scaled to the budget."
+            f"makes {iterations} iterations of {batch_size}. Change one of them, or omit "
+            "epsilonSchedule: the preset's is scaled to the budget."
         )
 
 

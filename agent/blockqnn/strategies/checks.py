@@ -27,7 +27,7 @@ def _check_predictor(settings: AgentSettings) -> None:
     if "predictor" not in find_strategy(settings.algorithm).uses:
         raise InvalidSettings(
             f"agent.predictor chooses among blocks that Q-learning draws, but agent.algorithm is "
-            f"{settings.algorithm}; leave the predictor out, or take algorithm QLearning."
+            f"{settings.algorithm}; omit the predictor, or set algorithm to QLearning."
         )
     if settings.duplicates != "Redraw":
         raise InvalidSettings(

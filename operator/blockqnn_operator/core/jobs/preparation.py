@@ -30,15 +30,18 @@ def no_need(settings: BlockSearchSpec) -> str | None:
     if dataset.name == "digits":
         return "The digits images are part of the trainer's image."
     if dataset.volume is None:
-        return "There is no spec.dataset.volume to prepare: the images come with the trainer's."
+        return (
+            "There is no spec.dataset.volume to prepare: the images are part of the trainer's "
+            "image."
+        )
     kind = next(iter(dataset.volume))
     if kind in PER_POD:
-        return f"Each Pod has a volume of its own, since spec.dataset.volume is of kind {kind}."
+        return f"Each Pod has its own volume, because spec.dataset.volume is of kind {kind}."
     containers = settings.trial.pod_template.spec.get("containers")
     for container in containers if isinstance(containers, list) else ():
         own = isinstance(container, Mapping) and container.get("name") == names.CONTAINER
         if own and ("command" in container or "args" in container):
-            return "The trials run a command of their own, which finds its images by itself."
+            return "The trials run their own command, which reads its images itself."
     return None
 
 

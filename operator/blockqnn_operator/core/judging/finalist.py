@@ -50,8 +50,8 @@ class _FinalistJudge(JobJudge[FinalistPart, FinalistResult]):
         if (result.trial, result.target, result.seed, result.block_hash) != expected:
             raise InvalidMessage(
                 f"The result is of trial {result.trial}, target {result.target!r}, seed "
-                f"{result.seed}, block {result.block_hash}; expected were {trial}, {target!r}, "
-                f"{self.seed}, {self.part.block_hash}."
+                f"{result.seed}, block {result.block_hash}; expected trial {trial}, target "
+                f"{target!r}, seed {self.seed}, block {self.part.block_hash}."
             )
         return result
 
@@ -68,7 +68,7 @@ class _FinalistJudge(JobJudge[FinalistPart, FinalistResult]):
         )
 
     def in_vain(self) -> tuple[str, str] | None:
-        message = "It ran for longer than spec.finalists.timeout and was stopped."
+        message = "It ran longer than spec.finalists.timeout and was stopped."
         return (OUT_OF_TIME, message) if any(pod.out_of_time for pod in self.pods) else None
 
     def explained(self, trouble: Trouble) -> Trouble:

@@ -35,8 +35,8 @@ PODS_MISSING = "PodsMissing"
 """Reason of a Job that may start Pods and has none."""
 
 WHY_NO_POD = (
-    "kubectl describe job says whether a quota or a webhook refuses it; without a word there, the "
-    "controller of Jobs does not run."
+    "If a quota or a webhook refuses the Pod, kubectl describe job shows it; otherwise the Job "
+    "controller does not run."
 )
 
 LONGEST_QUOTE = 300
@@ -93,7 +93,7 @@ def missing_pods(job: Job[Any], now: datetime) -> tuple[Trouble | None, datetime
     news_at = job.created_at + CREATING
     if now < news_at:
         return None, news_at
-    return Trouble(PODS_MISSING, f"Its Job has no Pod: {WHY_NO_POD}"), None
+    return Trouble(PODS_MISSING, f"Its Job has no Pod. {WHY_NO_POD}"), None
 
 
 def quote(text: str) -> str:

@@ -76,7 +76,7 @@ def assess_preparation(
         message = f"Job {job.name} has ended."
         return Preparation(False, Reason.PREPARING, message, delete=outdated, wait_until=deadline)
     reason, said = _failure(ended, job)
-    message = f"{said} When it is mended, delete Job {job.name} to have it tried again."
+    message = f"{said} Fix this, then delete Job {job.name} to try again."
     return Preparation(False, reason, message, delete=outdated, failed=True)
 
 
@@ -88,7 +88,7 @@ def _running(
     if trouble is not None:
         message = trouble.message
     elif wait_until is None and (ended := [pod for pod in pods if pod.exit_code]):
-        message = f"It is tried again: {_failure(ended, job)[1]}"
+        message = f"Trying again: {_failure(ended, job)[1]}"
     return Preparation(
         False,
         Reason.PREPARING,

@@ -119,7 +119,7 @@ class JobJudge(ABC, Generic[Part, Result]):
             try:
                 result = self.read(self.part.result)
             except InvalidMessage as error:
-                invalid = f"Its annotation is no result: {error}"
+                invalid = f"Its annotation is not a valid result: {error}"
             else:
                 verdict = Verdict(result.outcome, result.reason, result.message, result)
                 return JobAssessment(verdict=verdict)
@@ -196,7 +196,7 @@ class JobJudge(ABC, Generic[Part, Result]):
         """Return the verdict on a Job that has ended and left no result."""
         if self.job.condition == "Complete":
             reason = "ResultInvalid" if invalid else "ResultMissing"
-            message = invalid or "The trainer ended with status 0 and left no result."
+            message = invalid or "The trainer exited with status 0 and left no result."
             return Verdict(Outcome.FAILED, reason, message, retry=True)
         last_pod = next((pod for pod in self.pods if self.tells_why(pod)), None)
         message = f"Its Job failed: {self.job.message or self.job.reason}."
@@ -218,7 +218,10 @@ class JobJudge(ABC, Generic[Part, Result]):
                 result = self.corrected(pod, self.read(words))
             except InvalidMessage as error:
                 if self.should_report(pod):
-                    complaint = complaint or f"The message of its Pod is no result: {error}"
+                    complaint = (
+                        complaint
+                        or f"The termination message of its Pod is not a valid result: {error}"
+                    )
                 continue
             if result.outcome is not Outcome.FAILED:
                 return result, complaint

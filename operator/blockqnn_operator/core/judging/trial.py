@@ -27,7 +27,7 @@ from blockqnn_operator.core.observed.trial_job import TrialJob, TrialPart
 OUT_OF_MEMORY = "OOMKilled"
 """Kubernetes' reason for the end of a container that the kernel killed over its memory limit."""
 
-TOOK_TOO_LONG = "It ran for longer than spec.failurePolicy.trialTimeout and was stopped."
+TOOK_TOO_LONG = "It ran longer than spec.failurePolicy.trialTimeout and was stopped."
 
 TrialVerdict = Verdict[TrialResult]
 TrialAssessment = JobAssessment[TrialResult]
@@ -71,7 +71,8 @@ class _TrialJudge(JobJudge[TrialPart, TrialResult]):
         if (result.trial, result.attempt, result.block_hash) != expected:
             raise InvalidMessage(
                 f"The trial result is of trial {result.trial}, attempt {result.attempt}, block "
-                f"{result.block_hash}; expected were {expected[0]}, {expected[1]}, {expected[2]}."
+                f"{result.block_hash}; expected trial {expected[0]}, attempt {expected[1]}, "
+                f"block {expected[2]}."
             )
         return result
 
@@ -119,7 +120,9 @@ class _TrialJudge(JobJudge[TrialPart, TrialResult]):
         killed = pod.reason == OUT_OF_MEMORY and result.reason == "Killed"
         if not killed or result.outcome is not Outcome.FAILED or self.before:
             return result
-        message = "The kernel killed the trainer, which took more memory than its container may."
+        message = (
+            "The kernel killed the trainer because it exceeded the memory limit of its container."
+        )
         changes = {"outcome": Outcome.INFEASIBLE, "reason": "OutOfMemory", "message": message}
         return result.model_copy(update=changes)
 

@@ -77,7 +77,7 @@ def _goal(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted | None
     return BudgetExhausted(
         Reason.GOAL_REACHED,
         f"A trial reached an accuracy of {accuracy:.4f}; spec.budget.targetAccuracy is "
-        f"{target:g}. Raise it, or take it away, to go on.",
+        f"{target:g}. Raise or remove it to continue.",
         trial,
     )
 
@@ -91,7 +91,7 @@ def _trials(state: SearchState) -> BudgetExhausted | None:
     trials = state.settings.budget.trials
     if len(state.archive) < trials:
         return None
-    return BudgetExhausted(Reason.BUDGET_SPENT, f"All {trials} trials of the budget are done.")
+    return BudgetExhausted(Reason.BUDGET_SPENT, f"All {trials} trials of the budget have a result.")
 
 
 def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted | None:
@@ -108,7 +108,7 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
     return BudgetExhausted(
         Reason.GPU_HOURS_SPENT,
         f"The trials took {used / SECONDS_PER_HOUR:.2f} GPU hours; spec.budget.gpuHours is "
-        f"{most:g}. Raise it to go on.",
+        f"{most:g}. Raise it to continue.",
     )
 
 
@@ -118,6 +118,6 @@ def _duration(observed: Observed, state: SearchState) -> BudgetExhausted | None:
         return None
     return BudgetExhausted(
         Reason.DURATION_SPENT,
-        f"The {state.settings.budget.duration} of spec.budget.duration have passed since the "
-        "search started. Raise it to go on.",
+        f"The search has lasted for spec.budget.duration, {state.settings.budget.duration}. "
+        "Raise it to continue.",
     )

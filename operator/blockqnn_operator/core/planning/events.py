@@ -132,13 +132,13 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             f"{pod}/{EventReason.TRIAL_INTERRUPTED}",
             "Normal",
             EventReason.TRIAL_INTERRUPTED,
-            f"{who}: Pod {pod} is ended before its time: {why} Another is started.",
+            f"{who}: Pod {pod} was interrupted: {why} Its Job starts another.",
         )
         for pod, why in trial.assessment.interruptions
     ]
     verdict = trial.assessment.verdict
     if trial.attempt > job.attempt and verdict and not verdict.blameless:
-        text = f"{who}: {verdict.message} Attempt {trial.attempt} is started."
+        text = f"{who}: {verdict.message} Starting attempt {trial.attempt}."
         events.append(
             Event(
                 f"{_subject(trial)}/{EventReason.TRIAL_RETRIED}",
@@ -162,8 +162,8 @@ def _damage(result: FinalistResult) -> str:
     singular = number == 1
     return (
         f"{number} checkpoint{'' if singular else 's'} on the volume could not be read and "
-        f"{'was' if singular else 'were'} left out; the training "
-        f"{'went on from another' if result.resumed else 'began anew'}."
+        f"{'was' if singular else 'were'} ignored; the training "
+        f"{'continued from another' if result.resumed else 'started anew'}."
     )
 
 
@@ -186,8 +186,8 @@ def deleted_jobs(
             f"{name}/{EventReason.JOB_DELETED}/{write_time(now)}",
             "Warning",
             EventReason.JOB_DELETED,
-            f"Trial {number}: its Job {name} was deleted before its result was in the history; it "
-            "is created again.",
+            f"Trial {number}: Job {name} was deleted before its result was in the history. "
+            "Creating it again.",
         )
         for number, name in names
         if name in seen_jobs

@@ -169,7 +169,7 @@ def _started(
     part = job.part_of(proposal.trial)
     adopted = _adopt(proposal, part, state)
     if adopted is None:
-        message = f"Its Job trains {part.block!r}, which is no block of this search."
+        message = f"Its Job trains {part.block!r}, which this search cannot propose."
         wrong: TrialVerdict = Verdict(Outcome.FAILED, "BlockInvalid", message)
         return OpenTrial(
             proposal=proposal, stage=Stage.OVER, job=job, verdict=wrong, attempt=job.attempt

@@ -50,7 +50,7 @@ def prepare(
     outdated = tuple(job.name for job in jobs if job.name != name)
     current = next((job for job in jobs if job.name == name), None)
     if current is None:
-        message = f"Job {name} is to prepare the images."
+        message = f"Job {name} will prepare the images."
         return Preparation(False, Reason.PREPARING, message, manifest, outdated)
     return assess_preparation(observed, current, outdated)
 
@@ -70,5 +70,5 @@ def _unwanted(state: SearchState, jobs: Sequence[PreparationJob]) -> Preparation
         return Preparation(True, Reason.NOT_NEEDED, "No trial waits for the images.")
     stopped = state.settings.suspend_policy == "Stop"
     running = tuple(job.name for job in jobs if stopped and not job.condition)
-    message = "The images are prepared when spec.suspend is false."
+    message = "The images will be prepared when spec.suspend is false."
     return Preparation(False, Reason.SUSPENDED, message, delete=running)

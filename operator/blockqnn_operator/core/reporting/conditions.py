@@ -156,7 +156,7 @@ def degraded_condition(
     stored = [record for record in latest if record.outcome is Outcome.FAILED]
     if stored:
         return True, Reason.TRIALS_FAILED, _failure(stored[-1].trial, stored[-1].message)
-    return False, Reason.AS_EXPECTED, "Every trial of late has ended with a result."
+    return False, Reason.AS_EXPECTED, "All recent trials have a result."
 
 
 def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
@@ -176,13 +176,13 @@ def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
 
 
 def _queued(count: int) -> str:
-    jobs = "1 Job is suspended and waits" if count == 1 else f"{count} Jobs are suspended and wait"
-    return f"{jobs} to be admitted by a queue, such as Kueue's."
+    jobs, them = ("1 Job is", "it") if count == 1 else (f"{count} Jobs are", "them")
+    return f"{jobs} suspended until a queue, such as Kueue's, admits {them}."
 
 
 def _podless(jobs: Sequence[str]) -> str:
     has = "1 Job has" if len(jobs) == 1 else f"{len(jobs)} Jobs have"
-    return f"{has} no Pod, such as {jobs[0]}: {WHY_NO_POD}"
+    return f"{has} no Pod, such as {jobs[0]}. {WHY_NO_POD}"
 
 
 def _unplaced(words: Sequence[str]) -> str:

@@ -149,10 +149,14 @@ def _best(standing: SeedStatistics) -> BestFinalist:
 def _ready_message(status: FinalistsStatus) -> str:
     best = status.best
     if best is None:
-        return "No finalist has reached an accuracy." if status.total else "No block to be trained."
+        return (
+            "No finalist has reached an accuracy."
+            if status.total
+            else "There is no block to train."
+        )
     spread = "" if best.deviation is None else f" ± {best.deviation:.2%} over {best.seeds} seeds"
     return (
-        f"{_count(status.succeeded)} trained; the best is that of trial {best.trial}, with an "
+        f"{_count(status.succeeded)} trained; the best is the block of trial {best.trial}, with an "
         f"accuracy of {best.accuracy:.2%}{spread}."
     )
 
@@ -170,7 +174,7 @@ def _unready(
     if trouble is not None:
         is_known = trouble.reason in _KNOWN_REASONS
         reached = _ready_message(status) if winner else ""
-        missing = f"{_failed(status)}; the condition FinalistsReady says why."
+        missing = f"{_failed(status)}; the condition FinalistsReady gives the reason."
         return FinalistReport(
             status,
             Reason(trouble.reason) if is_known else Reason.FINALISTS_FAILED,
@@ -190,7 +194,7 @@ def _unready(
         message = preparing[0].message
         return FinalistReport(status, Reason.PREPARING, message, message)
     if not over and not decided.open:
-        message = "Finalists are trained when the search's budget is spent."
+        message = "Finalists will be trained when the budget is spent."
         return FinalistReport(status, Reason.TRIALS_RUNNING, message, message)
     return FinalistReport(status, Reason.FINALISTS_RUNNING, done, done)
 
@@ -200,10 +204,10 @@ def _trouble(decided: FinalistPlan) -> Trouble | None:
     failures = [(i.finalist, i.job, i.failure) for i in decided.open if i.job and i.failure]
     if failures:
         finalist, job, failure = failures[0]
-        more = f" {len(failures)} have failed in all." if len(failures) > 1 else ""
+        more = f" In total {len(failures)} have failed." if len(failures) > 1 else ""
         message = (
-            f"{finalist} failed: {_sentence(failure.message)} When it is mended, delete Job "
-            f"{job.name} to have it tried again; it goes on from its last checkpoint.{more}"
+            f"{finalist} failed: {_sentence(failure.message)} Fix this, then delete Job "
+            f"{job.name} to try again; it continues from its last checkpoint.{more}"
         )
         return Trouble(failure.reason, message)
     for preparation in decided.preparations.values():
@@ -218,7 +222,7 @@ def _hindrance(item: OpenFinalist) -> Trouble | None:
     if item.assessment.waiting:
         return item.assessment.waiting
     if item.job and item.job.suspended and item.stage is Stage.RUNNING:
-        message = "Its Job is suspended and waits to be admitted by a queue, such as Kueue's."
+        message = "Its Job is suspended until a queue, such as Kueue's, admits it."
         return Trouble(str(Reason.QUEUED), message)
     if item.assessment.invalid:
         return Trouble(str(Reason.RESULT_INVALID), item.assessment.invalid)

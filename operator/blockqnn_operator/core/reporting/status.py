@@ -229,13 +229,13 @@ def _message(
     if phase is Phase.FAILED:
         return (
             f"{trials.failed} trials failed, more than the {policy.max_failed_trials} of "
-            "spec.failurePolicy.maxFailedTrials; the Events and the Jobs' logs say why. Raise it "
-            "to go on."
+            "spec.failurePolicy.maxFailedTrials. The Events and the Jobs' logs give the reasons. "
+            "Raise it to continue."
         )
     if phase is Phase.SUSPENDED:
         return f"Suspended by spec.suspend; {_running(trials)}."
     if not preparation.ready:
-        return f"Trials wait for the dataset: {preparation.message}"
+        return f"Trials are waiting for the dataset: {preparation.message}"
     return f"{_running(trials)}{note}."
 
 
