@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_a_sentence_and_status_2(message: Path) -> None:
     assert LatencyProcess({"TERMINATION_MESSAGE_PATH": str(message)}).run() == 2
     assert message.read_text() == (
         "There is no block to measure: set the environment variable LATENCY to its "
-        "specification, or name a file with it by --spec."
+        "specification, or pass a file with --spec."
     )
     assert LatencyProcess(variables(message, block="none")).run() == 2
     assert "cannot be read" in message.read_text()

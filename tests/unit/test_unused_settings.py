@@ -278,7 +278,6 @@ class TestSearchesThatBegan:
         search = make_search(begun["spec"], status={"startTime": "2024-05-01T12:00:00Z"})
         (event,) = beginning(search, state)
         assert (event.type, event.reason) == ("Warning", "UnusedFields")
-        assert f"| `{event.reason}` (warning) |" in (DOCS / "conditions.md").read_text()
         found = refused(begun["spec"])
         assert found
         assert all(f"{name} has no effect with " in event.message for name in found)
