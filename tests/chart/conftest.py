@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helm_command import Helm
 from waiting import waiting
 
 from blockqnn_devcluster import DevCluster
 from blockqnn_devcluster.build import ensure_programs
 from blockqnn_devcluster.programs import HELM
 from blockqnn_devcluster.sources import module_sources
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from helm_command import Helm
 
 Eventually = Callable[..., Any]
 DEFINITIONS = "example/prometheus-operator-crd/monitoring.coreos.com_{}.yaml"

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_command import ROOT, Helm, of_kind
+from helm_command import Helm, of_kind
+from repository_paths import ROOT
 
 from blockqnn_devcluster import DevCluster
 

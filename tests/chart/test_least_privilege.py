@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from helm_command import CHART, Helm
 from release import Installed, answer
-from searching import CUSTOM_TRAINER, REAL_TRAINING, search_manifest
-from test_failures import trainer_of
+from searching import CUSTOM_TRAINER, REAL_TRAINING, search_manifest, trainer_of
 
 from blockqnn_devcluster import DevCluster
 

@@ -14,8 +14,7 @@ import pytest
 import yaml
 from helm_command import CHART, CI_VALUES, Helm, HelmError
 from release import Installed
-from searching import search_manifest
-from test_failures import trainer_of
+from searching import search_manifest, trainer_of
 
 from blockqnn_devcluster import DevCluster
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from helm_command import CHART, CI_VALUES, Helm, only
 from operator_builders import make_search, make_settings, make_spec
+from repository_paths import FIXTURES
 
 from blockqnn_operator.core.jobs.preparation import preparation_job
 
@@ -58,8 +59,7 @@ def test_a_field_that_nobody_knows_is_found(offline: Helm) -> None:
 
 
 def test_each_version_knows_the_jobs_of_the_operator() -> None:
-    fixtures = CHART.parents[1] / "tests" / "unit" / "fixtures"
-    validate(json.loads((fixtures / "trial-job.json").read_text()))
+    validate(json.loads((FIXTURES / "trial-job.json").read_text()))
     claim = {"persistentVolumeClaim": {"claimName": "datasets"}}
     changes = {"dataset": {"name": "cifar10", "volume": claim}}
     validate(preparation_job(make_search(make_spec(**changes)), make_settings(**changes)))

@@ -1,8 +1,7 @@
 """Budgets that end a search early, and pausing, on a real control plane."""
 
 import pytest
-from searching import CUSTOM_TRAINER, search_manifest
-from test_failures import trainer_of
+from searching import CUSTOM_TRAINER, search_manifest, trainer_of
 
 
 @pytest.mark.long

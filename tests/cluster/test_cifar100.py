@@ -1,16 +1,13 @@
 """Real images: a slice of CIFAR-100, through real Jobs, to real accuracies."""
 
-from pathlib import Path
-
 import numpy
 import pytest
+from repository_paths import ROOT
 from searching import WHILE_TRAINING, search_manifest
 
 from blockqnn.contract.message import Outcome
 
-SHARDS = sorted(
-    (Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100").glob("train-*.npz")
-)
+SHARDS = sorted((ROOT.parent / "shared" / "data" / "cifar100").glob("train-*.npz"))
 CLASSES = 4
 """The first four of the hundred classes: 2,000 images, which the smallest networks tell apart
 better than chance after seconds on one core."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_schema_rules import Server, accepted, manifest, nested, refusal
+from schema_validation import Server, accepted, manifest, nested, refusal
 
 from blockqnn.strategies.registry import BUILT_IN
 from blockqnn_api.definition.crd import custom_resource_definition

@@ -6,24 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from searching import CUSTOM_TRAINER, Searching, search_manifest
+from searching import CUSTOM_TRAINER, TRAINER_PROGRAM, Searching, search_manifest, trainer_of
 
 from blockqnn.contract.message import Outcome
 
 ONE_TRIAL = {"budget": {"trials": 1}, "agent": {"batchSize": 1}, "parallelism": 1}
 
 
-def trainer_of(*command: str, **pod_spec: Any) -> dict[str, Any]:
-    container = {"name": "trainer", "command": list(command)}
-    return {
-        "resources": {"requests": {"cpu": "100m"}},
-        "podTemplate": {"spec": {**pod_spec, "containers": [container]}},
-    }
-
-
 def second_time_lucky(marker: Path) -> dict[str, Any]:
     """A trainer that sleeps until it is ended the first time, and is quick the second time."""
-    quick = f"{sys.executable} {Path(__file__).with_name('custom_trainer.py')}"
+    quick = f"{sys.executable} {TRAINER_PROGRAM}"
     return trainer_of("sh", "-c", f"[ -e {marker} ] && exec {quick}; touch {marker}; exec sleep 60")
 
 
@@ -82,7 +74,7 @@ def test_a_trainer_without_a_result_is_tried_again_in_a_job_of_its_own(
     searching, eventually, tmp_path
 ):
     marker = tmp_path / "once"
-    quick = f"{sys.executable} {Path(__file__).with_name('custom_trainer.py')}"
+    quick = f"{sys.executable} {TRAINER_PROGRAM}"
     silent = trainer_of("sh", "-c", f"[ -e {marker} ] && exec {quick}; touch {marker}")
     searching.apply(search_manifest(**ONE_TRIAL, trial=silent))
     eventually(searching.is_over)

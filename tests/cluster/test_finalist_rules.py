@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_schema_rules import Server, accepted, manifest, message_of, nested, refusal
+from schema_validation import Server, accepted, manifest, message_of, nested, refusal
 
 from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_devcluster import DevCluster

@@ -15,6 +15,7 @@ import numpy
 import pytest
 from finalist_specs import finalist_fields
 from PIL import Image
+from repository_paths import ROOT
 
 from blockqnn.contract.finalist import FinalistResult
 from blockqnn.contract.message import Outcome
@@ -22,7 +23,7 @@ from blockqnn.contract.message import Outcome
 pytestmark = pytest.mark.long
 
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
-CIFAR100 = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar100"
+CIFAR100 = ROOT.parent / "shared" / "data" / "cifar100"
 PATIENCE = 240.0
 """Seconds that a training of a few may take on a machine that does many other things."""
 

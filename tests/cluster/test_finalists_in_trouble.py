@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
+from cluster_finalists import COMPLETE, PATIENCE, finalists, on, results
 from searching import CUSTOM_TRAINER, WHILE_TRAINING, Searching, search_manifest
-from test_search_with_finalists import COMPLETE, PATIENCE, finalists, on, results
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.finalist_record import Finalist

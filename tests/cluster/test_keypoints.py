@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from searching import ROOT, WHILE_TRAINING
+from repository_paths import ROOT
+from searching import WHILE_TRAINING
 
 from blockqnn.contract.message import Outcome
 

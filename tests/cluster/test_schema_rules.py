@@ -7,18 +7,16 @@ request is a server-side dry run, which is judged as a real one is.
 import json
 import uuid
 from collections.abc import Iterator
-from subprocess import CompletedProcess
 from typing import Any, NamedTuple
 
 import pytest
+from schema_validation import Server, Spec, accepted, manifest, message_of, nested, refusal
 
 from blockqnn.block.layer_types import PAPERS
 from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_api.definition.effect_rules import EFFECT_RULES
 from blockqnn_api.definition.rule import Rule
 from blockqnn_devcluster import DevCluster
-
-Spec = dict[str, Any]
 
 
 class Case(NamedTuple):
@@ -119,45 +117,6 @@ BOUNDS = [
 ]
 
 
-def nested(field: str, value: Any) -> Spec:
-    """The spec in which one field, given by its path, has a value."""
-    for name in reversed(field.split(".")):
-        value = {name: value}
-    return value  # type: ignore[no-any-return]
-
-
-def manifest(spec: Spec, name: str = "search") -> str:
-    dataset = {"name": "digits", **spec.get("dataset", {})}
-    return json.dumps(
-        {
-            "apiVersion": "blockqnn.dev/v1alpha1",
-            "kind": "BlockSearch",
-            "metadata": {"name": name},
-            "spec": {**spec, "dataset": dataset},
-        }
-    )
-
-
-class Server:
-    """The API server, asked what it thinks of a search."""
-
-    def __init__(self, cluster: DevCluster, namespace: str) -> None:
-        self._cluster = cluster
-        self._namespace = namespace
-
-    def _ask(self, *arguments: str, text: str | None = None) -> CompletedProcess[str]:
-        return self._cluster.kubectl(
-            *arguments, "-n", self._namespace, "--dry-run=server", input=text, check=False
-        )
-
-    def create(self, text: str) -> CompletedProcess[str]:
-        return self._ask("create", "-o", "json", "-f", "-", text=text)
-
-    def change(self, search: str, spec: Spec) -> CompletedProcess[str]:
-        patch = json.dumps({"spec": spec})
-        return self._ask("patch", "blocksearch", search, "--type=merge", "-p", patch)
-
-
 @pytest.fixture(scope="module")
 def server(installed: DevCluster) -> Iterator[Server]:
     """An API server with two searches: one says all it can, one leaves it to the preset."""
@@ -167,16 +126,6 @@ def server(installed: DevCluster) -> Iterator[Server]:
         installed.kubectl("create", "-n", namespace, "-f", "-", input=manifest(spec, name))
     yield Server(installed, namespace)
     installed.kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-def accepted(answer: CompletedProcess[str]) -> bool:
-    assert answer.returncode == 0, answer.stderr
-    return True
-
-
-def refusal(answer: CompletedProcess[str]) -> str:
-    assert answer.returncode != 0, answer.stdout
-    return answer.stderr
 
 
 def test_a_dataset_is_enough_and_the_preset_keeps_its_say(server: Server) -> None:
@@ -323,13 +272,6 @@ FIXED = [
     ("spec.dataset", "path", "/images", "/others"),
     ("spec.dataset", "validation", {"fraction": 0.2}, {"fraction": 0.3}),
 ]
-
-
-def message_of(path: str, field: str) -> str:
-    (message,) = [
-        rule.message for rule in RULES[path] if rule.message.startswith(f"{field} cannot change")
-    ]
-    return message
 
 
 @pytest.mark.parametrize(("path", "field", "same", "other"), FIXED, ids=[case[1] for case in FIXED])

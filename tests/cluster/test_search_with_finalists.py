@@ -10,29 +10,17 @@ from typing import Any
 
 import numpy
 import pytest
+from cluster_finalists import COMPLETE, FINALISTS, PATIENCE, finalists, on, results
 from searching import CUSTOM_TRAINER, REAL_TRAINING, WHILE_TRAINING, Searching, search_manifest
 
 from blockqnn.contract.finalist import FINALIST_VARIABLE, FinalistResult
 from blockqnn.contract.message import Outcome
-from blockqnn_api.history import shards as history
-from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
+from blockqnn_api.history.finalist_record import Finalist, FinalistRecord
 
 pytestmark = pytest.mark.long
 
-PATIENCE = 4 * WHILE_TRAINING
-"""Seconds for five complete trainings, two at a time."""
 
-COMPLETE = "jsonpath={.status.phase}=Complete"
 COMMAND = Path(sys.executable).with_name("blockqnn-train")
-FINALISTS: dict[str, Any] = {
-    "training": {
-        "epochs": 8,
-        "batchSize": 32,
-        "schedule": {"milestones": [6]},
-        "augmentation": {"padding": 1, "flip": False},
-    },
-    "parallelism": 2,
-}
 
 
 ONE_ITERATION: dict[str, Any] = {
@@ -41,23 +29,6 @@ ONE_ITERATION: dict[str, Any] = {
     "agent": {"batchSize": 8, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 1}]},
 }
 """Eight blocks in one Job."""
-
-
-def on(volume: Path, **changes: Any) -> dict[str, Any]:
-    """Finalists that are kept in a directory of this machine."""
-    source = {"hostPath": {"path": str(volume), "type": "Directory"}}
-    return FINALISTS | {"volume": source, "path": str(volume)} | changes
-
-
-def finalists(searching: Searching) -> list[dict[str, Any]]:
-    return searching.items("jobs", "app.kubernetes.io/component=finalist")
-
-
-def results(searching: Searching) -> dict[Finalist, FinalistRecord]:
-    """The history of the finalists."""
-    selector = "blockqnn.dev/search=search,app.kubernetes.io/component=finalists"
-    shards = [history.read_shard(item) for item in searching.items("configmaps", selector)]
-    return FinalistArchive.recover(sorted(shards, key=lambda shard: shard.number)).records
 
 
 def told_to(job: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from repository_paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "helm" / "blockqnn" / "alerts" / "blockqnn.yaml"
 CASES = sorted(Path(__file__).with_name("alerts").glob("*.yaml"))
 ALERTS: list[dict[str, Any]] = [

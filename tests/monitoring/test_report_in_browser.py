@@ -4,11 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cli_finalists import READY, RECORDS
 from cli_searches import NOW, simulated
 from monitoring.browser import photograph, show
 from monitoring.debian import CHROMIUM, Unavailable, fetch
-from test_cli_finalists import RECORDS
-from test_cli_report_of_finalists import TOLD
 
 from blockqnn_cli.report.page import report
 
@@ -65,7 +64,7 @@ def test_a_browser_shows_every_chart_without_a_complaint(width: int, tmp_path: P
 @pytest.mark.parametrize("width", [500, 1200])
 def test_a_browser_shows_the_finalists(width: int, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    page.write_text(report(TOLD, NOW, trained=RECORDS) + MEASURE)
+    page.write_text(report(READY, NOW, trained=RECORDS) + MEASURE)
     shown = show(page, width)
     assert shown.complaints == ()
     measured = shown.data("measured")

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from monitoring.debian import PROMETHEUS, Unavailable, fetch
 from monitoring.prometheus import SCRAPE_SECONDS, Prometheus, Series
+from repository_paths import ROOT
 from searching import CUSTOM_TRAINER, OPERATOR_USER, Operator, Searching, search_manifest
 
-ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "helm" / "blockqnn" / "alerts" / "blockqnn.yaml"
 DASHBOARDS = {
     path.stem: json.loads(path.read_text())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository_paths import ROOT
 from searching import Searching, search_manifest
 
 from blockqnn.contract.message import Outcome
@@ -25,7 +26,6 @@ from blockqnn_devcluster.programs import HELM
 
 pytestmark = pytest.mark.timeout(900)
 
-ROOT = Path(__file__).resolve().parents[2]
 TAG = os.environ.get("TAG", "dev")
 IMAGES = (f"localhost/blockqnn-operator:{TAG}", f"localhost/blockqnn-trainer:{TAG}")
 SYSTEM = "blockqnn-system"

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from repository_paths import ROOT
 
 from blockqnn.strategies.registry import GROUP, find_strategy
 
-PAGE = Path(__file__).parents[2] / "docs" / "tasks" / "write-a-strategy.md"
+PAGE = ROOT / "docs" / "tasks" / "write-a-strategy.md"
 
 
 def documented(language: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from finalist_specs import finalist_fields, finalist_spec
+from repository_paths import ROOT
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FinalistResult, FinalistSpec
@@ -14,7 +15,6 @@ from blockqnn.contract.recipes import fill_in
 from blockqnn.errors import InvalidMessage, InvalidSettings
 
 VOLUME = Path("/finalists")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def bare(recipe: str, **network: Any) -> FinalistSpec:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from benchmark_rows import make_rows
 from benchmarks.reproduction import choose as program
 from benchmarks.reproduction import liked
 from benchmarks.reproduction.course import Course, Setup, run
@@ -12,7 +13,6 @@ from benchmarks.reproduction.training_sections import liked_blocks
 from benchmarks.table.errors import group_of
 from benchmarks.table.rows import Row, append, read
 from benchmarks.table.trained_blocks import TrainedBlocks
-from test_benchmark_table import make_rows
 
 from blockqnn.block.nsc import Block
 from blockqnn.settings.epsilon_schedule import EpsilonStage

@@ -5,6 +5,7 @@ from random import Random
 from statistics import fmean
 
 import pytest
+from benchmark_rows import make_rows
 from benchmarks.reproduction import defaults, reward_fit, search_sections, training_sections
 from benchmarks.reproduction.course import Course, Setup, Trial, best_by, run
 from benchmarks.reproduction.figures import (
@@ -24,7 +25,6 @@ from benchmarks.table.rows import Row
 from benchmarks.table.trained_blocks import TrainedBlocks
 from hypothesis import given
 from hypothesis import strategies as st
-from test_benchmark_table import make_rows
 
 from blockqnn.block.nsc import Block
 from blockqnn.learning.reward import redefined_reward

@@ -6,12 +6,11 @@ from random import Random
 
 import numpy
 import pytest
+from benchmark_rows import LANDSCAPE, NOISE, SPACE, draw, make_rows
 from benchmarks.search import __main__ as contests
-from benchmarks.search.synthetic_rewards import additive
 from benchmarks.table import searches
 from benchmarks.table.recipe import NETWORK
 from benchmarks.table.rows import Row, append, read
-from benchmarks.table.space import make_space
 from benchmarks.table.surrogate import Kernel, Known, Likeness, Surrogate, choose_kernel, describe
 from benchmarks.table.trained_blocks import TrainedBlocks, noise_between_seeds
 from hypothesis import given, settings
@@ -20,31 +19,6 @@ from hypothesis import strategies as st
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.learning.reward import redefined_reward
-from blockqnn.space.protocol import Candidate, draw_candidate
-
-SPACE = make_space()
-LANDSCAPE = additive(10_000)
-NOISE = 0.02
-
-
-def draw(seed: int) -> Candidate:
-    return draw_candidate(SPACE, Random(seed), "TypeFirst")
-
-
-def make_rows(count: int, repeated: int) -> list[Row]:
-    """A table of random blocks with made-up accuracies, the first of them with a second seed."""
-    rows: dict[tuple[str, int], Row] = {}
-    for number in range(count):
-        candidate = draw(number)
-        block, random = SPACE.decode(candidate), Random(f"noise {number}")
-        for seed in range(2 if number < repeated else 1):
-            accuracy = 0.2 + 0.6 * LANDSCAPE.value(candidate) + random.gauss(0, NOISE)
-            curve = tuple(accuracy * epoch / 12 for epoch in range(1, 13))
-            digest = canonical_hash(block)
-            row = Row(digest, str(block), "random", seed, "Succeeded", 1, 1, 1.0, curve)
-            rows.setdefault((digest, seed), row)
-    return list(rows.values())
-
 
 ROWS = make_rows(150, 60)
 FAILED = Block.parse("(1,2,3,0,0)(2,2,3,1,0)(3,2,3,2,0)(4,2,3,3,0)(5,7,0,0,0)")

@@ -14,6 +14,7 @@ from benchmarks.table.program import Request, table_training, train_all, trainin
 from benchmarks.table.random_blocks import different_blocks
 from benchmarks.table.rows import Row, append, read
 from benchmarks.table.space import make_space
+from repository_paths import ROOT
 
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block, LayerType
@@ -121,12 +122,11 @@ def test_a_process_of_the_pool_ends_when_its_parent_is_killed(tmp_path: Path) ->
     """All of them hold the standard output open, which ends with the last."""
     program = tmp_path / "program.py"
     program.write_text(HOLDS_A_WORKER)
-    root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(
         [sys.executable, program],
         stdout=subprocess.PIPE,
-        cwd=root,
-        env={"PYTHONPATH": str(root)},
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT)},
     ) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"begun\n"

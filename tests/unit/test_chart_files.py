@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from repository_paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "blockqnn"
 
 sys.path.insert(0, str(ROOT / "helm"))

@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from cli_searches import NOW, history_lines, simulated
+from cli_finalists import BEST, PLAIN, RECORDS, SEARCH, record
+from cli_searches import NOW, history_lines
 from operator_builders import make_search, make_shard
 from rich.console import Console
 
@@ -19,56 +19,6 @@ from blockqnn_cli import terminal_views
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import CommandError, ExitStatus
 from blockqnn_cli.importing import plan_finalists
-
-PLAIN = simulated()
-BEST = sorted(
-    (r for r in PLAIN.records if r.outcome is Outcome.SUCCEEDED), key=lambda r: -(r.reward or 0)
-)
-TOLD = {
-    "total": 13,
-    "running": 1,
-    "succeeded": 12,
-    "infeasible": 0,
-    "failed": 0,
-    "records": 12,
-    "best": {
-        "trial": BEST[0].trial,
-        "block": BEST[0].block,
-        "accuracy": 0.94,
-        "deviation": 0.004,
-        "seeds": 2,
-        "folder": "lab/digits/trial-00007/seed-1",
-    },
-}
-SEARCH = replace(
-    PLAIN,
-    spec={**PLAIN.spec, "finalists": {"volume": {"emptyDir": {}}}},
-    status={
-        **PLAIN.status,
-        "finalists": TOLD,
-        "best": {**PLAIN.status["best"], "trial": BEST[0].trial, "convergedAccuracy": 0.94},
-    },
-)
-
-
-def record(rank: int, accuracy: float | None, **changes: Any) -> FinalistRecord:
-    entry = BEST[rank]
-    fields: dict[str, Any] = {
-        "trial": entry.trial,
-        "seed": 0,
-        "block": entry.block,
-        "hash": entry.hash,
-        "outcome": Outcome.SUCCEEDED,
-        "reason": "Completed",
-        "accuracy": accuracy,
-        "folder": f"lab/digits/trial-{entry.trial:05d}/seed-0",
-    }
-    return FinalistRecord(**fields | changes)
-
-
-# The more accurate early, the more accurate in the end.
-RECORDS = [record(n, round(0.5 + (BEST[n].accuracy or 0) / 2, 4)) for n in range(10)]
-RECORDS += [record(0, 0.9999, seed=1), record(1, 0.71, target="cifar100")]
 
 
 class OneSearch:

@@ -4,7 +4,6 @@ import html
 import re
 from dataclasses import replace
 from datetime import timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +13,7 @@ import yaml
 from cli_searches import NOW, empty, simulated
 from hypothesis import given
 from hypothesis import strategies as st
+from report_pages import Balanced, pictures
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
@@ -28,12 +28,6 @@ from blockqnn_cli.validation.checks import check
 
 RUNNING = simulated(done=56)
 PAGE = report(RUNNING, NOW + timedelta(hours=1))
-
-
-def pictures(page: str) -> list[ElementTree.Element]:
-    """The pictures of a page; they must be well-formed on their own."""
-    texts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    return [ElementTree.fromstring(text) for text in texts]
 
 
 def test_iterations_follow_the_best_and_the_five_best() -> None:
@@ -154,21 +148,6 @@ def test_what_a_trainer_says_cannot_break_the_page() -> None:
 def test_the_page_needs_no_other_file_and_no_script() -> None:
     assert not re.search(r"https?://|<script|@import|url\(", PAGE)
     assert re.findall(r'(?:href|src)="([^"]*)"', PAGE) == ["data:,"]
-
-
-class Balanced(HTMLParser):
-    """Checks that what is opened is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, _attributes: Any) -> None:
-        if tag not in ("meta", "link"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def test_the_page_is_balanced_and_its_pictures_are_told_in_words() -> None:

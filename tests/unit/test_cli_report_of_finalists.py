@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cli_finalists import BEST, MESSAGE, PLAIN, READY, RECORDS, record
 from cli_searches import NOW
-from test_cli_finalists import BEST, PLAIN, RECORDS, SEARCH, record
-from test_cli_report import Balanced, pictures
+from report_pages import Balanced, pictures
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.finalist_record import FinalistRecord
@@ -15,17 +15,8 @@ from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.report.page import report
 
-MESSAGE = "12 finalists are trained; the best is the block of trial 7."
-TOLD = replace(
-    SEARCH,
-    status={
-        **SEARCH.status,
-        "conditions": [{"type": "FinalistsReady", "status": "True", "message": MESSAGE}],
-    },
-)
 
-
-def section(*records: FinalistRecord, search: Any = TOLD) -> str:
+def section(*records: FinalistRecord, search: Any = READY) -> str:
     """The section about finalists, of a page that is whole."""
     page = report(search, NOW, trained=records)
     parser = Balanced()
@@ -69,7 +60,7 @@ def test_the_chart_shows_every_block_its_seeds_and_the_winner() -> None:
 
 
 def test_overtaken_blocks_are_marked() -> None:
-    few = replace(TOLD, spec={**TOLD.spec, "finalists": {"count": 3, "volume": {"emptyDir": {}}}})
+    few = replace(READY, spec={**READY.spec, "finalists": {"count": 3, "volume": {"emptyDir": {}}}})
     text = section(*RECORDS, search=few)
     assert sum("overtaken" in row[0] for row in rows(text)) == 7
     assert "cannot win" in text
@@ -86,18 +77,18 @@ def test_what_has_no_accuracy_or_met_damage_is_told_with_the_reason() -> None:
 
 
 def test_gpu_time_of_finalists_and_the_winner_are_among_the_figures() -> None:
-    page = report(TOLD, NOW, trained=[record(0, 0.9, gpus=2, seconds={"total": 3600.0})])
+    page = report(READY, NOW, trained=[record(0, 0.9, gpus=2, seconds={"total": 3600.0})])
     assert "<dt>GPU time of finalists</dt>" in page
     assert '<dd class="value">2 h</dd>' in page
     assert rows(section(record(0, 0.9, gpus=2, seconds={"total": 3600.0})))[0][8] == "1 h"
     assert "<dt>Winner, converged</dt>" in page
-    running = {**TOLD.status, "best": PLAIN.status["best"]}
-    assert "<dt>Best finalist so far</dt>" in report(replace(TOLD, status=running), NOW)
+    running = {**READY.status, "best": PLAIN.status["best"]}
+    assert "<dt>Best finalist so far</dt>" in report(replace(READY, status=running), NOW)
 
 
 def test_before_the_first_result_the_section_says_what_is_waited_for() -> None:
     assert MESSAGE in section()
-    assert "No finalist has a result yet." in section(search=replace(TOLD, status=PLAIN.status))
+    assert "No finalist has a result yet." in section(search=replace(READY, status=PLAIN.status))
     assert section(search=PLAIN) == "", "no finalists are asked for"
 
 
@@ -115,9 +106,9 @@ def test_what_needs_attention_is_said_once() -> None:
         {**condition, "type": "Degraded"},
         {**condition, "type": "FinalistsReady"},
     ]
-    finalists = {**TOLD.status["finalists"], "progress": "12/13"}
-    status = {**TOLD.status, "conditions": conditions, "finalists": finalists}
-    page = report(replace(TOLD, status=status), NOW, trained=RECORDS)
+    finalists = {**READY.status["finalists"], "progress": "12/13"}
+    status = {**READY.status, "conditions": conditions, "finalists": finalists}
+    page = report(replace(READY, status=status), NOW, trained=RECORDS)
     assert page.count("One has failed.") == 1
     assert "Finalists with a result: 12/13." in page
 
@@ -129,7 +120,7 @@ def test_the_command_reads_the_finalists(tmp_path, monkeypatch: pytest.MonkeyPat
         def finalists(self, _search: Any) -> list[FinalistRecord]:
             return RECORDS
 
-    monkeypatch.setattr("blockqnn_cli.command.Context.search", lambda _self: TOLD)
+    monkeypatch.setattr("blockqnn_cli.command.Context.search", lambda _self: READY)
     monkeypatch.setattr("blockqnn_cli.command.Context.searches", Searches())
     page = tmp_path / "report.html"
     assert main(["report", "digits", "-o", str(page)]) == ExitStatus.OK

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from cli_searches import EVENTS, NOW, empty, simulated
+from repository_paths import ROOT
 from rich.console import Console, RenderableType
 
 from blockqnn_cli import terminal_views
@@ -283,6 +284,6 @@ def test_every_exception_has_an_exit_status() -> None:
 
 
 def test_the_documentation_has_every_command() -> None:
-    page = Path(__file__).parents[2] / "docs" / "tasks" / "use-the-command-line.md"
+    page = ROOT / "docs" / "tasks" / "use-the-command-line.md"
     for command in all_commands():
         assert f"| `{command.name}" in page.read_text()

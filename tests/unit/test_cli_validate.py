@@ -3,16 +3,14 @@
 import io
 import json
 import textwrap
-from pathlib import Path
 
 import pytest
+from repository_paths import ROOT
 
 from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_cli.__main__ import main
 from blockqnn_cli.errors import ExitStatus
 from blockqnn_cli.validation.checks import check, is_duration
-
-ROOT = Path(__file__).parents[2]
 
 GOOD = """\
 apiVersion: blockqnn.dev/v1alpha1

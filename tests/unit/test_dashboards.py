@@ -7,7 +7,6 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import promql_parser as promql
@@ -15,11 +14,12 @@ import pytest
 import yaml
 from monitoring.dashboards import files
 from prometheus_client import CollectorRegistry
+from repository_paths import ROOT
 
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import SearchFamilies
 
-FOLDER = Path(__file__).resolve().parents[2] / "helm" / "blockqnn" / "dashboards"
+FOLDER = ROOT / "helm" / "blockqnn" / "dashboards"
 NAMES = ("operator.json", "search.json")
 DASHBOARDS = {name: json.loads((FOLDER / name).read_text()) for name in NAMES}
 EXCEPTIONS = {

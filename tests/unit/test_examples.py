@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from repository_paths import ROOT
 
 from blockqnn.contract.finalist import FinalistSpec
 from blockqnn_api.finalist_targets import goals_of
@@ -12,7 +13,7 @@ from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import BlockSearchSpec
 from blockqnn_cli.validation.checks import check
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 SEARCHES = sorted(EXAMPLES.rglob("*.yaml"))
 FINALISTS = sorted(EXAMPLES.rglob("*.json"))
 

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from finalist_specs import SHORTCUT, finalist_fields
+from repository_paths import ROOT
 
 from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
@@ -33,7 +34,6 @@ from blockqnn_trainer.finalists.verify import verify
 from blockqnn_trainer.network.network import build_network
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def train(volume: Path, **changes: object) -> tuple[int, str]:

@@ -1,125 +1,27 @@
 """The whole operator with finalists, shell included, when requests are lost and it dies anywhere.
 
-As test_operator_under_faults.py for trials: whatever becomes of a request, the finalists end with
+As for trials (search_under_faults.py): whatever becomes of a request, the finalists end with
 the results of an undisturbed run.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-import test_operator_under_faults as trials
-from finalist_world import busy_finalists, finalists_of, is_finalist
+from finalist_simulation import SEEDS, plain, serial
+from finalist_world import finalists_of, is_finalist
+from finalists_under_faults import DisturbedFinalists
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operator_builders import make_search
-from operator_server import Fault, Server
-from operator_world import Conflict, Json, World, written
-from operator_world import without_jobs as deleted
-from prometheus_client import CollectorRegistry
-from test_finalist_simulation import FINALISTS as ASKED
-from test_finalist_simulation import SEEDS, TARGETS, plain, serial, serial_trials, spec_of
-from test_operator_under_faults import UP_TO_DATE, Disturbed, Pass, Step, schedules
+from operator_server import Fault
+from search_under_faults import UP_TO_DATE, Disturbed, Pass, Step, passes, quick_passes, schedules
 
 from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
-from blockqnn_api.history.shards import FINALISTS, Shard, ShardWrite, config_map
-from blockqnn_operator.core.observed.finalist_job import FinalistJob
-from blockqnn_operator.core.observed.pod import TrialPod
-from blockqnn_operator.core.observed.trial_job import TrialJob
-from blockqnn_operator.shell.kubernetes.client import ApiError
-from blockqnn_operator.shell.metrics.operator import Metrics
-from blockqnn_operator.shell.reconcile.controller import Controller
-from blockqnn_operator.shell.reconcile.slots import Slots
-
-_small_and_quick = trials._small_and_quick
-PARALLELISM = ASKED["parallelism"]
-
-
-class FinalistServer(Server):
-    """An API server that stores finalists too."""
-
-    def _get_configmaps(self, name: str, body: Json, query: Any) -> Json:
-        if f"={FINALISTS}" not in query["labelSelector"]:
-            return super()._get_configmaps(name, body, query)
-        return {"items": [self._shard(shard) for shard in self.world.finalists], "metadata": {}}
-
-    def _store(self, name: str, body: Json, replaces: str | None) -> Json:
-        if f"-{FINALISTS}-" not in name:
-            return super()._store(name, body, replaces)
-        known_finalists = finalists_of(self.world)
-        (text,) = body["data"].values()
-        write = ShardWrite(int(name.rpartition("-")[2]), text, replaces)
-        try:
-            world = replace(self.world, finalists=written(self.world.finalists, write))
-        except Conflict:
-            raise ApiError(409, "Conflict", f"{name} was changed") from None
-        for finalist in finalists_of(world).keys() - known_finalists.keys():
-            assert self._annotated(finalist), "only what is an annotation enters the history"
-        self.put(world)
-        return self._shard(self.world.finalists[write.number])
-
-    def _annotated(self, finalist: Finalist) -> bool:
-        jobs = [FinalistJob.read(body) for body in self.world.jobs.values() if is_finalist(body)]
-        return any(job and job.part.result for job in jobs if job and job.finalist == finalist)
-
-    def _shard(self, shard: Shard) -> Json:
-        body = config_map(self.search, ShardWrite(shard.number, shard.text, None), FINALISTS)
-        metadata = {**body["metadata"], "resourceVersion": shard.resource_version}
-        return {**body, "metadata": metadata}
-
-    def _delete_jobs(self, name: str, body: Json, query: Mapping[str, str]) -> Json:
-        job = FinalistJob.read(self._job(name)) if name else None
-        if job is None:
-            return super()._delete_jobs(name, body, query)
-        over = job.finalist in finalists_of(self.world)
-        assert over or job.condition, "a Job goes when its result is in the history, or it has none"
-        self.put(deleted(self.world, {name}))
-        return {}
-
-
-class FinalistProcess(trials.Process):
-    """An operator's process that watches finalists too."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__(server)
-        self._controller = Controller(
-            server,
-            lambda _key: self._search(),
-            lambda _key: self.watches.of(TrialJob.read),
-            lambda _key: filter(None, map(TrialPod.read, self.watches.pods())),
-            lambda _key: (),
-            lambda _key: self.watches.of(FinalistJob.read),
-            Metrics(lambda: (), lambda: 0, CollectorRegistry()),
-            Slots(None, lambda _key: None),
-            self.cleanup,
-            lambda: [trials.KEY],
-            clock=self._now,
-        )
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _processes() -> Iterator[None]:
-    """Let a process that has died be followed by one that watches finalists too."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(trials, "Process", FinalistProcess)
+def _quick_passes() -> Iterator[None]:
+    with quick_passes():
         yield
-
-
-class Run(Disturbed):
-    """A search whose budget is spent, and then its finalists, under faults."""
-
-    def __init__(self, seed: int, operators: int = 1) -> None:
-        spec = spec_of(seed, targets=TARGETS[:1])
-        self.server = FinalistServer(make_search(spec), World())
-        self.server.put(serial_trials(seed))
-        self.processes = [FinalistProcess(self.server) for _ in range(operators)]
-        self.alone = operators == 1
-        self.server.check = self.check_world
-
-    def check_world(self) -> None:
-        if self.alone and not self.server.was_late:
-            assert busy_finalists(self.server.world) <= PARALLELISM
 
 
 def expected(seed: int) -> dict[Finalist, FinalistRecord]:
@@ -139,7 +41,7 @@ seeds = st.sampled_from(SEEDS)
 @given(seeds, schedules)
 @settings(max_examples=15)
 def test_the_results_are_those_of_the_undisturbed_run(seed: int, steps: list[Step]) -> None:
-    run = Run(seed)
+    run = DisturbedFinalists(seed)
     for step in steps:
         run.step(step)
     run.finish()
@@ -148,12 +50,12 @@ def test_the_results_are_those_of_the_undisturbed_run(seed: int, steps: list[Ste
     assert not [job for job in run.server.world.jobs.values() if is_finalist(job)]
 
 
-@given(seeds, st.lists(st.tuples(st.integers(0, 1), trials.passes | st.integers(0, 9))))
+@given(seeds, st.lists(st.tuples(st.integers(0, 1), passes | st.integers(0, 9))))
 @settings(max_examples=8)
 def test_two_operators_under_faults_write_the_history_of_one(
     seed: int, steps: list[tuple[int, Step]]
 ) -> None:
-    run = Run(seed, operators=2)
+    run = DisturbedFinalists(seed, operators=2)
     run.server.was_late = True
     for operator, step in steps:
         run.step(step, operator)
@@ -163,7 +65,7 @@ def test_two_operators_under_faults_write_the_history_of_one(
 @pytest.mark.parametrize("fault", Fault)
 def test_a_fault_in_every_pass_changes_nothing(fault: Fault) -> None:
     """It strikes the first request of a pass, then the second of the next, and so on."""
-    run = Run(SEEDS[0])
+    run = DisturbedFinalists(SEEDS[0])
     for number in range(90):
         run.step(Pass(UP_TO_DATE, ((number % 7, fault),)))
         run.step(number)

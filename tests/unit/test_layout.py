@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from repository_paths import ROOT
 
 LONGEST_FILE = 500
 """Lines of the longest source file: one that is longer has more than one job."""

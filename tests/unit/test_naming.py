@@ -5,11 +5,9 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from repository_paths import ROOT
 
 BARE_WORDS = {"one", "found", "told", "known", "left", "place", "whole"}
 """Words that say nothing about what a variable holds."""

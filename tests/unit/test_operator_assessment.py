@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from finalists_under_faults import DisturbedFinalists
 from operator_builders import make_search
 from operator_plans import RANDOM
-from test_finalists_under_faults import Run
-from test_operator_under_faults import UP_TO_DATE, Disturbed, Pass
+from search_under_faults import UP_TO_DATE, Disturbed, Pass
 
 from blockqnn_operator.core.planning import assessment
 
@@ -52,7 +52,7 @@ def test_a_pass_asks_again_after_it_has_changed_something(asked: Counter[str]) -
 
 
 def test_finalists_are_decided_and_reported_by_the_same_assessment(asked: Counter[str]) -> None:
-    run = Run(seed=0)
+    run = DisturbedFinalists(seed=0)
     while not run.server.status:
         run.look(LOOK)
     run.look(LOOK)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from operator_builders import (
     make_shard,
     make_spec,
 )
+from repository_paths import FIXTURES
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.errors import HistoryUnreadable
@@ -35,8 +35,6 @@ from blockqnn_api.history.shards import (
 )
 from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
 from blockqnn_api.resolve import resolve
-
-FIXTURES = Path(__file__).parent / "fixtures"
 
 LIMIT = 600
 """A record takes about 300 bytes, so shards of this size hold one or two."""

@@ -1,13 +1,13 @@
 """The Job of a trial, as the API server gets it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import A, B, C, make_proposal, make_search, make_settings, make_spec
+from repository_paths import FIXTURES
 
 from blockqnn.contract.trial import TRIAL_VARIABLE, TrialSpec
 from blockqnn.network.cost import network_parameters
@@ -15,7 +15,7 @@ from blockqnn_operator.core.jobs.base import merge
 from blockqnn_operator.core.jobs.trial import job_name, trial_job
 from blockqnn_operator.core.observed.trial_job import TrialJob
 
-GOLDEN = Path(__file__).parent / "fixtures" / "trial-job.json"
+GOLDEN = FIXTURES / "trial-job.json"
 
 EVERYTHING = {
     "failurePolicy": {"retries": 3, "trialTimeout": "1h30m"},

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from operator_builders import make_search
+from repository_paths import FIXTURES
 
 from blockqnn.settings.presets import PRESETS
 from blockqnn_api.history.trial_record import Header
@@ -14,7 +14,6 @@ from blockqnn_api.resolve import PINNED_SECTIONS, pin, resolve
 from blockqnn_cli.errors import CommandError
 from blockqnn_cli.importing import plan_import
 
-FIXTURES = Path(__file__).parent / "fixtures"
 BEGUN: list[dict[str, Any]] = [
     json.loads(line)
     for line in (FIXTURES / "headers-before-default.jsonl").read_text().splitlines()

@@ -1,6 +1,7 @@
 """A search with a predictor: its history survives every fault, and its operator responds."""
 
 import threading
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -8,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_builders import make_spec
-from test_operator_under_faults import (
+from search_under_faults import (
     UP_TO_DATE,
     Arrival,
     Disturbed,
     Fault,
     Pass,
     Step,
-    _small_and_quick,  # noqa: F401, a fixture
+    quick_passes,
     schedules,
 )
 
@@ -24,6 +25,12 @@ from blockqnn_api.history.trial_record import TrialRecord
 
 BUDGET = 30
 """Seven iterations and a half: one is random, the predictor has a say in all others."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_passes() -> Iterator[None]:
+    with quick_passes():
+        yield
 
 
 def spec_of(seed: int, pipelining: int = 0) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The CustomResourceDefinition: current, strict, explained, and open to the presets."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from repository_paths import ROOT
 
 from blockqnn.settings.presets import PRESETS
 from blockqnn_api.definition.cel_rules import RULES
@@ -13,7 +13,6 @@ from blockqnn_api.definition.crd import custom_resource_definition, render
 from blockqnn_api.definition.schema import PRESET_SECTIONS
 from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase
 
-ROOT = Path(__file__).parents[2]
 CRD = ROOT / "crds" / "blockqnn.dev_blocksearches.yaml"
 
 Schema = dict[str, Any]

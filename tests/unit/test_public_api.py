@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository_paths import ROOT
 from strategy_packages import PAGE, documented
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("blockqnn", "blockqnn_trainer")
 MODULES = (*PACKAGES, "blockqnn.strategies")
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))

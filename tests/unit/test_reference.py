@@ -9,11 +9,11 @@ from reference import PAGES
 from reference.docstrings import attribute_docstrings, member_docstrings
 from reference.fields import sections, type_of
 from reference.markdown import table
+from repository_paths import ROOT
 
 from blockqnn_api.events import EventReason
 from blockqnn_api.status import CONDITION_REASONS, ConditionType, Phase, Reason
 
-ROOT = Path(__file__).parents[2]
 OPERATOR = ROOT / "operator" / "blockqnn_operator"
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repository_paths import ROOT
 
 from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn_trainer.datasets.sources import read_images
@@ -16,7 +17,7 @@ from blockqnn_trainer.datasets.split import Split, channel_statistics, load
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
 
 CPU = torch.device("cpu")
-CIFAR100 = Path(__file__).parents[3] / "shared" / "data" / "cifar100"
+CIFAR100 = ROOT.parent / "shared" / "data" / "cifar100"
 
 
 def dataset(name: str, path: Path | str = "/nowhere", fraction: float = 0.25) -> DatasetSpec:

@@ -16,6 +16,7 @@ import numpy
 import pytest
 import torch
 from PIL import Image
+from repository_paths import ROOT
 
 from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn.contract.preparation import PreparationResult
@@ -29,7 +30,7 @@ from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, VolumeUnusab
 from blockqnn_trainer.run import prepare_process
 
 CPU = torch.device("cpu")
-OFFICIAL_FILES = Path(__file__).parents[1] / "support" / "trainer_official_files.py"
+OFFICIAL_FILES = ROOT / "tests" / "support" / "trainer_official_files.py"
 
 
 def folder_of(path: Path, image_size: int | None = None, source: str = "train") -> DatasetSpec:

@@ -5,76 +5,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latency_process import SOURCE, LatencyProcess, LatencyProgress, LatencyResult, variables
 
-from blockqnn.block.nsc import Block
-from blockqnn.contract import fields
-from blockqnn.contract.message import Message, Outcome, ResultMessage
 from blockqnn_trainer.errors import DatasetMissing, InvalidTrial
 from blockqnn_trainer.process import progress as clock
 from blockqnn_trainer.process.job_process import JobProcess, Stopped, run_process
-from blockqnn_trainer.process.progress import Progress, Stage
-from blockqnn_trainer.process.specification import Source
+from blockqnn_trainer.process.progress import Stage
 from blockqnn_trainer.run.progress import TrialProgress
-
-BLOCK = "(1,1,3,0,0)(2,7,0,0,0)"
-SOURCE = Source("LATENCY", "--spec", "The file", "There is no block to measure")
-
-
-class LatencySpec(Message):
-    title: ClassVar[str] = "The specification of the latency"
-    block: str
-
-
-class LatencyResult(ResultMessage):
-    title: ClassVar[str] = "The latency"
-    reason: str
-    message: fields.Sentence = ""
-    milliseconds: float | None = None
-
-
-class LatencyProgress(Progress[LatencyResult]):
-    def result(
-        self, outcome: fields.TrainedOutcome, reason: str, message: str = "", **success: object
-    ) -> LatencyResult:
-        return LatencyResult(reason=reason, message=message, **success)
-
-    def details(self) -> dict[str, object]:
-        return {}
-
-
-class LatencyProcess(JobProcess[LatencyProgress]):
-    killed = "The measurement was killed."
-    worth_retrying = (DatasetMissing,)
-
-    def verdict(self) -> LatencyResult:
-        spec = LatencySpec.read(SOURCE.read(self.environment, None))
-        Block.parse(spec.block)
-        self.progress = LatencyProgress(LatencyResult, "")
-        self.note()
-        return self.measure(self.progress)
-
-    def measure(self, progress: LatencyProgress) -> LatencyResult:
-        return progress.result(Outcome.SUCCEEDED, "Completed", milliseconds=1.5)
-
-    def ended_by(self, name: str) -> str:
-        return f"The measurement was ended by {name}."
 
 
 @pytest.fixture
 def message(tmp_path: Path) -> Path:
     return tmp_path / "message"
-
-
-def variables(message: Path, block: str = BLOCK) -> Mapping[str, str]:
-    specification = LatencySpec(block=block).model_dump_json()
-    return {"TERMINATION_MESSAGE_PATH": str(message), "LATENCY": specification}
 
 
 def run(message: Path, error: BaseException) -> tuple[int, str, str]:
@@ -127,7 +74,8 @@ def test_work_that_stops_when_asked_is_reported_as_ended_by_the_signal(message: 
 SLEEPING = """
 import sys, time
 sys.path[:0] = {path!r}
-from test_trainer_process import LatencyProcess, run_process, variables
+from blockqnn_trainer.process.job_process import run_process
+from latency_process import LatencyProcess, variables
 
 class Sleeping(LatencyProcess):
     def measure(self, progress):

@@ -1,7 +1,6 @@
 """Fields without an effect: refused in a new search, whichever a user sets; kept in an old one."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_search, make_shard, make_spec
+from repository_paths import FIXTURES, ROOT
 
 from blockqnn.settings.presets import PRESETS
 from blockqnn.strategies.registry import BUILT_IN
@@ -21,8 +21,8 @@ from blockqnn_api.unused_settings import AGENT_FIELDS, DEPENDENCIES, unused_sett
 from blockqnn_cli.validation.checks import check
 from blockqnn_operator.core.planning.events import beginning
 
-DOCS = Path(__file__).parents[2] / "docs"
-FIXTURE = Path(__file__).parent / "fixtures" / "searches-with-unused-fields.jsonl"
+DOCS = ROOT / "docs"
+FIXTURE = FIXTURES / "searches-with-unused-fields.jsonl"
 BEGUN: list[dict[str, Any]] = [json.loads(line) for line in FIXTURE.read_text().splitlines()]
 """Specs with fields that are refused now, the histories that an earlier version wrote of them, and
 the blocks that it would have proposed next. Never change the file: it stands for running searches.

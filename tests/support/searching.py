@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from repository_paths import ROOT
 
 from blockqnn_api.history import shards as history
 from blockqnn_api.history.trial_record import TrialRecord, read_lines
 from blockqnn_devcluster import DevCluster
 
-ROOT = Path(__file__).resolve().parents[2]
 OPERATOR_USER = "blockqnn-operator"
 WHILE_TRAINING = 120.0
 """Seconds that a test waits for real trainings: many times what they take on idle cores."""
@@ -30,6 +30,9 @@ REAL_TRAINING: dict[str, Any] = {
 }
 """The shortest training that learns: seconds, nearly all of them the start of the process."""
 
+TRAINER_PROGRAM = Path(__file__).with_name("custom_trainer.py")
+"""A trainer of somebody else's: quick, and a function of the block."""
+
 CUSTOM_TRAINER: dict[str, Any] = {
     "trial": {
         "resources": {"requests": {"cpu": "500m"}},
@@ -38,14 +41,14 @@ CUSTOM_TRAINER: dict[str, Any] = {
                 "containers": [
                     {
                         "name": "trainer",
-                        "command": ["python", str(Path(__file__).with_name("custom_trainer.py"))],
+                        "command": ["python", str(TRAINER_PROGRAM)],
                     }
                 ]
             }
         },
     }
 }
-"""A trainer of somebody else's: quick, and a function of the block (custom_trainer.py)."""
+"""A container that runs it."""
 
 
 def search_manifest(name: str = "search", **spec: Any) -> dict[str, Any]:
@@ -69,6 +72,15 @@ def search_manifest(name: str = "search", **spec: Any) -> dict[str, Any]:
         "kind": "BlockSearch",
         "metadata": {"name": name},
         "spec": base | spec,
+    }
+
+
+def trainer_of(*command: str, **pod_spec: Any) -> dict[str, Any]:
+    """Fields of a search whose trainer is a command."""
+    container = {"name": "trainer", "command": list(command)}
+    return {
+        "resources": {"requests": {"cpu": "100m"}},
+        "podTemplate": {"spec": {**pod_spec, "containers": [container]}},
     }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from repository_paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "blockqnn"
 CI_VALUES = sorted((CHART / "ci").glob("*-values.yaml"))
 NEVER_SCHEDULED = ("--set", "nodeSelector.nowhere=here")
