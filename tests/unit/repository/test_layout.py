@@ -1,7 +1,9 @@
 """The layout of the repository: what must never be in it, whoever changes it."""
 
+import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,21 @@ UNWANTED = {
     "a path of one machine": r"(^|[^A-Za-z0-9_.$}~])/(w[o]rk|r[o]ot|h[o]me/[a-z]+)/[A-Za-z.]",
 }
 """Text that no tracked file may hold; the patterns are written not to match themselves."""
+
+TESTED = {
+    "agent": "agent/blockqnn",
+    "api": "api/blockqnn_api",
+    "benchmarks": "benchmarks",
+    "cli": "cli/blockqnn_cli",
+    "devcluster": "devcluster/blockqnn_devcluster",
+    "helm": "helm",
+    "monitoring": "monitoring",
+    "operator": "operator/blockqnn_operator",
+    "reference": "reference",
+    "repository": ".",
+    "trainer": "trainer_image/blockqnn_trainer",
+}
+"""The folders of `tests/unit`, and the folder whose code each of them tests."""
 
 
 def git(*arguments: str) -> list[str]:
@@ -93,3 +110,43 @@ def test_every_folder_of_code_is_shipped_or_a_tool() -> None:
     roots = {package for package in packages if package.count("/") == 1}
     roots = {root for root in roots if not root.startswith("benchmarks/")}
     assert not [root for root in sorted(roots) if f'"{root.split("/")[0]}' not in configuration]
+
+
+def imports(path: Path) -> set[str]:
+    """Return the parts of the names of all modules that a file imports."""
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import():
+                modules += [alias.name for alias in node.names]
+            case ast.ImportFrom(module=str(module)):
+                modules += [module, *(alias.name for alias in node.names)]
+    return {part for module in modules for part in module.split(".")}
+
+
+def test_unit_tests_lie_in_the_folder_of_the_package_that_they_test() -> None:
+    folders = {Path(name).parent for name in git("ls-files", "tests/unit/**test_*.py")}
+    assert len(folders) > 20
+    for folder in folders:
+        package, *inner = folder.relative_to("tests/unit").parts or ("",)
+        assert package in TESTED, f"{folder} is the folder of no package"
+        assert ROOT.joinpath(TESTED[package], *inner).is_dir(), f"{folder} mirrors no folder"
+
+
+def test_no_test_module_imports_another() -> None:
+    """What several of them need is in `tests/support`, under a name that says what it is."""
+    files = [ROOT / name for name in git("ls-files", "tests/*.py")]
+    modules = {path.stem for path in files if path.name.startswith("test_")}
+    assert len(modules) > 100
+    importing = {path.name: imports(path) & modules for path in files if path.exists()}
+    assert not {name: imported for name, imported in importing.items() if imported}
+
+
+def test_no_folder_of_tests_shadows_the_standard_library() -> None:
+    """The folders of tests are no packages, and what lies on their path has names of its own."""
+    assert not git("ls-files", "tests/**__init__.py")
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    paths = configuration["tool"]["pytest"]["ini_options"]["pythonpath"]
+    names = {path.stem for folder in paths for path in (ROOT / folder).iterdir()}
+    assert "repository_paths" in names
+    assert not names & sys.stdlib_module_names
