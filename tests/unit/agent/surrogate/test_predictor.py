@@ -213,7 +213,7 @@ def test_it_has_no_say_before_the_warm_up() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"algorithm": "Evolution"}, "agent.algorithm is Evolution; leave the predictor out"),
+        ({"algorithm": "Evolution"}, "agent.algorithm is Evolution; omit the predictor"),
         ({"duplicates": "Keep"}, "set agent.duplicates to Redraw"),
     ],
 )
