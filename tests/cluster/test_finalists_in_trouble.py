@@ -156,8 +156,12 @@ def test_finalists_that_are_stopped_go_on_later_whatever_became_of_their_checkpo
     assert [record.epochs for record in records_by_trial.values()] == [12, 12, 12]
     messages = sorted(searching.events("CheckpointDamaged"))
     assert len(messages) == 2
-    assert any("1 checkpoint on the volume" in said and "went on from" in said for said in messages)
-    assert any("2 checkpoints on the volume" in said and "began anew" in said for said in messages)
+    assert any(
+        "1 checkpoint on the volume" in said and "continued from" in said for said in messages
+    )
+    assert any(
+        "2 checkpoints on the volume" in said and "started anew" in said for said in messages
+    )
     assert "2 checkpoints on the volume could not be read" in command("finalists")
 
 
