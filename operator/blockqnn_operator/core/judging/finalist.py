@@ -6,9 +6,14 @@ from datetime import datetime, timedelta
 
 from blockqnn.contract.finalist import FinalistResult
 from blockqnn.contract.message import Outcome
-from blockqnn.errors import InvalidMessage
 from blockqnn_operator.core.judging.pod_start import UNSCHEDULABLE, Trouble
-from blockqnn_operator.core.judging.result import JobAssessment, JobJudge, Verdict, newest_first
+from blockqnn_operator.core.judging.result import (
+    JobAssessment,
+    JobJudge,
+    Verdict,
+    newest_first,
+    require_identity,
+)
 from blockqnn_operator.core.observed.finalist_job import FinalistJob, FinalistPart
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -46,13 +51,9 @@ class _FinalistJudge(JobJudge[FinalistPart, FinalistResult]):
     def read(self, text: str) -> FinalistResult:
         result = FinalistResult.read(text)
         trial, target, _ = self.part.finalist
-        expected = (trial, target, self.seed, self.part.block_hash)
-        if (result.trial, result.target, result.seed, result.block_hash) != expected:
-            raise InvalidMessage(
-                f"The result is of trial {result.trial}, target {result.target!r}, seed "
-                f"{result.seed}, block {result.block_hash}; expected trial {trial}, target "
-                f"{target!r}, seed {self.seed}, block {self.part.block_hash}."
-            )
+        require_identity(
+            result, trial=trial, target=target, seed=self.seed, block_hash=self.part.block_hash
+        )
         return result
 
     def failed(self, reason: str, message: str) -> FinalistResult:

@@ -7,7 +7,7 @@ at. A Pod that was drained or preempted decides nothing: its Job starts another.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -98,6 +98,25 @@ class JobAssessment(Generic[Result]):
 
 UNASSESSED: JobAssessment[Any] = JobAssessment()
 """Assessment of a Job about which nothing is known yet, or of none."""
+
+
+def require_identity(result: JobResult, **expected: object) -> None:
+    """Refuse the result of something else than was asked for.
+
+    Args:
+        result: as it was reported.
+        expected: the fields of the result that must have these values.
+
+    Raises:
+        InvalidMessage: when one has another value.
+    """
+    actual = {field: getattr(result, field) for field in expected}
+    if actual != expected:
+        raise InvalidMessage(f"The result is of {_said(actual)}; expected {_said(expected)}.")
+
+
+def _said(identity: Mapping[str, object]) -> str:
+    return ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in identity.items())
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from blockqnn_operator.core.judging.result import (
     Verdict,
     interruptions,
     newest_first,
+    require_identity,
 )
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -67,13 +68,8 @@ class _TrialJudge(JobJudge[TrialPart, TrialResult]):
 
     def _read_of(self, part: TrialPart, text: str) -> TrialResult:
         result = _parsed(text)
-        expected = (part.trial, self.job.attempt, part.block_hash)
-        if (result.trial, result.attempt, result.block_hash) != expected:
-            raise InvalidMessage(
-                f"The trial result is of trial {result.trial}, attempt {result.attempt}, block "
-                f"{result.block_hash}; expected trial {expected[0]}, attempt {expected[1]}, "
-                f"block {expected[2]}."
-            )
+        attempt = self.job.attempt
+        require_identity(result, trial=part.trial, attempt=attempt, block_hash=part.block_hash)
         return result
 
     def failed(self, reason: str, message: str) -> TrialResult:

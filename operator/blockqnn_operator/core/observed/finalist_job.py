@@ -1,11 +1,10 @@
 """The Job of a finalist."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blockqnn_api import names
 from blockqnn_api.history.finalist_record import Finalist
-from blockqnn_operator.core.observed.job import Job, JobPart, attempt_of, block_of
+from blockqnn_operator.core.observed.job import Job, JobPart, Metadata, attempt_of, block_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +25,9 @@ class FinalistJob(Job[FinalistPart]):
         return self.part.finalist
 
     @classmethod
-    def read_parts(
-        cls, labels: Mapping[str, str], annotations: Mapping[str, str]
-    ) -> tuple[FinalistPart, ...]:
+    def read_parts(cls, metadata: Metadata) -> tuple[FinalistPart, ...]:
         """Read the finalist of a Job; none when it trains no finalist."""
+        labels, annotations = metadata
         trial, seed = labels.get(names.FINALIST_LABEL, ""), labels.get(names.SEED_LABEL, "")
         if not (trial.isdigit() and seed.isdigit()) or attempt_of(annotations) is None:
             return ()

@@ -7,7 +7,7 @@ for, its parts, differs between the kinds of Jobs; all else is read here for all
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from blockqnn_api import names
 from blockqnn_api.objects import time_or_none
@@ -30,6 +30,13 @@ class JobPart:
     def result_annotation(self) -> str:
         """The annotation that holds the result."""
         return names.RESULT_ANNOTATION
+
+
+class Metadata(NamedTuple):
+    """The labels and annotations of a Job, which say what it is for."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
 
 
 Part = TypeVar("Part", bound=JobPart)
@@ -80,7 +87,7 @@ class Job(Generic[Part]):
         metadata, status, spec = body["metadata"], body.get("status", {}), body.get("spec", {})
         labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
         owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
-        parts = cls.read_parts(labels, annotations)
+        parts = cls.read_parts(Metadata(labels, annotations))
         if owner is None or not parts:
             return None
         ended = _end_of(status)
@@ -103,9 +110,7 @@ class Job(Generic[Part]):
         )
 
     @classmethod
-    def read_parts(
-        cls, labels: Mapping[str, str], annotations: Mapping[str, str]
-    ) -> tuple[Part, ...]:
+    def read_parts(cls, metadata: Metadata) -> tuple[Part, ...]:
         """Read what a Job is for; each kind has its own. Nothing when it is of another kind."""
         raise NotImplementedError
 

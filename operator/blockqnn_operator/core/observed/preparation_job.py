@@ -1,10 +1,9 @@
 """The Job that prepares a dataset."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blockqnn_api import names
-from blockqnn_operator.core.observed.job import Job, JobPart
+from blockqnn_operator.core.observed.job import Job, JobPart, Metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +20,8 @@ class PreparationJob(Job[DatasetPart]):
     __slots__ = ()
 
     @classmethod
-    def read_parts(
-        cls, labels: Mapping[str, str], annotations: Mapping[str, str]
-    ) -> tuple[DatasetPart, ...]:
+    def read_parts(cls, metadata: Metadata) -> tuple[DatasetPart, ...]:
         """Read the dataset of a Job; none when it prepares none."""
-        if labels.get(names.COMPONENT_LABEL) != names.PREPARATION_COMPONENT:
+        if metadata.labels.get(names.COMPONENT_LABEL) != names.PREPARATION_COMPONENT:
             return ()
-        return (DatasetPart(dataset=annotations.get(names.DATASET_ANNOTATION, "")),)
+        return (DatasetPart(dataset=metadata.annotations.get(names.DATASET_ANNOTATION, "")),)

@@ -1,11 +1,10 @@
 """The Job of a trial, or of several."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blockqnn_api import names
 from blockqnn_api.objects import read_blocks
-from blockqnn_operator.core.observed.job import Job, JobPart, attempt_of, block_of
+from blockqnn_operator.core.observed.job import Job, JobPart, Metadata, attempt_of, block_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +49,9 @@ class TrialJob(Job[TrialPart]):
         return self.parts[: self.parts.index(self.part_of(trial))]
 
     @classmethod
-    def read_parts(
-        cls, labels: Mapping[str, str], annotations: Mapping[str, str]
-    ) -> tuple[TrialPart, ...]:
+    def read_parts(cls, metadata: Metadata) -> tuple[TrialPart, ...]:
         """Read the trials of a Job; none when it trains no trial."""
+        labels, annotations = metadata
         number, attempt = labels.get(names.TRIAL_LABEL, ""), attempt_of(annotations)
         if not number.isdigit() or attempt is None:
             return ()

@@ -84,18 +84,18 @@ def test_a_valid_annotation_ends_the_trial_whatever_else_there_is(
         ("null", "The trial result is wrong: Input should be an object"),
         (
             make_result(trial=7).write(),
-            f"The trial result is of trial 7, attempt 0, block {GOOD.block_hash}; "
-            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
+            f"The result is of trial 7, attempt 0, block hash {GOOD.block_hash}; "
+            f"expected trial 0, attempt 0, block hash {GOOD.block_hash}.",
         ),
         (
             make_result(attempt=1).write(),
-            f"The trial result is of trial 0, attempt 1, block {GOOD.block_hash}; "
-            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
+            f"The result is of trial 0, attempt 1, block hash {GOOD.block_hash}; "
+            f"expected trial 0, attempt 0, block hash {GOOD.block_hash}.",
         ),
         (
             make_result(block=B).write(),
-            f"The trial result is of trial 0, attempt 0, block {make_result(block=B).block_hash}; "
-            f"expected trial 0, attempt 0, block {GOOD.block_hash}.",
+            f"The result is of trial 0, attempt 0, block hash {make_result(block=B).block_hash}; "
+            f"expected trial 0, attempt 0, block hash {GOOD.block_hash}.",
         ),
         (GOOD.write().replace("0.75", "1.75"), "The trial result is wrong at accuracy: "),
         (
@@ -424,4 +424,4 @@ def test_a_pod_says_who_ended_it() -> None:
 
 def test_a_result_of_another_block_is_refused() -> None:
     pod = make_pod(exit_code=0, message=make_result(block=B))
-    assert f"block {make_result(block=B).block_hash}" in judged(make_job(0, A), pod).invalid
+    assert f"block hash {make_result(block=B).block_hash}" in judged(make_job(0, A), pod).invalid
