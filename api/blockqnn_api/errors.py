@@ -22,10 +22,20 @@ class InvalidSearch(OperatorError):
     """A BlockSearch that cannot run as it is written; the search waits until it is changed."""
 
 
+FieldPath = tuple[str | int, ...]
+"""The path of a field: names, and positions in lists."""
+
+
+def write_path(path: FieldPath) -> str:
+    """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
 class UnusedField(NamedTuple):
     """A field that a user has written and that has no effect."""
 
-    path: tuple[str, ...]
+    path: FieldPath
     """Its path, without `spec`."""
     reason: str
     """What is wrong, as the end of a sentence that begins with the field."""
@@ -35,7 +45,7 @@ class UnusedField(NamedTuple):
     @property
     def name(self) -> str:
         """The path as people write it."""
-        return f"spec.{'.'.join(self.path)}"
+        return write_path(("spec", *self.path))
 
     def __str__(self) -> str:
         return f"{self.name} {self.reason}; {self.remedy}."

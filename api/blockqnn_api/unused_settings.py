@@ -18,7 +18,8 @@ from pydantic.alias_generators import to_camel, to_snake
 
 from blockqnn.errors import UnknownStrategy
 from blockqnn.strategies.registry import BUILT_IN, CHOOSABLE, find_strategy
-from blockqnn_api.errors import UnusedField
+from blockqnn_api.errors import FieldPath, UnusedField, write_path
+from blockqnn_api.finalist_targets import goals_of
 from blockqnn_api.spec import BlockSearchSpec
 
 Path = tuple[str, ...]
@@ -42,6 +43,15 @@ class Dependency(NamedTuple):
     """The value of the other field with which this one has no effect, in the type of its schema."""
     instead: str
     """Values of the other field with which it has an effect, as the end of a sentence."""
+    default: str | None = None
+    """The value that the API server fills in where the user writes none: it counts as not set."""
+
+    def at(self, place: Path) -> "Dependency":
+        """Return the same of a dataset that stands at another place of the spec."""
+        return self._replace(
+            field=(*place, *self.field[1:]),
+            other=(*place, *self.other[1:]),
+        )
 
     @property
     def reason(self) -> str:
@@ -85,7 +95,14 @@ DEPENDENCIES: tuple[Dependency, ...] = (
     *_without("training.epochs", 1, "2 or more", "agent.earlyTermination"),
     *_without("training.restarts.maximum", 0, "1 or more", "training.restarts.factor"),
     *_without("dataset.validation.source", "test", "train", "dataset.validation.fraction"),
+    *_without("dataset.name", "digits", "a dataset that has files", "dataset.volume"),
+    Dependency(
+        ("dataset", "path"), ("dataset", "name"), "digits", "a dataset that has files", "/data"
+    ),
 )
+
+OF_DATASETS = tuple(dependency for dependency in DEPENDENCIES if dependency.field[0] == "dataset")
+"""Those of a dataset's fields, which finalists have too."""
 
 
 def unused_settings(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> tuple[UnusedField, ...]:
@@ -100,7 +117,11 @@ def unused_settings(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> tuple
     Raises:
         UnknownStrategy: when the algorithm is not registered.
     """
-    wrong = [*_of_algorithm(spec, resolved), *_of_values(spec, resolved)]
+    wrong = [
+        *_of_algorithm(spec, resolved),
+        *_of_values(spec, resolved),
+        *_of_finalists(spec, resolved),
+    ]
     return tuple(wrong or _of_epochs(spec, resolved))
 
 
@@ -117,7 +138,7 @@ def without_unused(fields: Mapping[str, Any], resolved: BlockSearchSpec) -> dict
     except UnknownStrategy:
         return kept
     for *around, name in (field.path for field in unused):
-        section = kept
+        section: Any = kept
         for step in around:
             section = section[step]
         del section[name]
@@ -162,19 +183,44 @@ def _of_values(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> Iterator[U
         section, field, *_ = path = dependency.field
         if path in reported or (section == "agent" and AGENT_FIELDS[field] not in uses):
             continue
-        if _is_set(spec, path) and _value(resolved, dependency.other) == dependency.value:
+        if _applies(dependency, spec, resolved):
             reported.add(path)
             yield UnusedField(path, dependency.reason, dependency.remedy)
 
 
-def _is_set(spec: Mapping[str, Any], path: Path) -> bool:
+def _of_finalists(spec: Mapping[str, Any], resolved: BlockSearchSpec) -> Iterator[UnusedField]:
+    """Judge the datasets of finalists as that of the search, by the same dependencies."""
+    written: Mapping[str, Any] = spec.get("finalists") or {}
+    own, *others = goals_of(resolved) if written else (None,)
+    if own is None:
+        return
+    targets = enumerate(written.get("targets") or ())
+    places: list[tuple[FieldPath, Mapping[str, Any]]] = [
+        (("finalists",), {"validation": written.get("validation") or {}}),
+        *((("finalists", "targets", k, "dataset"), t.get("dataset") or {}) for k, t in targets),
+    ]
+    for (place, dataset), goal in zip(places, (own, *others), strict=True):
+        for dependency in OF_DATASETS:
+            if _applies(dependency, {"dataset": dataset}, goal):
+                there = dependency.at((write_path(place),))
+                yield UnusedField((*place, *dependency.field[1:]), there.reason, there.remedy)
+
+
+def _applies(dependency: Dependency, spec: Mapping[str, Any], resolved: Any) -> bool:
+    """Return whether a field is written that has no effect."""
+    if _value(resolved, dependency.other) != dependency.value:
+        return False
+    return _is_set(spec, dependency.field, dependency.default)
+
+
+def _is_set(spec: Mapping[str, Any], path: Path, default: str | None = None) -> bool:
     """Return whether a field is written, and neither it nor a map around it is switched off."""
     value: Any = spec
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
         if name in SWITCHED and isinstance(value, Mapping) and value.get("enabled") is False:
             return False
-    return value is not None
+    return value is not None and value != default
 
 
 def _value(resolved: BlockSearchSpec, path: Path) -> Any:

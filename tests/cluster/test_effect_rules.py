@@ -87,6 +87,8 @@ WRITTEN: Spec = {
     "keepRandom": 0.5,
     "factor": 0.5,
     "fraction": 0.5,
+    "path": "/images",
+    "volume": {"persistentVolumeClaim": {"claimName": "images"}},
 }
 
 
@@ -101,10 +103,43 @@ def merged(one: Spec, other: Spec) -> Spec:
 def test_a_field_is_refused_with_a_value_that_leaves_it_no_effect(
     server: Server, dependency: Dependency
 ) -> None:
-    alone = nested(".".join(dependency.field), WRITTEN[dependency.field[-1]])
+    images = {"dataset": {"name": "npz"}}
+    alone = merged(images, nested(".".join(dependency.field), WRITTEN[dependency.field[-1]]))
     assert accepted(server.create(manifest(alone)))
     both = merged(alone, nested(".".join(dependency.other), dependency.value))
     assert f"{dependency.reason}; {dependency.remedy}" in refusal(server.create(manifest(both)))
+
+
+@pytest.mark.parametrize(
+    ("finalists", "field"),
+    [
+        ({"validation": {"source": "test", "fraction": 0.5}}, "fraction"),
+        ({"targets": [{"name": "a", "dataset": {"name": "digits", "path": "/x"}}]}, "path"),
+        (
+            {
+                "targets": [
+                    {
+                        "name": "a",
+                        "dataset": {
+                            "name": "npz",
+                            "validation": {"source": "test", "fraction": 0.5},
+                        },
+                    }
+                ]
+            },
+            "fraction",
+        ),
+    ],
+)
+def test_the_images_of_finalists_are_judged_as_those_of_the_search(
+    server: Server, finalists: Spec, field: str
+) -> None:
+    answer = server.create(manifest({"finalists": {"volume": WRITTEN["volume"], **finalists}}))
+    assert f"{field} has no effect with finalists." in refusal(answer)
+
+
+def test_the_path_that_the_api_server_fills_in_is_accepted(server: Server) -> None:
+    assert accepted(server.create(manifest({"dataset": {"name": "digits", "path": "/data"}})))
 
 
 def test_a_predictor_that_is_switched_off_may_have_any_fields(server: Server) -> None:

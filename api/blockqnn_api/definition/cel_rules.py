@@ -42,7 +42,7 @@ _IMAGE_SIZE = Rule(
     "imageSize is for imagefolder; images of other datasets keep their size",
 )
 
-RULES: dict[str, tuple[Rule, ...]] = {
+_OWN_RULES: dict[str, tuple[Rule, ...]] = {
     "": (
         Rule(
             f"self.metadata.name.size() <= {LONGEST_NAME}",
@@ -143,6 +143,10 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "spec.budget.duration": (_duration("duration"),),
     "spec.failurePolicy.trialTimeout": (_duration("trialTimeout"),),
     "spec.failurePolicy.pendingTimeout": (_duration("pendingTimeout"),),
-    **EFFECT_RULES,
+}
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    path: (*_OWN_RULES.get(path, ()), *EFFECT_RULES.get(path, ()))
+    for path in (*_OWN_RULES, *(path for path in EFFECT_RULES if path not in _OWN_RULES))
 }
 """The rules by the path of their schema; the empty path is the whole object."""

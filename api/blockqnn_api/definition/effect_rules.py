@@ -16,6 +16,7 @@ from blockqnn_api.definition.rule import Rule
 from blockqnn_api.unused_settings import (
     AGENT_FIELDS,
     DEPENDENCIES,
+    OF_DATASETS,
     SWITCHED,
     Dependency,
     Path,
@@ -64,6 +65,8 @@ def _dependency_rule(dependency: Dependency) -> tuple[str, Rule]:
         depth += 1
     around, inside, inner = field[:depth], field[depth:], other[depth:]
     conditions = [_is_not_set(inside), _is_absent(inner)]
+    if dependency.default is not None:
+        conditions.append(f"self.{'.'.join(inside)} == '{dependency.default}'")
     if around[-1] in SWITCHED:
         conditions.append(_IS_OFF.format(""))
     value = dependency.value
@@ -92,7 +95,9 @@ def _is_not_set(path: Path) -> str:
 
 def _effect_rules() -> dict[str, tuple[Rule, ...]]:
     rules: dict[str, tuple[Rule, ...]] = {_AGENT: tuple(_algorithm_rules())}
-    for dependency in DEPENDENCIES:
+    of_finalists = [d.at(("finalists",)) for d in OF_DATASETS if d.field[1] == "validation"]
+    of_targets = [d.at(("finalists", "targets[]", "dataset")) for d in OF_DATASETS]
+    for dependency in (*DEPENDENCIES, *of_finalists, *of_targets):
         if dependency.field[0] == dependency.other[0]:
             path, rule = _dependency_rule(dependency)
             rules[path] = (*rules.get(path, ()), rule)

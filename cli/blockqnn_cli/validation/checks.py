@@ -13,7 +13,7 @@ from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_api.definition.crd import custom_resource_definition
 from blockqnn_api.definition.rule import Rule
 from blockqnn_api.durations import PATTERN, seconds
-from blockqnn_api.errors import InvalidSearch, UnusedFields
+from blockqnn_api.errors import InvalidSearch, UnusedFields, write_path
 from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import LONGEST_NAME
 from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
@@ -77,11 +77,11 @@ def _checked(document: Document, path: Path) -> Checked:
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     problems = [
-        Problem(document.line(path + finding.path), written(finding.path), _sentence(finding))
+        Problem(document.line(path + finding.path), write_path(finding.path), _sentence(finding))
         for finding in _all_findings(body)
     ]
     problems += [
-        Problem(line, written(where), f"{written(where)} is given twice; remove one of them.")
+        Problem(line, write_path(where), f"{write_path(where)} is given twice; remove one of them.")
         for where, line in document.repeated.items()
         if where[: len(path)] == path
     ]
@@ -95,17 +95,11 @@ def _warnings(document: Document, path: Path, spec: Mapping[str, Any]) -> tuple[
     if advice is None:
         return ()
     where = ("spec", *advice.field)
-    return (Problem(document.line(path + where), written(where), advice.message),)
-
-
-def written(path: Path) -> str:
-    """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
+    return (Problem(document.line(path + where), write_path(where), advice.message),)
 
 
 def _sentence(finding: Finding) -> str:
-    return f"{written(finding.path)} {finding.message}".strip().rstrip(".?") + (
+    return f"{write_path(finding.path)} {finding.message}".strip().rstrip(".?") + (
         "?" if finding.message.endswith("?") else "."
     )
 

@@ -28,6 +28,8 @@ BEGUN: list[dict[str, Any]] = [json.loads(line) for line in FIXTURE.read_text().
 the blocks that it would have proposed next. Never change the file: it stands for running searches.
 """
 
+CLAIM = {"persistentVolumeClaim": {"claimName": "images"}}
+
 VALUES: dict[str, Any] = {
     "pipelining": 0,
     "randomStep": "Flat",
@@ -195,7 +197,55 @@ DEPENDENT: list[tuple[dict[str, Any], str, str]] = [
         "spec.dataset.validation.fraction",
         "set dataset.validation.source to train",
     ),
+    *(
+        (
+            {"dataset": {"name": "digits", field: value}},
+            f"spec.dataset.{field}",
+            "set dataset.name to a dataset that has files",
+        )
+        for field, value in (("path", "/images"), ("volume", CLAIM))
+    ),
 ]
+
+
+FINALISTS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("cifar10", {"validation": {"fraction": 0.2}}, ["validation.fraction"]),
+    ("cifar10", {"validation": {"source": "train", "fraction": 0.2}}, []),
+    ("digits", {"validation": {"fraction": 0.2}}, []),
+    ("npz", {"validation": {"source": "test", "fraction": 0.2}}, ["validation.fraction"]),
+    (
+        "npz",
+        {
+            "targets": [
+                {"name": "same"},
+                {"name": "small", "dataset": {"name": "digits", "path": "/x", "volume": CLAIM}},
+                {"name": "other", "dataset": {"name": "svhn", "validation": {"fraction": 0.3}}},
+                {"name": "own", "dataset": {"name": "npz", "path": "/x", "volume": CLAIM}},
+            ]
+        },
+        [
+            "targets[1].dataset.volume",
+            "targets[1].dataset.path",
+            "targets[2].dataset.validation.fraction",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("dataset", "finalists", "fields"), FINALISTS)
+def test_the_images_of_finalists_are_judged_as_those_of_the_search(
+    dataset: str, finalists: dict[str, Any], fields: list[str]
+) -> None:
+    spec = make_spec(dataset={"name": dataset}, finalists={"volume": CLAIM, **finalists})
+    assert list(refused(spec)) == [f"spec.finalists.{field}" for field in fields]
+    # A search that began before goes on, and its report has a spec that can be written.
+    began = resolve(spec, pin(resolve(make_spec(dataset={"name": dataset}))))
+    written = without_unused(began.model_dump(mode="json", exclude_none=True), began)
+    assert not refused(written)
+
+
+def test_the_path_that_the_api_server_fills_in_is_no_fault_of_the_user() -> None:
+    assert not refused(make_spec(dataset={"name": "digits", "path": "/data"}))
 
 
 @pytest.mark.parametrize(("changes", "field", "remedy"), DEPENDENT, ids=[c[1] for c in DEPENDENT])
@@ -228,7 +278,14 @@ def test_the_page_lists_what_the_declarations_say() -> None:
 
 def test_rules_stand_only_where_a_search_cannot_change() -> None:
     """An older object breaks them; the API server must not look again when the rest changes."""
-    fixed = {*(f"spec.{section}" for section in PINNED_SECTIONS), "spec.dataset.validation"}
+    fixed = {
+        *(f"spec.{section}" for section in PINNED_SECTIONS),
+        "spec.dataset.validation",
+        "spec.finalists.validation",
+        # Of a dataset only the volume may change, and that is what the rules are about.
+        "spec.dataset",
+        "spec.finalists.targets[].dataset",
+    }
     assert all(any(f"{path}.".startswith(f"{at}.") for at in fixed) for path in EFFECT_RULES)
 
 

@@ -167,6 +167,18 @@ RESOLVED = {
         "dataset: {name: digits, validation: {source: test, fraction: 0.5}}",
         "spec.dataset.validation.fraction has no effect with dataset.validation.source test; lea",
     ),
+    "spec.finalists.validation": (
+        "dataset: {name: npz}\nfinalists:\n  volume: {emptyDir: {}}\n"
+        "  validation: {source: test, fraction: 0.5}",
+        "spec.finalists.validation.fraction has no effect with finalists.validation.source test; "
+        "leave it out",
+    ),
+    "spec.finalists.targets[].dataset.validation": (
+        "dataset: {name: npz}\nfinalists:\n  volume: {emptyDir: {}}\n"
+        "  targets: [{name: a, dataset: {name: npz, validation: {source: test, fraction: 0.5}}}]",
+        "spec.finalists.targets[0].dataset.validation.fraction has no effect with "
+        "finalists.targets[0].dataset.validation.source test; leave it out",
+    ),
     "spec.finalists.targets[].dataset": (
         "finalists: {volume: {emptyDir: {}}, "
         "targets: [{name: a, dataset: {name: npz, imageSize: 8}}]}",
