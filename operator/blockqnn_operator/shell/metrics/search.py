@@ -113,64 +113,32 @@ class SearchFamilies:
     """The metrics of searches by name, filled search by search."""
 
     def __init__(self) -> None:
-        self.trials = CounterMetricFamily(
-            "blockqnn_trials",
-            "Trials whose outcome is known, by outcome.",
-            labels=(*LABELS, "outcome"),
+        self._info = InfoMetricFamily(
+            "blockqnn_search", "Settings of the search, as labels; always 1.", labels=LABELS
         )
-        self.reasons = CounterMetricFamily(
-            "blockqnn_trials_without_accuracy",
-            "Infeasible and failed trials, by reason; reasons of custom trainers are Other.",
-            labels=(*LABELS, "outcome", "reason"),
-        )
-        self.retries = CounterMetricFamily(
-            "blockqnn_trial_retries",
-            "Further attempts at trials whose Jobs ended without a result.",
-            labels=LABELS,
-        )
-        self.gpu = CounterMetricFamily(
-            "blockqnn_gpu_seconds",
-            "GPU time of the trials in the history, which budget.gpuHours limits.",
-            labels=LABELS,
-        )
-        self.saved = CounterMetricFamily(
-            "blockqnn_gpu_seconds_saved",
-            "GPU time that cached trials would have taken, had they been trained.",
-            labels=LABELS,
-        )
-        self.finalist_gpu = CounterMetricFamily(
-            "blockqnn_finalist_gpu_seconds",
-            "GPU time of the finalists in the history.",
-            labels=LABELS,
-        )
-        self.durations = HistogramMetricFamily(
+        self._durations = HistogramMetricFamily(
             "blockqnn_trial_duration_seconds",
             "Run times of the trainers of the trials in the history, from 10 s to 8 h.",
             labels=LABELS,
         )
-        self.accuracies = HistogramMetricFamily(
+        self._accuracies = HistogramMetricFamily(
             "blockqnn_trial_accuracy_ratio",
             "Validation accuracies of the trials in the history, in steps of 0.05.",
             labels=LABELS,
         )
-        self.info = InfoMetricFamily(
-            "blockqnn_search", "Settings of the search, as labels; always 1.", labels=LABELS
-        )
-        self._gauges: dict[str, GaugeMetricFamily] = {}
-        for name, (text, labels) in _GAUGES.items():
-            self._gauges[name] = GaugeMetricFamily(
-                f"blockqnn_{name}", text, labels=(*LABELS, *labels)
-            )
+        self._families = {
+            name: kind(f"blockqnn_{name}", text, labels=(*LABELS, *labels))
+            for kind, table in ((CounterMetricFamily, _COUNTERS), (GaugeMetricFamily, _GAUGES))
+            for name, (text, labels) in table.items()
+        }
 
     def __iter__(self) -> Iterator[Metric]:
-        yield from (self.info, self.trials, self.reasons, self.retries, self.gpu, self.saved)
-        yield from (self.finalist_gpu, self.durations, self.accuracies)
-        yield from self._gauges.values()
+        yield from (self._info, self._durations, self._accuracies, *self._families.values())
 
-    def gauge(self, name: str, labels: Iterable[str], value: float | None) -> None:
-        """Add a sample; an unknown value makes no series."""
+    def sample(self, name: str, labels: Iterable[str], value: float | None) -> None:
+        """Add a sample of a counter or a gauge; an unknown value makes no series."""
         if value is not None:
-            self._gauges[name].add_metric(tuple(labels), value)
+            self._families[name].add_metric(tuple(labels), value)
 
     def add(self, search: Measured, status: BlockSearchStatus, kept: _Kept) -> None:
         """Add all that is known of a search."""
@@ -185,32 +153,32 @@ class SearchFamilies:
 
     def _add_status(self, labels: tuple[str, str], status: BlockSearchStatus) -> None:
         for phase in Phase:
-            self.gauge("search_phase", (*labels, phase), status.phase is phase)
+            self.sample("search_phase", (*labels, phase), status.phase is phase)
         true = {condition.type for condition in status.conditions if condition.status == "True"}
         for kind in ConditionType:
-            self.gauge("search_condition", (*labels, kind), kind in true)
+            self.sample("search_condition", (*labels, kind), kind in true)
         for name, moment in (
             ("search_start_timestamp_seconds", status.start_time),
             ("search_completion_timestamp_seconds", status.completion_time),
             ("search_estimated_completion_timestamp_seconds", status.estimated_completion_time),
         ):
-            self.gauge(name, labels, read_time(moment).timestamp() if moment else None)
-        self.gauge("iteration", labels, status.iteration)
-        self.gauge("epsilon", labels, status.epsilon)
+            self.sample(name, labels, read_time(moment).timestamp() if moment else None)
+        self.sample("iteration", labels, status.iteration)
+        self.sample("epsilon", labels, status.epsilon)
         if status.best is not None:
-            self.gauge("best_accuracy_ratio", labels, status.best.accuracy)
-            self.gauge("best_reward", labels, status.best.reward)
+            self.sample("best_accuracy_ratio", labels, status.best.accuracy)
+            self.sample("best_reward", labels, status.best.reward)
         if status.finalists is not None:
             self._add_finalists(labels, status.finalists)
 
     def _add_finalists(self, labels: tuple[str, str], finalists: FinalistsStatus) -> None:
-        self.gauge("finalists_wanted", labels, finalists.total)
-        self.gauge("finalists_running", labels, finalists.running)
-        self.finalist_gpu.add_metric(labels, finalists.gpu_seconds)
+        self.sample("finalists_wanted", labels, finalists.total)
+        self.sample("finalists_running", labels, finalists.running)
+        self.sample("finalist_gpu_seconds", labels, finalists.gpu_seconds)
         for outcome in (Outcome.SUCCEEDED, Outcome.INFEASIBLE, Outcome.FAILED):
-            self.gauge("finalists", (*labels, outcome), getattr(finalists, outcome.lower()))
+            self.sample("finalists", (*labels, outcome), getattr(finalists, outcome.lower()))
         if finalists.best is not None:
-            self.gauge("best_converged_accuracy_ratio", labels, finalists.best.accuracy)
+            self.sample("best_converged_accuracy_ratio", labels, finalists.best.accuracy)
 
     def _add_sums(
         self, labels: tuple[str, str], totals: SearchTotals, search: Measured, kept: _Kept
@@ -218,42 +186,60 @@ class SearchFamilies:
         unarchived = count_open(search.open_trials, totals.counted)
         for outcome in Outcome:
             count = totals.outcomes[outcome] + unarchived.outcomes[outcome]
-            self.trials.add_metric((*labels, outcome), kept.at_least((outcome,), count))
+            self.sample("trials", (*labels, outcome), kept.at_least((outcome,), count))
         for outcome, reasons in KNOWN_REASONS.items():
             for reason in (*reasons, OTHER_REASON):
                 count = totals.reasons[outcome, reason] + unarchived.reasons[outcome, reason]
                 value = kept.at_least((outcome, reason), count)
-                self.reasons.add_metric((*labels, outcome, reason), value)
+                self.sample("trials_without_accuracy", (*labels, outcome, reason), value)
         retries = kept.at_least(("retries",), totals.retries + unarchived.retries)
-        self.retries.add_metric(labels, retries)
-        self.gpu.add_metric(labels, totals.gpu_seconds)
-        self.saved.add_metric(labels, totals.gpu_seconds_saved)
-        _add_distribution(self.durations, labels, totals.durations)
-        _add_distribution(self.accuracies, labels, totals.accuracies)
-        self.gauge("trials_running", labels, unarchived.running)
-        self.gauge("gpus_in_use", labels, unarchived.gpus + search.finalist_gpus)
+        self.sample("trial_retries", labels, retries)
+        self.sample("gpu_seconds", labels, totals.gpu_seconds)
+        self.sample("gpu_seconds_saved", labels, totals.gpu_seconds_saved)
+        _add_distribution(self._durations, labels, totals.durations)
+        _add_distribution(self._accuracies, labels, totals.accuracies)
+        self.sample("trials_running", labels, unarchived.running)
+        self.sample("gpus_in_use", labels, unarchived.gpus + search.finalist_gpus)
 
     def _add_settings(self, labels: tuple[str, str], state: SearchState, uid: str) -> None:
         settings = state.settings
-        self.gauge("trials_budget", labels, settings.budget.trials)
-        self.gauge("parallelism", labels, settings.parallelism)
-        self.gauge("failed_trials_limit", labels, settings.failure_policy.max_failed_trials)
+        self.sample("trials_budget", labels, settings.budget.trials)
+        self.sample("parallelism", labels, settings.parallelism)
+        self.sample("failed_trials_limit", labels, settings.failure_policy.max_failed_trials)
         values = (uid, settings.preset, settings.agent.algorithm, settings.dataset.name)
-        self.info.add_metric(labels, dict(zip(INFO_LABELS, values, strict=True)))
+        self._info.add_metric(labels, dict(zip(INFO_LABELS, values, strict=True)))
 
     def _add_learning(self, labels: tuple[str, str], totals: SearchTotals) -> None:
         latest = latest_iteration(totals.state)
-        self.gauge("iteration_mean_reward", labels, mean_reward(latest))
-        self.gauge("random_mean_reward", labels, totals.random_mean_reward)
+        self.sample("iteration_mean_reward", labels, mean_reward(latest))
+        self.sample("random_mean_reward", labels, totals.random_mean_reward)
         predictions = totals.state.archive.predictions
         if totals.state.settings.agent.predictor is not None:
-            self.gauge("predicted_trials", labels, len(predictions))
-            self.gauge("prediction_rank_correlation", labels, predictions.rank_correlation)
+            self.sample("predicted_trials", labels, len(predictions))
+            self.sample("prediction_rank_correlation", labels, predictions.rank_correlation)
         for statistic, value in accuracy_statistics(latest).items():
-            self.gauge("iteration_accuracy_ratio", (*labels, statistic), value)
+            self.sample("iteration_accuracy_ratio", (*labels, statistic), value)
 
 
-_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+_Declared = dict[str, tuple[str, tuple[str, ...]]]
+"""Name without `blockqnn_` -> the meaning, and the labels besides namespace and search."""
+
+_COUNTERS: _Declared = {
+    "trials": ("Trials whose outcome is known, by outcome.", ("outcome",)),
+    "trials_without_accuracy": (
+        "Infeasible and failed trials, by reason; reasons of custom trainers are Other.",
+        ("outcome", "reason"),
+    ),
+    "trial_retries": ("Further attempts at trials whose Jobs ended without a result.", ()),
+    "gpu_seconds": ("GPU time of the trials in the history, which budget.gpuHours limits.", ()),
+    "gpu_seconds_saved": (
+        "GPU time that cached trials would have taken, had they been trained.",
+        (),
+    ),
+    "finalist_gpu_seconds": ("GPU time of the finalists in the history.", ()),
+}
+
+_GAUGES: _Declared = {
     "trials_running": ("Trials that train now: one for each running Job.", ()),
     "trials_budget": ("Trials of the budget.", ()),
     "parallelism": ("Maximum number of trials that run at the same time.", ()),
@@ -296,7 +282,6 @@ _GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
 }
-"""The gauges of a search: the meaning of each, and its labels besides namespace and search."""
 
 
 def _add_distribution(
