@@ -86,15 +86,15 @@ def _read_svhn(kind: Any, root: Path, part: Part) -> Arrays:
     return pixels, dataset.labels.astype(numpy.int64)
 
 
-def _fashion_mnist_files(kind: Any) -> Iterator[_File]:
+def _mnist_files(kind: Any) -> Iterator[_File]:
     for filename, md5 in kind.resources:
-        yield _File(Path("FashionMNIST", "raw", filename), md5)
+        yield _File(Path(kind.__name__, "raw", filename), md5)
 
 
-def _read_fashion_mnist(_kind: Any, root: Path, part: Part) -> Arrays:
+def _read_mnist(kind: Any, root: Path, part: Part) -> Arrays:
     """Read the compressed files, which have checksums; torchvision reads the others."""
     prefix = "train" if part == "train" else "t10k"
-    folder = root / "FashionMNIST" / "raw"
+    folder = root / kind.__name__ / "raw"
     pixels = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
     labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
     return pixels[..., numpy.newaxis], labels.astype(numpy.int64)
@@ -104,7 +104,7 @@ _FORMATS = {
     "cifar10": _Format("CIFAR10", False, _cifar_files, _read_cifar),
     "cifar100": _Format("CIFAR100", False, _cifar_files, _read_cifar),
     "svhn": _Format("SVHN", True, _svhn_files, _read_svhn),
-    "fashion_mnist": _Format("FashionMNIST", False, _fashion_mnist_files, _read_fashion_mnist),
+    "fashion_mnist": _Format("FashionMNIST", False, _mnist_files, _read_mnist),
 }
 """One for each of :data:`blockqnn.network.datasets.OFFICIAL`."""
 
