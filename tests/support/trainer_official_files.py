@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy
 import scipy.io
-from torchvision.datasets import CIFAR10, SVHN, FashionMNIST
+from torchvision.datasets import CIFAR10, KMNIST, SVHN, FashionMNIST
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.preparation import PreparationResult
@@ -32,7 +32,10 @@ PIXELS = {
     "cifar10": random.integers(0, 256, (5, 32, 32, 3), dtype=numpy.uint8),
     "svhn": random.integers(0, 256, (5, 32, 32, 3), dtype=numpy.uint8),
     "fashion_mnist": random.integers(0, 256, (5, 28, 28, 1), dtype=numpy.uint8),
+    "kmnist": random.integers(0, 256, (5, 28, 28, 1), dtype=numpy.uint8),
 }
+MNIST_KINDS: dict[str, Any] = {"fashion_mnist": FashionMNIST, "kmnist": KMNIST}
+
 LABELS = [3, 1, 0, 9, 9]
 """Of the images: 3 to train on, 2 to test on."""
 
@@ -88,20 +91,20 @@ def make_svhn(origin: Path) -> None:
         SVHN.split_list[part] = [url(path), path.name, md5(path)]
 
 
-def make_fashion_mnist(origin: Path) -> None:
+def make_mnist(name: str, origin: Path) -> None:
     resources = []
     for part, chosen in (("train", slice(3)), ("t10k", slice(3, 5))):
-        images = PIXELS["fashion_mnist"][chosen, :, :, 0]
+        images = PIXELS[name][chosen, :, :, 0]
         labels = numpy.array(LABELS[chosen], dtype=numpy.uint8)
-        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = origin / f"{part}-{name}-ubyte.gz"
+        for content, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = origin / f"{part}-{content}-ubyte.gz"
             header = bytes([0, 0, 8, array.ndim]) + b"".join(
                 length.to_bytes(4, "big") for length in array.shape
             )
             path.write_bytes(gzip.compress(header + array.tobytes()))
             resources.append((path.name, md5(path)))
-    FashionMNIST.resources = resources
-    FashionMNIST.mirrors = [url(origin) + "/"]
+    MNIST_KINDS[name].resources = resources
+    MNIST_KINDS[name].mirrors = [url(origin) + "/"]
 
 
 def dataset(name: str, path: Path) -> DatasetSpec:
@@ -125,11 +128,15 @@ def main(root: Path) -> None:
     Thread(target=SERVER.serve_forever, daemon=True).start()
     message = root / "message"
     descriptions: dict[str, Any] = {}
-    makers = {"cifar10": make_cifar10, "svhn": make_svhn, "fashion_mnist": make_fashion_mnist}
+    makers = {
+        "cifar10": make_cifar10,
+        "svhn": make_svhn,
+        **{name: partial(make_mnist, name) for name in MNIST_KINDS},
+    }
     places = {
         "cifar10": Path(CIFAR10.base_folder, "data_batch_1"),
         "svhn": Path("train_32x32.mat"),
-        "fashion_mnist": Path("train-labels-idx1-ubyte.gz"),
+        **{name: Path("train-labels-idx1-ubyte.gz") for name in MNIST_KINDS},
     }
     for name, make in makers.items():
         origin, volume = root / name / "origin", root / name / "volume"
@@ -143,7 +150,7 @@ def main(root: Path) -> None:
         assert [file.name for file in volume.iterdir()] == [".blockqnn"], "downloads were left"
         # The same files where a user put them: nothing is fetched, and damage is told.
         own = root / name / "own"
-        target = own / ("FashionMNIST/raw" if name == "fashion_mnist" else "")
+        target = own / (f"{MNIST_KINDS[name].__name__}/raw" if name in MNIST_KINDS else "")
         target.parent.mkdir(parents=True, exist_ok=True)
         origin.rename(target)
         pixels, labels = open_source(dataset(name, own), "test").collect()

@@ -34,6 +34,7 @@ DATASETS: Mapping[str, KnownDataset] = {
     "cifar100": _official(3, 32, 100),
     "svhn": _official(3, 32, 10),
     "fashion_mnist": _official(1, 28, 10),
+    "kmnist": _official(1, 28, 10),
     "imagefolder": KnownDataset(None),
 }
 """The datasets by their names in a search."""

@@ -111,7 +111,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         (
             {"dataset": {"name": "mnist"}},
             "The spec is wrong at dataset.name: Input should be 'digits', 'npz', 'cifar10', "
-            "'cifar100', 'svhn', 'fashion_mnist' or 'imagefolder'.",
+            "'cifar100', 'svhn', 'fashion_mnist', 'kmnist' or 'imagefolder'.",
         ),
         (
             {"agent": {"batchSize": 0}},

@@ -1,4 +1,4 @@
-"""The official files of CIFAR, SVHN and Fashion-MNIST: found, verified, fetched and read.
+"""The official files of CIFAR, SVHN and the MNIST look-alikes: found, verified, fetched and read.
 
 Torchvision has their addresses, names, checksums and formats. Importing it takes longer than
 importing torch, so that trials read the images prepared from them
@@ -105,6 +105,7 @@ _FORMATS = {
     "cifar100": _Format("CIFAR100", False, _cifar_files, _read_cifar),
     "svhn": _Format("SVHN", True, _svhn_files, _read_svhn),
     "fashion_mnist": _Format("FashionMNIST", False, _mnist_files, _read_mnist),
+    "kmnist": _Format("KMNIST", False, _mnist_files, _read_mnist),
 }
 """One for each of :data:`blockqnn.network.datasets.OFFICIAL`."""
 

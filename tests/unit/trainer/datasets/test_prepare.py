@@ -74,7 +74,12 @@ def test_official_files_are_fetched_verified_and_prepared(tmp_path: Path) -> Non
     assert completed.returncode == 0, completed.stderr
     report = json.loads(completed.stdout.splitlines()[-1])
     random = numpy.random.default_rng(0)  # as the program draws them
-    sizes = {"cifar10": (32, 32, 3), "svhn": (32, 32, 3), "fashion_mnist": (28, 28, 1)}
+    sizes = {
+        "cifar10": (32, 32, 3),
+        "svhn": (32, 32, 3),
+        "fashion_mnist": (28, 28, 1),
+        "kmnist": (28, 28, 1),
+    }
     for name, size in sizes.items():
         pixels = random.integers(0, 256, (5, *size), dtype=numpy.uint8)
         volume = tmp_path / name / "volume"
