@@ -168,6 +168,7 @@ def learning() -> Row:
                 "history.",
                 [Query(of("iteration_accuracy_ratio", by="statistic"), "{{statistic}}")],
                 "percentunit",
+                width=8,
                 overrides=[
                     by_name("minimum", color=colour(GREY), custom_lineWidth=1),
                     by_name("lower quartile", color=colour(BLUE), custom_lineWidth=1),
@@ -183,12 +184,23 @@ def learning() -> Row:
                 ],
             ),
             Panel(
+                "Length of the blocks",
+                "Mean number of layers of the blocks of the latest iteration. Random blocks are "
+                "short; a papers' search proposes longer ones as it learns (CVPR 2018, appendix "
+                "B).",
+                [Query(of("iteration_layers"), "layers")],
+                "none",
+                width=8,
+                defaults={"min": 0},
+            ),
+            Panel(
                 "Distribution of accuracies over time",
                 "How many trials that entered the history had which accuracy; an iteration enters "
                 "at once.",
                 [Query(grown("trial_accuracy_ratio_bucket", by="le"), "{{le}}", format="heatmap")],
                 "percentunit",
                 kind="heatmap",
+                width=8,
             ),
         ],
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
+from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
@@ -174,6 +175,12 @@ def mean_reward(records: Sequence[TrialRecord]) -> float | None:
     """Return the mean reward of those records that have one, in percent."""
     rewards = [record.reward for record in records if record.reward is not None]
     return fmean(rewards) if rewards else None
+
+
+def mean_layers(records: Sequence[TrialRecord]) -> float | None:
+    """Return the mean number of layers of the blocks, without the terminal."""
+    lengths = [len(Block.parse(record.block).body) for record in records]
+    return fmean(lengths) if lengths else None
 
 
 def accuracy_statistics(records: Sequence[TrialRecord]) -> dict[str, float]:

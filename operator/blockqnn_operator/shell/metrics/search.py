@@ -30,6 +30,7 @@ from blockqnn_operator.core.reporting.search_totals import (
     accuracy_statistics,
     count_open,
     latest_iteration,
+    mean_layers,
     mean_reward,
 )
 
@@ -212,6 +213,7 @@ class SearchFamilies:
     def _add_learning(self, labels: tuple[str, str], totals: SearchTotals) -> None:
         latest = latest_iteration(totals.state)
         self.sample("iteration_mean_reward", labels, mean_reward(latest))
+        self.sample("iteration_layers", labels, mean_layers(latest))
         self.sample("random_mean_reward", labels, totals.random_mean_reward)
         predictions = totals.state.archive.predictions
         if totals.state.settings.agent.predictor is not None:
@@ -260,6 +262,7 @@ _GAUGES: _Declared = {
         "Mean reward of the latest iteration in the history, in percent.",
         (),
     ),
+    "iteration_layers": ("Mean number of layers of the blocks of the latest iteration.", ()),
     "random_mean_reward": (
         "Mean reward of the iterations with epsilon 1, in percent: the baseline of learning.",
         (),

@@ -66,6 +66,7 @@ def test_a_search_that_has_just_begun_has_every_series_at_zero() -> None:
     assert samples["blockqnn_search_phase"]["Running",] == 1
     assert sum(samples["blockqnn_search_phase"].values()) == 1
     assert "blockqnn_iteration_mean_reward" not in samples, "there is no mean of nothing"
+    assert "blockqnn_iteration_layers" not in samples
     info = {(UID, "CVPR2018", "QLearning", "digits"): 1}
     assert samples["blockqnn_search_info"] == info
 
@@ -99,6 +100,9 @@ def test_the_history_and_the_open_trials_are_counted_together() -> None:
     assert samples["blockqnn_trial_accuracy_ratio_bucket"]["0.15",] == 0
     assert samples["blockqnn_trial_accuracy_ratio_bucket"]["0.2",] == 2
     assert samples["blockqnn_iteration_mean_reward"] == {(): pytest.approx(40 / 3)}
+    assert samples["blockqnn_iteration_layers"] == {
+        (): pytest.approx(sum(len(block.body) for block in (A, B, C, A)) / 4)
+    }
     assert samples["blockqnn_random_mean_reward"] == {(): pytest.approx(40 / 3)}
     assert samples["blockqnn_iteration_accuracy_ratio"]["median",] == 0.2
 
