@@ -1,16 +1,23 @@
 """The termination message: complete at any moment, never too long, written once."""
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from latency_process import LatencyProcess, LatencyResult, variables
+from trainer_trials import environment, specification
 
+from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.message import CURVE_LIMIT, RESULT_LIMIT, Outcome
+from blockqnn.contract.preparation import PreparationResult
 from blockqnn.contract.trial import TrialResult
 from blockqnn_trainer.process import termination_message as result
 from blockqnn_trainer.process.termination_message import Reporter, encode, thin
+from blockqnn_trainer.run.prepare_process import run_prepare
 from blockqnn_trainer.run.progress import TrialProgress
+from blockqnn_trainer.run.trial_process import TrialProcess
 
 HASH = "0123456789abcdef"
 accuracies = st.floats(0, 1)
@@ -134,3 +141,21 @@ def test_outside_a_container_the_default_file_is_not_made(
     default.touch()
     assert Reporter({}).report("It ended.")
     assert default.read_text() == "It ended."
+
+
+def test_every_process_writes_its_messages_in_one_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that results can travel by something else: tests/unit/operator/core/test_transport.py."""
+    written: list[str] = []
+    monkeypatch.setattr(Reporter, "_write", lambda _reporter, text: written.append(text))
+    message = tmp_path / "message"
+    assert LatencyProcess(variables(message)).run() == 0
+    assert LatencyResult.read(written.pop()).milliseconds == 1.5
+    dataset = DatasetSpec.model_validate(specification()["dataset"])
+    assert run_prepare(dataset, environment(message, None)) == 0
+    assert PreparationResult.read(written.pop()).prepared
+    trial = specification(dataset__name="npz", dataset__path=str(tmp_path / "nothing"))
+    assert TrialProcess(environment(message, json.dumps(trial))).run() == 1
+    assert TrialResult.read(written.pop()).reason == "DatasetMissing"
+    assert not message.exists()
