@@ -14,7 +14,7 @@ _INTRODUCTION = """\
 `CVPR2018` and `AAAI2017` as they resolve, with their whole budget of 178 iterations of 64 blocks
 and with the reward that production uses. No GPU was used: trainings are looked up in
 `benchmarks/data`, which are trainings of ten classes of CIFAR-100 at 16x16 pixels with a small
-network ([benchmarks](benchmarks.md)). A model answers for blocks that were never trained, with the
+network ([benchmarks](benchmarks/trained-blocks.md)). A model answers for blocks that were never trained, with the
 noise of a training. So percentages are not those of the papers; what can be compared is whether a
 claim holds.
 

@@ -8,7 +8,7 @@ one and a fine one. The more often the fine name has occurred, the more its valu
 
 where N is the number of trained candidates with the fine name. On NAS-Bench-201 backing off from
 (position, last operation) to the position alone closed 1 to 3 points more of the gap between random
-search and the optimum than either alone (docs/benchmarks.md).
+search and the optimum than either alone (docs/benchmarks/search.md).
 """
 
 from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 A duplicate costs no training (it gets the earlier result), but it takes a place in the batch.
 On NAS-Bench-201 drawing again closed 6 points more of the gap between random search and the optimum
-in Q-learning, and mattered most of all to regularized evolution (docs/benchmarks.md).
+in Q-learning, and mattered most of all to regularized evolution (docs/benchmarks/search.md).
 """
 
 from collections.abc import Callable, Iterable

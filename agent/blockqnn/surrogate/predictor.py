@@ -3,7 +3,7 @@
 The journal version of the papers predicts accuracies in place of most trainings, but does not
 describe its predictor. Here it is a ridge regression of the ranks of the rewards on features of the
 block (:mod:`blockqnn.space.features`): quick, with an uncertainty, and the same on every machine.
-docs/benchmarks.md has the gain on NAS-Bench-201.
+docs/benchmarks/search.md has the gain on NAS-Bench-201.
 """
 
 from collections.abc import Sequence
