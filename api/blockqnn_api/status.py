@@ -79,6 +79,9 @@ class Reason(StrEnum):
     TOO_MANY_FAILURES = "TooManyFailures"
     """More trials failed than `failurePolicy.maxFailedTrials` allows. A higher limit resumes the
     search."""
+    NO_RESULTS = "NoResults"
+    """No trial has an accuracy: all trials of the first iteration failed, or the budget is spent.
+    The message says what to do."""
     INVALID_SPEC = "InvalidSpec"
     """Fields of the spec contradict each other."""
     HISTORY_UNREADABLE = "HistoryUnreadable"
@@ -146,6 +149,7 @@ _BUDGET_REACHED = (
 )
 _STOPPED = (
     Reason.TOO_MANY_FAILURES,
+    Reason.NO_RESULTS,
     Reason.DATASET_NOT_READY,
     Reason.FINALISTS_NOT_READY,
     Reason.INVALID_SPEC,

@@ -80,7 +80,7 @@ def conditions_of(
     complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
     reached, preparation = assessment.spent, assessment.preparation
     why = reached.reason if reached and assessment.over else Reason.BUDGET_LEFT
-    failure = Reason.DATASET_NOT_READY if preparation.failed else Reason.TOO_MANY_FAILURES
+    failure = _failure_reason(assessment)
     reasons = {
         Phase.COMPLETE: why,
         Phase.FAILED: failure,
@@ -111,6 +111,15 @@ def conditions_of(
             preparation.message,
         ),
     }
+
+
+def _failure_reason(assessment: SearchAssessment) -> Reason:
+    """Return why a search has failed, if it has."""
+    if assessment.over or assessment.first_trials_failed:
+        return Reason.NO_RESULTS
+    if assessment.preparation.failed:
+        return Reason.DATASET_NOT_READY
+    return Reason.TOO_MANY_FAILURES
 
 
 def add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over: bool) -> None:

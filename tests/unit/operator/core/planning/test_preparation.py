@@ -158,7 +158,7 @@ class TestWhen:
     @pytest.mark.parametrize(
         ("changes", "why"),
         [
-            ({"dataset": {"name": "digits", "volume": CLAIM}}, "part of the trainer's image"),
+            ({"dataset": {"name": "digits"}}, "part of the trainer's image"),
             ({"dataset": {"name": "cifar10"}}, "no spec.dataset.volume"),
             ({"dataset": {"name": "cifar10", "volume": {"emptyDir": {}}}}, "of kind emptyDir"),
             (
