@@ -23,7 +23,7 @@ class EventReason(StrEnum):
     TRIAL_RETRIED = "TrialRetried"
     """Warning. The Job of a trial ended without its result. The operator starts another attempt."""
     TRIAL_INTERRUPTED = "TrialInterrupted"
-    """A Pod was drained, preempted or deleted. Its Job starts another."""
+    """A Pod was drained, preempted or deleted. Its Job starts another once it has ended."""
     TRIAL_INFEASIBLE = "TrialInfeasible"
     """A block ran out of memory, diverged or never learned."""
     JOB_DELETED = "JobDeleted"

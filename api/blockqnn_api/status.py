@@ -101,6 +101,12 @@ class Reason(StrEnum):
     PODS_MISSING = "PodsMissing"
     """Jobs have had no Pod for a minute: a quota or a webhook refuses it, or the Job controller
     does not run."""
+    PODS_STALLED = "PodsStalled"
+    """Pods have a node and have not started for 2 minutes, or are being deleted and have not ended
+    a minute after their grace period; or a deleted Job stays. The message names Pod and node."""
+    PODS_INTERRUPTED = "PodsInterrupted"
+    """The Pods of a Job were drained, preempted, evicted or deleted at least 3 times. After 20
+    times the trial has failed."""
     NOT_NEEDED = "NotNeeded"
     """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
@@ -155,7 +161,13 @@ _STOPPED = (
     Reason.INVALID_SPEC,
     Reason.HISTORY_UNREADABLE,
 )
-_WAITING = (Reason.QUEUED, Reason.UNSCHEDULABLE, Reason.PODS_MISSING)
+_WAITING = (
+    Reason.QUEUED,
+    Reason.UNSCHEDULABLE,
+    Reason.PODS_MISSING,
+    Reason.PODS_STALLED,
+    Reason.PODS_INTERRUPTED,
+)
 _PREPARATION_FAILED = (
     Reason.DATASET_MISSING,
     Reason.DATASET_INVALID,

@@ -55,6 +55,8 @@ class Job(Generic[Part]):
     archived: bool = False
     """Kept for its logs; its result is in the history."""
     deleting: bool = False
+    deleted_at: datetime | None = None
+    """When somebody deleted it, while it is still there."""
     condition: str | None = None
     """``Complete`` or ``Failed`` once the Job has ended, else None."""
     reason: str = ""
@@ -98,6 +100,7 @@ class Job(Generic[Part]):
             attempt=attempt_of(annotations) or 0,
             archived=labels.get(names.ARCHIVED_LABEL) == "true",
             deleting="deletionTimestamp" in metadata,
+            deleted_at=time_or_none(metadata.get("deletionTimestamp")),
             condition=ended.get("type"),
             reason=ended.get("reason", ""),
             message=ended.get("message", ""),

@@ -20,9 +20,21 @@ class TrialPod:
     exit_code: int | None
     """The exit status of the trainer's container, None while it has not ended."""
     reason: str
-    """Why the container or the Pod ended, or why the container is waiting."""
+    """Why :attr:`container` or the Pod ended, or why the container is waiting."""
     message: str
-    """The termination message of the trainer's container, or the Pod's own message."""
+    """The termination message of :attr:`container`, or the Pod's own message."""
+    container: str = names.CONTAINER
+    """The container that decides: the trainer's, or another one that keeps it from starting."""
+    container_status: int | None = None
+    """The exit status of that other container; None while it has not ended."""
+    running: bool = False
+    """The trainer's container is running."""
+    over: bool = False
+    """All containers have ended, or none will start: the Pod has succeeded or failed."""
+    node: str = ""
+    """The node that the Pod was given to."""
+    deleted_at: datetime | None = None
+    """When the Pod should have ended, since it is being deleted."""
     started_at: datetime | None = None
     """When the trainer's container started, known once it has ended."""
     finished_at: datetime | None = None
@@ -45,9 +57,13 @@ class TrialPod:
         job = metadata.get("labels", {}).get(names.JOB_NAME_LABEL)
         if not job:
             return None
-        state = _trainer_state(status)
-        terminated = state.get("terminated")
-        current = terminated or state.get("waiting") or status
+        trainer = _state_of(status, names.CONTAINER)
+        terminated = trainer.get("terminated")
+        container, state = names.CONTAINER, trainer
+        if not terminated and "running" not in trainer:
+            container, state = _obstacle(status) or (container, state)
+        current = state.get("terminated") or state.get("waiting") or status
+        other = container != names.CONTAINER
         placed = _pod_condition(status, "PodScheduled")
         has_node = placed.get("status") == "True"
         return cls(
@@ -57,6 +73,12 @@ class TrialPod:
             exit_code=terminated.get("exitCode") if terminated else None,
             reason=current.get("reason", ""),
             message=current.get("message", ""),
+            container=container,
+            container_status=current.get("exitCode") if other else None,
+            running="running" in trainer,
+            over=status.get("phase") in ("Succeeded", "Failed"),
+            node=body.get("spec", {}).get("nodeName", ""),
+            deleted_at=time_or_none(metadata.get("deletionTimestamp")),
             started_at=time_or_none((terminated or {}).get("startedAt")),
             finished_at=time_or_none((terminated or {}).get("finishedAt")),
             placed_at=time_or_none(placed.get("lastTransitionTime")) if has_node else None,
@@ -80,8 +102,33 @@ def _pod_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     return {}
 
 
-def _trainer_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def _state_of(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     for container in status.get("containerStatuses") or ():
-        if container.get("name") == names.CONTAINER:
+        if container.get("name") == name:
             return dict(container.get("state") or {})
     return {}
+
+
+_ORDINARY = frozenset({"", "PodInitializing", "ContainerCreating"})
+"""Reasons of a container that waits for its turn."""
+
+
+def _obstacle(status: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the container that keeps a trainer from starting, with its state; None if none does.
+
+    Init containers run one after the other, before all others. One that has failed ends the Pod;
+    one that cannot start, as any other container, gives a reason of its own.
+    """
+    for container in status.get("initContainerStatuses") or ():
+        state = container.get("state") or {}
+        if (state.get("terminated") or {}).get("exitCode"):
+            return container.get("name", ""), dict(state)
+    trainer = _state_of(status, names.CONTAINER).get("waiting") or {}
+    if trainer.get("reason", "") not in _ORDINARY:
+        return None
+    for group in ("initContainerStatuses", "containerStatuses"):
+        for container in status.get(group) or ():
+            state = container.get("state") or {}
+            if (state.get("waiting") or {}).get("reason", "") not in _ORDINARY:
+                return container.get("name", ""), dict(state)
+    return None

@@ -132,7 +132,7 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             f"{pod}/{EventReason.TRIAL_INTERRUPTED}",
             "Normal",
             EventReason.TRIAL_INTERRUPTED,
-            f"{who}: Pod {pod} was interrupted: {why} Its Job starts another.",
+            f"{who}: Pod {pod} was interrupted: {why} Its Job starts another once it has ended.",
         )
         for pod, why in trial.assessment.interruptions
     ]

@@ -14,7 +14,7 @@ from blockqnn_operator.core.planning.archiving import record_of
 from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.events import Event, events_of
 from blockqnn_operator.core.planning.open_item import Stage
-from blockqnn_operator.core.planning.open_trials import OpenTrial, group_of
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, group_of
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
 
 
@@ -81,9 +81,9 @@ def _to_stop(
 ) -> tuple[str, ...]:
     """Return the running Jobs that are no longer needed.
 
-    Jobs of trials beyond a lowered budget are never needed; those of open trials, once no more are
-    started, by the user's choice. A Job that has ended, or reports just now, is left to be
-    collected.
+    Jobs of trials beyond a lowered budget are never needed, nor those that a later attempt has
+    replaced; those of open trials, once no more are started, by the user's choice. A Job that has
+    ended, or reports just now, is left to be collected.
     """
     open_trials, last = assessment.open_trials, assessment.last_wanted
     end = max(state.settings.budget.trials, len(state.archive))
@@ -92,6 +92,7 @@ def _to_stop(
         for job in observed.own(observed.jobs)
         if all(part.trial >= end for part in job.parts) and not job.is_over
     ]
+    beyond += _replaced(observed, open_trials)
     if last is None or state.settings.suspend_policy != "Stop":
         return tuple(beyond)
     running = dict.fromkeys(
@@ -105,6 +106,16 @@ def _to_stop(
         if trial.job and (kept or (trial.part and trial.part.result)):
             running.pop(trial.job.name, None)
     return (*beyond, *running)
+
+
+def _replaced(observed: Observed, open_trials: OpenTrials) -> list[str]:
+    """Return the running Jobs of trials that have a Job of a later attempt."""
+    attempts = {trial.number: trial.job.attempt for trial in open_trials.trials if trial.job}
+    return [
+        job.name
+        for job in observed.own(observed.jobs)
+        if not (job.shared or job.is_over) and attempts.get(job.part.trial, 0) > job.attempt
+    ]
 
 
 def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[TrialRecord, ...]:
@@ -134,7 +145,7 @@ def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[Trial
 
 def _look_again(observed: Observed, assessment: SearchAssessment) -> float | None:
     moments = [trial.assessment.wait_until for trial in assessment.open_trials.trials]
-    moments.append(assessment.preparation.wait_until)
+    moments += [assessment.preparation.wait_until, assessment.open_trials.wait_until]
     if assessment.ends_at is not None and assessment.ends_at > observed.now:
         moments.append(assessment.ends_at)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment]

@@ -16,7 +16,12 @@ from blockqnn_api.status import (
     Phase,
     Reason,
 )
-from blockqnn_operator.core.judging.pod_start import PODS_MISSING, UNSCHEDULABLE, WHY_NO_POD
+from blockqnn_operator.core.judging.pod_start import (
+    INTERRUPTED,
+    PODS_MISSING,
+    UNSCHEDULABLE,
+    WHY_NO_POD,
+)
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.open_item import Stage
@@ -181,7 +186,23 @@ def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
     podless = [job.name for job, trouble in troubles if trouble.reason == PODS_MISSING]
     if podless:
         return Reason.PODS_MISSING, _podless(podless)
+    stalled = [f"Job {job.name}: {trouble.message}" for job, trouble in troubles]
+    stalled += [trouble.message for trouble in open_trials.deletions]
+    if stalled:
+        reasons = [trouble.reason for _, trouble in troubles]
+        reason = Reason.PODS_STALLED
+        if reasons and set(reasons) == {INTERRUPTED}:
+            reason = Reason.PODS_INTERRUPTED
+        return reason, _first_of(stalled)
     return None
+
+
+def _first_of(messages: Sequence[str]) -> str:
+    others = len(messages) - 1
+    if not others:
+        return messages[0]
+    jobs = "1 other Job is" if others == 1 else f"{others} other Jobs are"
+    return f"{messages[0]} {jobs} in trouble, too."
 
 
 def _queued(count: int) -> str:
