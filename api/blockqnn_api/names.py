@@ -69,6 +69,9 @@ of several trials has one for each, with a dash and the five digits of its numbe
 DATASET_ANNOTATION = f"{GROUP}/dataset"
 """On Jobs of preparations: a hash of the dataset and the volume that it makes ready."""
 
+ACCELERATORS_ANNOTATION = f"{GROUP}/accelerators"
+"""On Jobs: the number of accelerators of each Pod, by which GPU time counts."""
+
 SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
 """On Jobs of trials and finalists: the version of the contract with the trainer."""
 

@@ -24,6 +24,7 @@ from typing import Any, TypeGuard
 from blockqnn.contract.message import SCHEMA_VERSION
 from blockqnn.contract.trial import THREADS_VARIABLE
 from blockqnn_api import names
+from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.spec import BlockSearchSpec, Dataset
@@ -77,6 +78,8 @@ class TrainerPod:
     resources: Mapping[str, Mapping[str, str | int]]
     accelerators: bool = True
     """False drops the extended resources, even those of the user's template."""
+    declared_accelerators: int | None = None
+    """The number of accelerators that the user declares; None to count the known devices."""
     timeout: int | None = None
     """Seconds that the Pod may run, of the Pod and not of the Job, whose clock runs while the Pod
     waits for a node."""
@@ -109,6 +112,18 @@ class TrainerPod:
         if not self.accelerators:
             spec["containers"] = [_without_accelerators(c) for c in spec["containers"]]
         return {"metadata": merge(user.metadata.model_dump(), metadata), "spec": spec}
+
+    def accelerators_of(self, template: Manifest) -> int:
+        """Return the number of accelerators of each Pod of a template."""
+        if not self.accelerators:
+            return 0
+        if self.declared_accelerators is not None:
+            return self.declared_accelerators
+        containers = template["spec"]["containers"]
+        if not isinstance(containers, list):
+            return 0
+        trainer = next((c for c in containers if _map(c).get("name") == names.CONTAINER), None)
+        return count_accelerators(_map(_map(_map(trainer).get("resources")).get("limits")))
 
     def _container(self, settings: BlockSearchSpec) -> Manifest:
         environment = {}
@@ -154,7 +169,8 @@ def job(
         annotations: annotations besides those of its Pods.
         failure_policy: which ends of a Pod count as failures; None for the usual.
     """
-    counted: dict[str, str] = {}
+    template = pod.template(settings)
+    counted = {names.ACCELERATORS_ANNOTATION: str(pod.accelerators_of(template))}
     if attempt is not None:
         counted[names.ATTEMPT_ANNOTATION] = str(attempt)
         counted[names.SCHEMA_VERSION_ANNOTATION] = str(version)
@@ -171,7 +187,7 @@ def job(
         "spec": {
             "backoffLimit": max(retries, 0),
             "podFailurePolicy": failure_policy or pod_failure_policy(),
-            "template": pod.template(settings),
+            "template": template,
         },
     }
 

@@ -90,6 +90,7 @@ def finalist_job(
         variable=(FINALIST_VARIABLE, spec.model_dump_json(exclude_none=True)),
         volumes=[Volume("finalists", asked.volume, asked.path), *dataset_volume(dataset)],
         resources=resources,
+        declared_accelerators=asked.accelerators,
         timeout=None if asked.timeout is None else seconds(asked.timeout),
         shutdown_seconds=SHUTDOWN_SECONDS,
     )

@@ -89,6 +89,7 @@ def trial_pod(
         variable=(variable, specs),
         volumes=dataset_volume(settings.dataset),
         resources=settings.trial.resources,
+        declared_accelerators=settings.trial.accelerators,
         timeout=seconds(settings.failure_policy.trial_timeout) * blocks,
     )
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import InvalidMessage
@@ -35,6 +35,9 @@ LINGERING = timedelta(seconds=30)
 """Time after the end of a trainer for which other containers of its Pod may live on; then the
 trainer's end counts."""
 
+MOST_SECONDS = 1e9
+"""The longest run time of a Pod that counts: clocks may differ."""
+
 MOST_INTERRUPTIONS = 20
 """Interruptions of a Job's Pods after which it has failed: what ends them will not pass."""
 
@@ -54,6 +57,13 @@ class JobResult(Protocol):
     def message(self) -> str:
         """The same as a sentence."""
 
+    @property
+    def seconds(self) -> Any:
+        """Run times, the whole one as ``total``."""
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """Return a copy with other values."""
+
 
 Part = TypeVar("Part", bound=JobPart)
 Result = TypeVar("Result", bound=JobResult)
@@ -67,6 +77,8 @@ class Verdict(Generic[Result]):
     reason: str
     message: str
     result: Result | None = None
+    seconds: float = 0.0
+    """The run time of its Pods, where there is no result that says it."""
     retry: bool = False
     """Another attempt may bring the result that is missing."""
     blameless: bool = False
@@ -153,7 +165,22 @@ class JobJudge(ABC, Generic[Part, Result]):
                 return JobAssessment(verdict=verdict)
         reported, complaint = self._reported()
         invalid = invalid or complaint
-        return replace(self._from_pods(reported, invalid), invalid=invalid)
+        return replace(self._timed(self._from_pods(reported, invalid)), invalid=invalid)
+
+    def _timed(self, assessment: JobAssessment[Result]) -> JobAssessment[Result]:
+        """Let the time of the Pods count where the trainer says none: it may, and it may die."""
+        result, verdict = assessment.annotate, assessment.verdict
+        if verdict is not None and verdict.result is None:
+            verdict = replace(verdict, seconds=self._seconds(self.pods))
+        if result is not None and not result.seconds.total:
+            latest = [pod for pod in self.pods if pod.started_at or pod.placed_at][:1]
+            seconds = result.seconds.model_copy(update={"total": self._seconds(latest)})
+            result = result.model_copy(update={"seconds": seconds})
+        return replace(assessment, annotate=result, verdict=verdict)
+
+    def _seconds(self, pods: Sequence[TrialPod]) -> float:
+        total = sum(pod.seconds(self.now) for pod in pods) / len(self.job.parts)
+        return round(min(total, MOST_SECONDS), 3)
 
     # What a kind of Job must say.
 

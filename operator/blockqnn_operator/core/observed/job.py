@@ -4,12 +4,14 @@ The shell reads it from its watches; the rest of ``core`` never sees a raw objec
 for, its parts, differs between the kinds of Jobs; all else is read here for all of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from blockqnn_api import names
+from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.objects import time_or_none
 
 OUT_OF_TIME = "DeadlineExceeded"
@@ -107,7 +109,7 @@ class Job(Generic[Part]):
             finished_at=time_or_none(ended.get("lastTransitionTime")),
             failed_pods=status.get("failed", 0),
             created_at=time_or_none(metadata.get("creationTimestamp")),
-            gpus=_accelerators(spec),
+            gpus=_accelerators(annotations, spec),
             suspended=spec.get("suspend") is True,
             pods=status.get("active", 0) + status.get("terminating", 0),
         )
@@ -133,18 +135,19 @@ def block_of(annotations: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _accelerators(job_spec: Mapping[str, Any]) -> int:
-    """Count the GPUs of the trainer's container, of any vendor."""
+def _accelerators(annotations: Mapping[str, str], job_spec: Mapping[str, Any]) -> int:
+    """Return the accelerators of a Pod, as declared when the Job was created, or else counted."""
+    declared = annotations.get(names.ACCELERATORS_ANNOTATION, "")
+    if _COUNT.fullmatch(declared):
+        return int(declared)
     containers = job_spec.get("template", {}).get("spec", {}).get("containers", ())
     trainer: Mapping[str, Any] = next(
         (c for c in containers if c.get("name") == names.CONTAINER), {}
     )
-    limits = (trainer.get("resources") or {}).get("limits") or {}
-    return sum(
-        int(count)
-        for name, count in limits.items()
-        if ("gpu" in name or "/mig-" in name) and str(count).isdecimal()
-    )
+    return count_accelerators((trainer.get("resources") or {}).get("limits") or {})
+
+
+_COUNT = re.compile(r"[0-9]{1,7}")
 
 
 def _end_of(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -50,6 +50,13 @@ class TrialPod:
     gone: bool = False
     """The Pod no longer exists; this is its last known state."""
 
+    def seconds(self, now: datetime) -> float:
+        """Return for how long the Pod has run its trainer, or held its node while it could not."""
+        start = self.started_at or self.placed_at
+        if start is None:
+            return 0.0
+        return max(((self.finished_at or now) - start).total_seconds(), 0.0)
+
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
         """Read a Pod from its JSON; None when no Job made it."""

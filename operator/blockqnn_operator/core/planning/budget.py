@@ -12,6 +12,7 @@ from blockqnn_api.durations import seconds
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import read_time
 from blockqnn_api.status import Reason
+from blockqnn_operator.core.judging.trial import TrialVerdict
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
@@ -99,9 +100,9 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
     if most is None:
         return None
     used = state.archive.gpu_seconds + sum(
-        trial.job.gpus * trial.verdict.result.seconds.total
+        trial.job.gpus * _seconds(trial.verdict)
         for trial in open_trials.at(Stage.OVER)
-        if trial.job and trial.verdict and trial.verdict.result
+        if trial.job and trial.verdict and trial.shared_with is None
     )
     if used < most * SECONDS_PER_HOUR:
         return None
@@ -110,6 +111,10 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
         f"The trials took {used / SECONDS_PER_HOUR:.2f} GPU hours; spec.budget.gpuHours is "
         f"{most:g}. Raise it to continue.",
     )
+
+
+def _seconds(verdict: TrialVerdict) -> float:
+    return verdict.result.seconds.total if verdict.result else verdict.seconds
 
 
 def _duration(observed: Observed, state: SearchState) -> BudgetExhausted | None:

@@ -1,6 +1,7 @@
 """The Job of a trial, as the API server gets it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -35,6 +36,9 @@ EVERYTHING = {
         },
     },
 }
+
+
+OWN_LIMITS = {"name": "trainer", "resources": {"limits": {"nvidia.com/gpu": 8}}}
 
 
 def job_of(number: int = 0, /, **changes: Any) -> dict[str, Any]:
@@ -289,6 +293,35 @@ def test_the_gpus_of_the_trainer_are_counted(changes: dict[str, Any], count: int
     job = TrialJob.read(body)
     assert job is not None
     assert job.gpus == count
+
+
+@pytest.mark.parametrize(
+    ("trial", "count"),
+    [
+        ({}, 1),
+        ({"resources": {"limits": {"nvidia.com/gpu": 2, "nvidia.com/gpumem": 3001}}}, 2),
+        ({"resources": {"limits": {"example.com/npu": 4}}}, 0),
+        ({"resources": {"limits": {"example.com/npu": 4}}, "accelerators": 4}, 4),
+        ({"resources": {}, "podTemplate": {"spec": {"containers": [OWN_LIMITS]}}}, 8),
+    ],
+)
+def test_a_job_says_how_many_accelerators_a_pod_of_it_holds(
+    trial: dict[str, Any], count: int
+) -> None:
+    body = job_of(trial=trial)
+    assert body["metadata"]["annotations"]["blockqnn.dev/accelerators"] == str(count)
+    job = TrialJob.read(body)
+    assert job is not None
+    assert job.gpus == count
+
+
+@given(st.text(max_size=8))
+def test_an_annotation_that_is_no_number_is_counted_instead(text: str) -> None:
+    body = job_of()
+    body["metadata"]["annotations"]["blockqnn.dev/accelerators"] = text
+    job = TrialJob.read(body)
+    assert job is not None
+    assert job.gpus == (int(text) if re.fullmatch("[0-9]{1,7}", text) else 1)
 
 
 def test_one_gpu_is_asked_for_unless_something_is_given() -> None:

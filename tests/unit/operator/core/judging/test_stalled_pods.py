@@ -25,6 +25,7 @@ from operator_builders import (
 from operator_plans import status_of
 
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import Seconds
 from blockqnn_api import names
 from blockqnn_api.objects import write_time
 from blockqnn_api.status import BlockSearchStatus, ConditionType
@@ -33,6 +34,7 @@ from blockqnn_operator.core.judging.result import LINGERING, MOST_INTERRUPTIONS
 from blockqnn_operator.core.judging.trial import TrialAssessment, assess_trial
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.planning.archiving import record_of
 from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.trials import plan
 
@@ -297,3 +299,37 @@ class TestSidecars:
         older, newer = make_job(0, A), make_job(0, A, name="digits-t00000-a1", attempt=1)
         observed = make_observed(older, newer, search=make_search(make_spec()), now=NOW)
         assert plan(observed, state, assess(observed, state)).cleanup.delete == (older.name,)
+
+
+class TestTime:
+    """Where a trainer says no time, that of its Pod counts: it holds the devices."""
+
+    def ended(self, status: int, message: str, after: float) -> Json:
+        statuses = states(trainer=terminated(status, "Completed", message, after=after))
+        phase = "Failed" if status else "Succeeded"
+        return body({"phase": phase, "containerStatuses": statuses})
+
+    @given(st.integers(1, 10**6))
+    def test_a_result_without_a_time_has_that_of_its_pod(self, seconds: int) -> None:
+        result = make_result(0, A, seconds=Seconds())
+        annotate = judged(self.ended(0, result.write(), seconds), after=seconds + 1).annotate
+        assert annotate is not None
+        assert annotate.seconds.total == seconds
+        assert annotate.accuracy == result.accuracy
+
+    def test_the_trainers_own_time_stays(self) -> None:
+        result = make_result(0, A, seconds=Seconds(total=7.5))
+        assert judged(self.ended(0, result.write(), 60), after=61).annotate == result
+
+    def test_pods_that_fail_without_a_word_count_in_the_record(self) -> None:
+        job = make_job(
+            0, A, condition="Failed", reason="BackoffLimitExceeded", failed_pods=2, gpus=2
+        )
+        pods = [read(self.ended(1, "", 100)), read(self.ended(1, "", 50))]
+        verdict = assess_trial(job, 0, pods, at(200), PATIENT).verdict
+        assert verdict is not None
+        assert verdict.seconds == 150
+        seen = make_observed(job, pods=pods, search=make_search(make_spec()), now=at(200))
+        state = make_state(BLOCKS)
+        (trial, *_) = assess(seen, state).open_trials.trials
+        assert record_of(trial, state, {}).gpu_seconds == 300
