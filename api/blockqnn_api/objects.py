@@ -1,7 +1,7 @@
 """Objects as the API server holds them: a BlockSearch, its times, the blocks of a Job."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -34,6 +34,7 @@ class SearchObject:
     deleting: bool
     version: int = 0
     """The resource version, which grows with each write."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
@@ -49,6 +50,7 @@ class SearchObject:
             status=body.get("status", {}),
             deleting="deletionTimestamp" in metadata,
             version=version_of(body),
+            annotations=metadata.get("annotations") or {},
         )
 
     @property

@@ -34,6 +34,8 @@ class Shard:
     number: int
     text: str
     resource_version: str
+    owner_uid: str = ""
+    """The search that it is deleted with; empty if it was left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,8 @@ def read_shard(body: Mapping[str, Any]) -> Shard:
         raise HistoryUnreadable(
             f"ConfigMap {metadata['name']} holds no history; it should have the key {DATA_KEY}."
         )
-    return Shard(int(number), text, metadata["resourceVersion"])
+    owners = metadata.get("ownerReferences") or [{}]
+    return Shard(int(number), text, metadata["resourceVersion"], owners[0].get("uid", ""))
 
 
 def owner_reference(search: SearchObject) -> dict[str, Any]:

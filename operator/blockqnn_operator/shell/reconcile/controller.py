@@ -11,6 +11,7 @@ from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn_api.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_api.history import shards as history
 from blockqnn_api.history import trial_record as records
+from blockqnn_api.history.identity import check_complete, check_owner
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import pin, resolve
@@ -335,6 +336,7 @@ class Controller:
         if shards is None:
             return None
         if not shards:
+            check_complete(search, 0)
             settings = self._resolve(search.spec)
             header = records.Header(
                 operator_version=__version__,
@@ -345,6 +347,9 @@ class Controller:
             shards = [await apply.write_shard(self._cluster, search, history.start(header))]
         header, stored = records.read_lines(history.lines(shards))
         settings = self._resolve(search.spec, header.settings)
+        check_owner(search, header, settings)
+        check_complete(search, len(stored))
+        shards = await apply.adopt(self._cluster, search, shards)
         # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
         return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
 
