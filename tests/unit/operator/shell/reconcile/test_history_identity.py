@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from operator_builders import make_search
-from search_under_faults import UP_TO_DATE
 from search_simulation import spec_of
-from search_under_faults import Disturbed, Pass
+from search_under_faults import UP_TO_DATE, Disturbed, Pass
 
 from blockqnn_api.history.shards import Shard, ShardWrite
 from blockqnn_operator.shell.reconcile import apply
