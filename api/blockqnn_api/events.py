@@ -22,6 +22,9 @@ class EventReason(StrEnum):
     """Warning. A trial failed after its retries. The message quotes its last words."""
     TRIAL_RETRIED = "TrialRetried"
     """Warning. The Job of a trial ended without its result. The operator starts another attempt."""
+    JOB_REPLACED = "JobReplaced"
+    """The spec of the Pods has changed, such as `trial.resources`. A Job whose Pods have never run
+    is replaced."""
     TRIAL_INTERRUPTED = "TrialInterrupted"
     """A Pod was drained, preempted or deleted. Its Job starts another once it has ended."""
     TRIAL_INFEASIBLE = "TrialInfeasible"

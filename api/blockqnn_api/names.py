@@ -69,6 +69,10 @@ of several trials has one for each, with a dash and the five digits of its numbe
 DATASET_ANNOTATION = f"{GROUP}/dataset"
 """On Jobs of preparations: a hash of the dataset and the volume that it makes ready."""
 
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+"""On Jobs: a hash of what the spec says of their Pods. Where it has changed, a Job whose Pods have
+never run is replaced."""
+
 HISTORY_ACCEPTED_ANNOTATION = f"{GROUP}/history-accepted"
 """On BlockSearches, by a user: the number of records of a history that has lost others, with which
 the search may go on."""

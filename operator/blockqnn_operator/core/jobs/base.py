@@ -16,6 +16,7 @@ and let ``shell/reconcile/controller.py`` carry out its plan with a ``JobWriter`
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,6 +153,7 @@ def job(
     pod: TrainerPod,
     retries: int,
     attempt: int | None = None,
+    template_hash: str = "",
     version: int = SCHEMA_VERSION,
     annotations: Mapping[str, str] | None = None,
     failure_policy: Manifest | None = None,
@@ -165,12 +167,15 @@ def job(
         pod: the properties of its Pods that are its own.
         retries: how often Kubernetes replaces a failed Pod.
         attempt: counts the Jobs for the same thing, from 0; None where nothing is reported.
+        template_hash: of what the spec says of its Pods (:func:`template_hash_of`).
         version: the version of the contract with the trainer.
         annotations: annotations besides those of its Pods.
         failure_policy: which ends of a Pod count as failures; None for the usual.
     """
     template = pod.template(settings)
     counted = {names.ACCELERATORS_ANNOTATION: str(pod.accelerators_of(template))}
+    if template_hash:
+        counted[names.TEMPLATE_ANNOTATION] = template_hash
     if attempt is not None:
         counted[names.ATTEMPT_ANNOTATION] = str(attempt)
         counted[names.SCHEMA_VERSION_ANNOTATION] = str(version)
@@ -190,6 +195,20 @@ def job(
             "template": template,
         },
     }
+
+
+def template_hash_of(settings: BlockSearchSpec, *own: Any) -> str:
+    """Return a hash of what a spec says of the Pods of a kind of Job.
+
+    Args:
+        settings: the settings of the search.
+        own: what is said of this kind alone: its resources, volumes and timeout, as JSON.
+    """
+    trial = settings.trial
+    text = json.dumps(
+        [trial.image, trial.pod_template.model_dump(mode="json"), *own], sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def job_labels(search: SearchObject, component: str, own: Mapping[str, str]) -> dict[str, str]:

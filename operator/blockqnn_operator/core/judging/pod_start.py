@@ -77,6 +77,16 @@ class Trouble:
     """The words of the scheduler or the kubelet, as they are."""
 
 
+def never_ran(job: Job[Any], pods: Sequence[TrialPod]) -> bool:
+    """Return whether none of a Job's Pods has run a container yet, as far as all of them are seen.
+
+    Replacing such a Job loses nothing.
+    """
+    if job.condition is not None or len(pods) < job.pods + job.failed_pods:
+        return False
+    return not any(p.running or p.over or p.gone or p.exit_code is not None for p in pods)
+
+
 def stuck(pods: Sequence[TrialPod]) -> TrialPod | None:
     """Return the Pod that has a node and cannot start there; None when there is none.
 

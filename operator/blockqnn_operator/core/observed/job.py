@@ -68,6 +68,8 @@ class Job(Generic[Part]):
     failed_pods: int = 0
     """Number of its Pods that have failed, as counted by Kubernetes."""
     created_at: datetime | None = None
+    template_hash: str = ""
+    """Of what the spec said of its Pods; empty for a Job of an earlier version."""
     gpus: int = 0
     """Number of accelerators of the trainer's container."""
     suspended: bool = False
@@ -109,6 +111,7 @@ class Job(Generic[Part]):
             finished_at=time_or_none(ended.get("lastTransitionTime")),
             failed_pods=status.get("failed", 0),
             created_at=time_or_none(metadata.get("creationTimestamp")),
+            template_hash=annotations.get(names.TEMPLATE_ANNOTATION, ""),
             gpus=_accelerators(annotations, spec),
             suspended=spec.get("suspend") is True,
             pods=status.get("active", 0) + status.get("terminating", 0),

@@ -150,6 +150,20 @@ def _troubles(trial: OpenTrial) -> list[Event]:
     return events
 
 
+def replacements(jobs: Sequence[str]) -> tuple[Event, ...]:
+    """Return the events of Jobs that are replaced because the spec of their Pods has changed."""
+    return tuple(
+        Event(
+            f"{name}/{EventReason.JOB_REPLACED}",
+            "Normal",
+            EventReason.JOB_REPLACED,
+            f"Job {name} is replaced: none of its Pods has run, and the spec of its Pods has "
+            "changed.",
+        )
+        for name in jobs
+    )
+
+
 def _subject(trial: OpenTrial) -> str:
     """Return the subject of an event: a trial's Job, or the trial if others share the Job."""
     if trial.job is None:

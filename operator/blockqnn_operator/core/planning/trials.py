@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_operator.core.jobs.trial import trial_template_hash
+from blockqnn_operator.core.judging.pod_start import never_ran
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.archiving import record_of
 from blockqnn_operator.core.planning.assessment import SearchAssessment
-from blockqnn_operator.core.planning.events import Event, events_of
+from blockqnn_operator.core.planning.events import Event, events_of, replacements
 from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, group_of
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
@@ -49,13 +51,16 @@ def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -
     archive = _to_archive(assessment, state)
     cleanup = clean_up(open_trials.leftovers, state)
     stopped = _to_stop(observed, assessment, state)
+    outdated = _outdated(observed, assessment, state)
     return Plan(
         assessment=assessment,
         create=_to_create(assessment, state) if preparation.ready else (),
         annotate=tuple(trial for trial in open_trials.trials if trial.to_annotate),
         archive=archive,
-        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped, *preparation.delete)),
-        events=events_of(open_trials, state, archive),
+        cleanup=replace(
+            cleanup, delete=(*cleanup.delete, *stopped, *outdated, *preparation.delete)
+        ),
+        events=(*events_of(open_trials, state, archive), *replacements(outdated)),
         requeue_after=_look_again(observed, assessment),
     )
 
@@ -116,6 +121,25 @@ def _replaced(observed: Observed, open_trials: OpenTrials) -> list[str]:
         for job in observed.own(observed.jobs)
         if not (job.shared or job.is_over) and attempts.get(job.part.trial, 0) > job.attempt
     ]
+
+
+def _outdated(
+    observed: Observed, assessment: SearchAssessment, state: SearchState
+) -> tuple[str, ...]:
+    """Return the Jobs whose Pods have never run and would be others by today's spec.
+
+    They get another Job: a spec that is corrected because Pods cannot start must reach them.
+    """
+    if assessment.last_wanted is not None:
+        return ()
+    current, pods = trial_template_hash(state.settings), observed.pods_by_job()
+    running = assessment.open_trials.at(Stage.RUNNING)
+    jobs = {trial.job.name: trial.job for trial in running if trial.job and not trial.to_annotate}
+    return tuple(
+        name
+        for name, job in jobs.items()
+        if job.template_hash not in ("", current) and never_ran(job, pods[name])
+    )
 
 
 def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[TrialRecord, ...]:
