@@ -35,6 +35,7 @@ class SearchObject:
     version: int = 0
     """The resource version, which grows with each write."""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self:
@@ -51,6 +52,7 @@ class SearchObject:
             deleting="deletionTimestamp" in metadata,
             version=version_of(body),
             annotations=metadata.get("annotations") or {},
+            labels=metadata.get("labels") or {},
         )
 
     @property

@@ -35,8 +35,8 @@ BAD_INPUT_STATUS = 2
 SHUTDOWN_SECONDS = 10
 """Seconds that a trainer has after SIGTERM; it needs less than one to write its last message."""
 QUEUE_PREFIX = "kueue.x-k8s.io/"
-"""Prefix of the labels of a Pod template that the Job gets too: Kueue reads the queue's name and
-the priority there, and admits the Job as a whole."""
+"""Prefix of the labels of a search or a Pod template that the Job gets too: Kueue reads the queue's
+name and the priority there, and admits the Job as a whole."""
 SIGTERM_STATUS = 143
 """The exit status of a process that SIGTERM ended: the Pod was deleted or its node drained."""
 TRAINER_USER = 65532
@@ -185,7 +185,7 @@ def job(
         "metadata": {
             "name": name,
             "namespace": search.namespace,
-            "labels": {**queue_labels(settings), **pod.labels},
+            "labels": {**queue_labels(search, settings), **pod.labels},
             "annotations": {**pod.annotations, **(annotations or {}), **counted},
             "ownerReferences": [owner_reference(search)],
         },
@@ -236,9 +236,13 @@ def dataset_volume(dataset: Dataset, *, read_only: bool = True) -> tuple[Volume,
     return (Volume("dataset", dataset.volume, dataset.path, read_only),)
 
 
-def queue_labels(settings: BlockSearchSpec) -> dict[str, str]:
-    """Return the labels by which a queue such as Kueue's finds a Job."""
-    asked = settings.trial.pod_template.metadata.labels
+def queue_labels(search: SearchObject, settings: BlockSearchSpec) -> dict[str, str]:
+    """Return the labels by which a queue such as Kueue's finds a Job.
+
+    They stand on the search, as on every other kind that Kueue knows, or in the Pod template,
+    which wins.
+    """
+    asked = {**search.labels, **settings.trial.pod_template.metadata.labels}
     return {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
 
 

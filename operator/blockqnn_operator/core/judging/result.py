@@ -301,6 +301,19 @@ class JobJudge(ABC, Generic[Part, Result]):
             return JobAssessment(wait_until=deadline)
         return self.ended(reported, invalid)
 
+    def _elsewhere(self) -> tuple[str, str] | None:
+        """Refuse a Job of another controller, such as MultiKueue's.
+
+        Its Pods run in another cluster. Nobody copies their termination messages to this one.
+        """
+        if not self.job.managed_by:
+            return None
+        return "ManagedElsewhere", (
+            f"Its Job is managed by {quote(self.job.managed_by)}, which runs its Pods in another "
+            "cluster, where their results cannot be read. Use a queue that admits Jobs to this "
+            "cluster."
+        )
+
     def _interrupted_too_often(self) -> tuple[str, str] | None:
         ended = interruptions(self.pods)
         if len(ended) < MOST_INTERRUPTIONS:
@@ -311,7 +324,7 @@ class JobJudge(ABC, Generic[Part, Result]):
 
     def _running(self, reported: Result | None) -> JobAssessment[Result]:
         """Assess whether a Job that has not ended can still bring a result."""
-        if in_vain := self.in_vain() or self._interrupted_too_often():
+        if in_vain := self._elsewhere() or self.in_vain() or self._interrupted_too_often():
             return JobAssessment(annotate=self.failed(*in_vain), end=True)
         if (pod := lingering(self.pods)) and pod.finished_at:
             deadline = pod.finished_at + LINGERING

@@ -68,6 +68,8 @@ class Job(Generic[Part]):
     failed_pods: int = 0
     """Number of its Pods that have failed, as counted by Kubernetes."""
     created_at: datetime | None = None
+    managed_by: str = ""
+    """The controller of the Job, if it is not that of this cluster: its Pods run elsewhere."""
     template_hash: str = ""
     """Of what the spec said of its Pods; empty for a Job of an earlier version."""
     gpus: int = 0
@@ -111,6 +113,7 @@ class Job(Generic[Part]):
             finished_at=time_or_none(ended.get("lastTransitionTime")),
             failed_pods=status.get("failed", 0),
             created_at=time_or_none(metadata.get("creationTimestamp")),
+            managed_by=_other_controller(spec),
             template_hash=annotations.get(names.TEMPLATE_ANNOTATION, ""),
             gpus=_accelerators(annotations, spec),
             suspended=spec.get("suspend") is True,
@@ -136,6 +139,14 @@ def block_of(annotations: Mapping[str, str]) -> dict[str, Any]:
         "block_hash": annotations.get(names.BLOCK_HASH_ANNOTATION, ""),
         "result": annotations.get(names.RESULT_ANNOTATION),
     }
+
+
+_OWN_CONTROLLER = "kubernetes.io/job-controller"
+
+
+def _other_controller(job_spec: Mapping[str, Any]) -> str:
+    controller = job_spec.get("managedBy") or _OWN_CONTROLLER
+    return "" if controller == _OWN_CONTROLLER else str(controller)
 
 
 def _accelerators(annotations: Mapping[str, str], job_spec: Mapping[str, Any]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -138,6 +139,17 @@ def test_a_further_attempt_is_another_job_that_says_so_and_has_one_retry_less() 
     assert body["spec"]["backoffLimit"] == 1
     last = trial_job(make_search(), make_settings(), make_proposal(6, B), 5)
     assert last["spec"]["backoffLimit"] == 0
+
+
+def test_the_queue_of_the_search_is_that_of_its_jobs_unless_the_template_has_another() -> None:
+    label = "kueue.x-k8s.io/queue-name"
+    search = replace(make_search(), labels={label: "research", "team": "vision"})
+    labels = trial_job(search, make_settings(), make_proposal())["metadata"]["labels"]
+    assert labels[label] == "research"
+    assert "team" not in labels
+    own = {"podTemplate": {"metadata": {"labels": {label: "nightly"}}}}
+    labels = trial_job(search, make_settings(trial=own), make_proposal())["metadata"]["labels"]
+    assert labels[label] == "nightly"
 
 
 def test_the_labels_by_which_kueue_finds_its_jobs_are_on_the_job_and_no_others() -> None:

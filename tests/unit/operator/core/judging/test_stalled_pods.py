@@ -4,6 +4,7 @@ The Pods are what a kubelet writes: bodies as the API server has them, read as t
 them. `NOW` is their creation.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +18,10 @@ from operator_builders import (
     at,
     make_job,
     make_observed,
+    make_proposal,
     make_result,
     make_search,
+    make_settings,
     make_spec,
     make_state,
 )
@@ -29,6 +32,7 @@ from blockqnn.contract.trial import Seconds
 from blockqnn_api import names
 from blockqnn_api.objects import write_time
 from blockqnn_api.status import BlockSearchStatus, ConditionType
+from blockqnn_operator.core.jobs.trial import trial_job
 from blockqnn_operator.core.judging.pod_start import ENDING, OFTEN, STARTING
 from blockqnn_operator.core.judging.result import LINGERING, MOST_INTERRUPTIONS
 from blockqnn_operator.core.judging.trial import TrialAssessment, assess_trial
@@ -299,6 +303,21 @@ class TestSidecars:
         older, newer = make_job(0, A), make_job(0, A, name="digits-t00000-a1", attempt=1)
         observed = make_observed(older, newer, search=make_search(make_spec()), now=NOW)
         assert plan(observed, state, assess(observed, state)).cleanup.delete == (older.name,)
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_a_job_whose_pods_run_in_another_cluster_is_refused(controller: str) -> None:
+    job = make_job(0, A)
+    read_job = TrialJob.read(
+        trial_job(make_search(make_spec()), make_settings(), make_proposal())
+        | {"spec": {"managedBy": controller}}
+    )
+    assert read_job is not None
+    own = controller == "kubernetes.io/job-controller"
+    assert read_job.managed_by == ("" if own else controller)
+    annotate = judged(after=1, job=replace(job, managed_by=controller)).annotate
+    assert annotate is not None
+    assert (annotate.outcome, annotate.reason) == (Outcome.FAILED, "ManagedElsewhere")
 
 
 class TestTime:
