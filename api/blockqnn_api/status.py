@@ -98,6 +98,9 @@ class Reason(StrEnum):
     PODS_MISSING = "PodsMissing"
     """Jobs have had no Pod for a minute: a quota or a webhook refuses it, or the Job controller
     does not run."""
+    OBJECT_UNREADABLE = "ObjectUnreadable"
+    """A label, an annotation or another field of a Job or Pod is not as it must be. The message
+    names it. The trial of that Job waits; all others go on."""
     NOT_NEEDED = "NotNeeded"
     """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
@@ -198,6 +201,7 @@ CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reaso
             Reason.RESULT_INVALID,
             Reason.DATASET_NOT_READY,
             Reason.FINALISTS_NOT_READY,
+            Reason.OBJECT_UNREADABLE,
             Reason.JOB_REFUSED,
             Reason.QUOTA_EXCEEDED,
             *_WAITING,

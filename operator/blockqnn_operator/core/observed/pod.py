@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from blockqnn_api import names
-from blockqnn_api.objects import read_time, time_or_none
+from blockqnn_api.object_fields import Fields
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 
 
@@ -40,48 +40,56 @@ class TrialPod:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
-        """Read a Pod from its JSON; None when no Job made it."""
-        metadata, status = body["metadata"], body.get("status", {})
-        job = metadata.get("labels", {}).get(names.JOB_NAME_LABEL)
+        """Read a Pod from its JSON; None when no Job made it.
+
+        Raises:
+            ObjectUnreadable: naming the field that is not as it must be.
+        """
+        pod = Fields(body)
+        metadata, status = pod.part("metadata"), pod.part("status")
+        job = metadata.part("labels").text(names.JOB_NAME_LABEL)
         if not job:
             return None
+        created_at = metadata.time("creationTimestamp")
+        if created_at is None:
+            raise metadata.is_unreadable("creationTimestamp", "the time of its creation")
         state = _trainer_state(status)
-        terminated = state.get("terminated")
-        current = terminated or state.get("waiting") or status
+        terminated, waiting = state.part("terminated"), state.part("waiting")
+        current = terminated or waiting or status
         placed = _pod_condition(status, "PodScheduled")
-        has_node = placed.get("status") == "True"
+        has_node = placed.text("status") == "True"
         return cls(
-            name=metadata["name"],
+            name=metadata.text("name", None),
             job=job,
-            created_at=read_time(metadata["creationTimestamp"]),
-            exit_code=terminated.get("exitCode") if terminated else None,
-            reason=current.get("reason", ""),
-            message=current.get("message", ""),
-            started_at=time_or_none((terminated or {}).get("startedAt")),
-            finished_at=time_or_none((terminated or {}).get("finishedAt")),
-            placed_at=time_or_none(placed.get("lastTransitionTime")) if has_node else None,
-            unplaced="" if has_node else placed.get("message", ""),
+            created_at=created_at,
+            exit_code=terminated.integer("exitCode") if "exitCode" in terminated else None,
+            reason=current.text("reason"),
+            message=current.text("message"),
+            started_at=terminated.time("startedAt"),
+            finished_at=terminated.time("finishedAt"),
+            placed_at=placed.time("lastTransitionTime") if has_node else None,
+            unplaced="" if has_node else placed.text("message"),
             interrupted=_interruption(metadata, status),
-            out_of_time=status.get("reason") == OUT_OF_TIME,
+            out_of_time=status.text("reason") == OUT_OF_TIME,
         )
 
 
-def _interruption(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+def _interruption(metadata: Fields, status: Fields) -> str:
     disruption = _pod_condition(status, "DisruptionTarget")
-    if disruption.get("status") == "True":
-        return f"{disruption.get('reason', '')}: {disruption.get('message', '')}"
+    if disruption.text("status") == "True":
+        return f"{disruption.text('reason')}: {disruption.text('message')}"
     return "It was deleted." if "deletionTimestamp" in metadata else ""
 
 
-def _pod_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind:
-            return dict(condition)
-    return {}
+def _pod_condition(status: Fields, kind: str) -> Fields:
+    for condition in status.parts("conditions"):
+        if condition.text("type") == kind:
+            return condition
+    return Fields(None)
 
 
-def _trainer_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    for container in status.get("containerStatuses") or ():
-        if container.get("name") == names.CONTAINER:
-            return dict(container.get("state") or {})
-    return {}
+def _trainer_state(status: Fields) -> Fields:
+    for container in status.parts("containerStatuses"):
+        if container.text("name") == names.CONTAINER:
+            return container.part("state")
+    return Fields(None)
