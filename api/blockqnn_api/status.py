@@ -107,6 +107,9 @@ class Reason(StrEnum):
     PODS_INTERRUPTED = "PodsInterrupted"
     """The Pods of a Job were drained, preempted, evicted or deleted at least 3 times. After 20
     times the trial has failed."""
+    OBJECT_UNREADABLE = "ObjectUnreadable"
+    """A label, an annotation or another field of a Job or Pod is not as it must be. The message
+    names it. The trial of that Job waits; all others go on."""
     NOT_NEEDED = "NotNeeded"
     """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
@@ -214,6 +217,7 @@ CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reaso
             Reason.RESULT_INVALID,
             Reason.DATASET_NOT_READY,
             Reason.FINALISTS_NOT_READY,
+            Reason.OBJECT_UNREADABLE,
             Reason.JOB_REFUSED,
             Reason.QUOTA_EXCEEDED,
             *_WAITING,

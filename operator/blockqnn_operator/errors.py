@@ -4,6 +4,7 @@
 
     blockqnn_api.errors.OperatorError
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
+        │   └── AnswerUnreadable    an answer that is none of an API server
         ├── ResourceUndefined   the cluster does not know BlockSearches
         └── WatchesEnded        the API server ended a watch for good
 """
@@ -13,6 +14,10 @@ from blockqnn_api.errors import OperatorError
 
 class ClusterUnavailable(OperatorError):
     """The API server cannot be reached, or it refuses the operator's credentials."""
+
+
+class AnswerUnreadable(ClusterUnavailable):
+    """An answer that no API server gives, such as the page of a proxy in front of it."""
 
 
 class ResourceUndefined(OperatorError):

@@ -259,6 +259,7 @@ class Operator:
             self._cleanup,
             watched.known,
             self._options.trainer_image,
+            unreadable=watched.unreadable,
         )
         if self._options.metrics_port is not None:
             self.metrics.serve(self._options.metrics_port)

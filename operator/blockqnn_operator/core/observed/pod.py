@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from blockqnn_api import names
-from blockqnn_api.objects import read_time, time_or_none
+from blockqnn_api.object_fields import Fields
 from blockqnn_operator.core.observed.job import OUT_OF_TIME
 
 
@@ -59,83 +59,92 @@ class TrialPod:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
-        """Read a Pod from its JSON; None when no Job made it."""
-        metadata, status = body["metadata"], body.get("status", {})
-        job = metadata.get("labels", {}).get(names.JOB_NAME_LABEL)
+        """Read a Pod from its JSON; None when no Job made it.
+
+        Raises:
+            ObjectUnreadable: naming the field that is not as it must be.
+        """
+        pod = Fields(body)
+        metadata, status = pod.part("metadata"), pod.part("status")
+        job = metadata.part("labels").text(names.JOB_NAME_LABEL)
         if not job:
             return None
+        created_at = metadata.time("creationTimestamp")
+        if created_at is None:
+            raise metadata.is_unreadable("creationTimestamp", "the time of its creation")
         trainer = _state_of(status, names.CONTAINER)
-        terminated = trainer.get("terminated")
+        terminated = trainer.part("terminated")
         container, state = names.CONTAINER, trainer
         if not terminated and "running" not in trainer:
             container, state = _obstacle(status) or (container, state)
-        current = state.get("terminated") or state.get("waiting") or status
-        other = container != names.CONTAINER
+        current = state.part("terminated") or state.part("waiting") or status
+        other = container != names.CONTAINER and "exitCode" in current
         placed = _pod_condition(status, "PodScheduled")
-        has_node = placed.get("status") == "True"
+        has_node = placed.text("status") == "True"
         return cls(
-            name=metadata["name"],
+            name=metadata.text("name", None),
             job=job,
-            created_at=read_time(metadata["creationTimestamp"]),
-            exit_code=terminated.get("exitCode") if terminated else None,
-            reason=current.get("reason", ""),
-            message=current.get("message", ""),
+            created_at=created_at,
+            exit_code=terminated.integer("exitCode") if "exitCode" in terminated else None,
+            reason=current.text("reason"),
+            message=current.text("message"),
             container=container,
-            container_status=current.get("exitCode") if other else None,
+            container_status=current.integer("exitCode") if other else None,
             running="running" in trainer,
-            over=status.get("phase") in ("Succeeded", "Failed"),
-            node=body.get("spec", {}).get("nodeName", ""),
-            deleted_at=time_or_none(metadata.get("deletionTimestamp")),
-            started_at=time_or_none((terminated or {}).get("startedAt")),
-            finished_at=time_or_none((terminated or {}).get("finishedAt")),
-            placed_at=time_or_none(placed.get("lastTransitionTime")) if has_node else None,
-            unplaced="" if has_node else placed.get("message", ""),
+            over=status.text("phase") in ("Succeeded", "Failed"),
+            node=pod.part("spec").text("nodeName"),
+            deleted_at=metadata.time("deletionTimestamp"),
+            started_at=terminated.time("startedAt"),
+            finished_at=terminated.time("finishedAt"),
+            placed_at=placed.time("lastTransitionTime") if has_node else None,
+            unplaced="" if has_node else placed.text("message"),
             interrupted=_interruption(metadata, status),
-            out_of_time=status.get("reason") == OUT_OF_TIME,
+            out_of_time=status.text("reason") == OUT_OF_TIME,
         )
 
 
-def _interruption(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+def _interruption(metadata: Fields, status: Fields) -> str:
     disruption = _pod_condition(status, "DisruptionTarget")
-    if disruption.get("status") == "True":
-        return f"{disruption.get('reason', '')}: {disruption.get('message', '')}"
+    if disruption.text("status") == "True":
+        return f"{disruption.text('reason')}: {disruption.text('message')}"
     return "It was deleted." if "deletionTimestamp" in metadata else ""
 
 
-def _pod_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == kind:
-            return dict(condition)
-    return {}
+def _pod_condition(status: Fields, kind: str) -> Fields:
+    for condition in status.parts("conditions"):
+        if condition.text("type") == kind:
+            return condition
+    return Fields(None)
 
 
-def _state_of(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    for container in status.get("containerStatuses") or ():
-        if container.get("name") == name:
-            return dict(container.get("state") or {})
-    return {}
+def _state_of(status: Fields, name: str) -> Fields:
+    for container in status.parts("containerStatuses"):
+        if container.text("name") == name:
+            return container.part("state")
+    return Fields(None)
 
 
 _ORDINARY = frozenset({"", "PodInitializing", "ContainerCreating"})
 """Reasons of a container that waits for its turn."""
 
 
-def _obstacle(status: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+def _obstacle(status: Fields) -> tuple[str, Fields] | None:
     """Return the container that keeps a trainer from starting, with its state; None if none does.
 
     Init containers run one after the other, before all others. One that has failed ends the Pod;
     one that cannot start, as any other container, gives a reason of its own.
     """
-    for container in status.get("initContainerStatuses") or ():
-        state = container.get("state") or {}
-        if (state.get("terminated") or {}).get("exitCode"):
-            return container.get("name", ""), dict(state)
-    trainer = _state_of(status, names.CONTAINER).get("waiting") or {}
-    if trainer.get("reason", "") not in _ORDINARY:
+    for container in status.parts("initContainerStatuses"):
+        state = container.part("state")
+        ended = state.part("terminated")
+        if "exitCode" in ended and ended.integer("exitCode"):
+            return container.text("name"), state
+    trainer = _state_of(status, names.CONTAINER).part("waiting")
+    if trainer.text("reason") not in _ORDINARY:
         return None
     for group in ("initContainerStatuses", "containerStatuses"):
-        for container in status.get(group) or ():
-            state = container.get("state") or {}
-            if (state.get("waiting") or {}).get("reason", "") not in _ORDINARY:
-                return container.get("name", ""), dict(state)
+        for container in status.parts(group):
+            state = container.part("state")
+            if state.part("waiting").text("reason") not in _ORDINARY:
+                return container.text("name"), state
     return None

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from blockqnn_api.durations import seconds
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.history.replay import SearchState
-from blockqnn_api.objects import read_time
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.status import Reason
 from blockqnn_operator.core.judging.trial import TrialVerdict
 from blockqnn_operator.core.observed.snapshot import Observed
@@ -35,9 +36,12 @@ class BudgetExhausted:
 
 def started_at(observed: Observed, state: SearchState) -> datetime:
     """Return when the search started; if its status was lost, when it was created."""
-    text = observed.search.status.get("startTime")
-    if text:
-        return read_time(text)
+    try:
+        began = Fields(observed.search.status).time("startTime")
+    except ObjectUnreadable:
+        began = None
+    if began is not None:
+        return began
     return observed.search.created_at if len(state.archive) else observed.now
 
 

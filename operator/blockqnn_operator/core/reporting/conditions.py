@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from blockqnn.contract.message import Outcome
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.history.replay import SearchState
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import write_time
 from blockqnn_api.status import (
     LONGEST_MESSAGE,
@@ -40,9 +42,13 @@ class Problem:
 def previous_status(observed: Observed) -> BlockSearchStatus | None:
     """Read the status of the object; None when it has none, or an unreadable one."""
     try:
-        return BlockSearchStatus.model_validate(observed.search.status)
-    except ValidationError:
+        status = BlockSearchStatus.model_validate(observed.search.status)
+        times = Fields(observed.search.status)
+        for name in ("startTime", "completionTime", "estimatedCompletionTime"):
+            times.time(name)
+    except (ValidationError, ObjectUnreadable):
         return None
+    return status
 
 
 Facts = dict[ConditionType, tuple[bool, Reason, str]]

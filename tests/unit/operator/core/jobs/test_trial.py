@@ -344,7 +344,7 @@ def test_one_gpu_is_asked_for_unless_something_is_given() -> None:
 
 def test_a_job_of_somebody_else_is_no_trial() -> None:
     body = job_of()
-    for field in ("labels", "annotations", "ownerReferences"):
+    for field in ("labels", "ownerReferences"):
         stranger = {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != field}}
         assert TrialJob.read(stranger) is None
 
