@@ -21,6 +21,7 @@ from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.process.exit_status import EXIT_ERROR, EXIT_INPUT, EXIT_SIGNAL, EXIT_VERDICT
 from blockqnn_trainer.process.progress import Progress
+from blockqnn_trainer.process.specification import printable
 from blockqnn_trainer.process.termination_message import Reporter, Result
 
 P = TypeVar("P", bound=Progress[Result])
@@ -88,12 +89,12 @@ class JobProcess(ABC, Generic[P]):
         except Stopped:
             status, message = EXIT_SIGNAL + self._signal, self._terminated()
         except BlockQNNError as error:
-            print(error, file=sys.stderr, flush=True)
+            print(printable(str(error)), file=sys.stderr, flush=True)
             status = EXIT_ERROR if isinstance(error, self.worth_retrying) else EXIT_INPUT
-            message = self.failure(type(error).__name__, str(error))
+            message = self.failure(type(error).__name__, printable(str(error)))
         except Exception as error:
             traceback.print_exc()
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
             status, message = EXIT_ERROR, self.failure("Error", text)
         if not self.reporter.report(message):
             # Another thread was first; it is about to end the process.
