@@ -147,9 +147,13 @@ def _files_at_hand(dataset: DatasetSpec) -> Iterator[Path]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
+    # Opened without waiting, and not emptied, whatever has its name.
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
 
 
 _VOLUME_SENTENCES = volume_sentences(

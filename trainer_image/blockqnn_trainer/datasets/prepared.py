@@ -40,6 +40,9 @@ from blockqnn_trainer.process.volume import UNFINISHED, complete_file
 FOLDER = ".blockqnn"
 """The folder of prepared images in `dataset.path`."""
 
+_SUMMED = 2**24
+"""Numbers whose checksum is computed at a time."""
+
 _AGAIN = "run blockqnn-train prepare again, or start a search, which does"
 _CHECKSUMS = re.compile(r"\.crc32-(?P<train>[0-9a-f]{8})-(?P<test>[0-9a-f]{8})\.")
 
@@ -178,7 +181,12 @@ def _check_sum(path: Path, content: NDArray[Any], part: Part) -> None:
     expected = _CHECKSUMS.search(path.name)
     if expected is None:
         return
-    measured = f"{zlib.crc32(content.reshape(-1).data):08x}"
+    numbers = content.reshape(-1)
+    checksum = 0
+    for start in range(0, len(numbers), _SUMMED):
+        # In pieces, between which a signal is answered.
+        checksum = zlib.crc32(numbers[start : start + _SUMMED].data, checksum)
+    measured = f"{checksum:08x}"
     if measured != expected[part]:
         raise DatasetInvalid(
             f"{path} is damaged: the CRC-32 of its images to {part} on is {measured}, not "

@@ -99,7 +99,8 @@ class JobProcess(ABC, Generic[P]):
         if not self.reporter.report(message):
             # Another thread was first; it is about to end the process.
             threading.Event().wait()
-        return status
+        # A verdict that nobody can read is none; on another node there may be room for it.
+        return EXIT_ERROR if status == EXIT_VERDICT and self.reporter.lost else status
 
     def take_over(self) -> None:
         """Make the process this one's own, for the rest of its life.
@@ -128,6 +129,15 @@ class JobProcess(ABC, Generic[P]):
 
     def _terminated(self) -> Result | str:
         return self.failure("Terminated", self.ended_by(self._signal.name))
+
+
+def hold_signals() -> None:
+    """Let a signal that comes while modules are imported wait until :meth:`JobProcess.take_over`.
+
+    The first process of a container would never see it: the kernel drops signals to it that it
+    does not handle yet.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def run_process(process: JobProcess[P]) -> int:

@@ -74,8 +74,11 @@ def complete_file(path: Path, named: Callable[[], Path] | None = None) -> Iterat
         named: returns its name where that depends on its content.
     """
     unfinished = path.with_name(path.name + UNFINISHED)
+    # Made anew: what has its name may be a link, or something that a write would wait for.
+    with suppress(FileNotFoundError):
+        os.remove(unfinished)
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

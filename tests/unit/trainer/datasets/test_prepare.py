@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -314,6 +314,37 @@ def test_a_volume_that_cannot_be_written_is_told_apart(
     # What is prepared already is found on a volume that cannot be written.
     monkeypatch.setattr(Path, "mkdir", fail)
     assert "prepared before" in prepare(folder_of(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        (".blockqnn", Path.touch, "File exists: "),
+        (".blockqnn/lock", Path.mkdir, "Is a directory: "),
+        (".blockqnn/imagefolder.json.unfinished", Path.mkdir, "Is a directory: "),
+        (".blockqnn/lock", lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_in_the_way_of_prepared_images_is_named(
+    images: Path, name: str, make: Callable[[Path], None], reason: str
+) -> None:
+    path = images / name
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    with pytest.raises(VolumeUnusable) as refused:
+        prepare(folder_of(images))
+    assert str(refused.value).startswith(reason)
+    assert str(refused.value).endswith(
+        f"{path}, on the volume at {images}; remove what is in the way, or use another volume."
+    )
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["lock", "imagefolder.json.unfinished"])
+def test_a_fifo_in_the_folder_of_prepared_images_is_not_waited_for(images: Path, name: str) -> None:
+    (images / ".blockqnn").mkdir()
+    os.mkfifo(images / ".blockqnn" / name)
+    assert "prepared in" in prepare(folder_of(images))
 
 
 def test_too_little_room_is_told_before_anything_is_written(
