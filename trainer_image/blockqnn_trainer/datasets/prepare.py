@@ -33,7 +33,7 @@ from blockqnn_trainer.datasets.prepared import (
     write_prepared,
 )
 from blockqnn_trainer.datasets.sources import open_source, read_images, source_title
-from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
+from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, DatasetTooLarge
 from blockqnn_trainer.process.volume import explain_volume_errors, volume_sentences
 
 _DOWNLOADS = "downloads"
@@ -49,11 +49,20 @@ def prepare(dataset: DatasetSpec) -> str:
     Raises:
         DatasetMissing: when there is nothing to prepare, or no volume to prepare it on.
         DatasetInvalid: when it cannot be used.
+        DatasetTooLarge: when it does not fit into the memory.
         VolumeUnusable: when the volume cannot be written to.
         DownloadFailed: when it cannot be fetched.
     """
-    if dataset.name in ("digits", "npz"):
-        return _check(dataset)
+    try:
+        return _check(dataset) if dataset.name in ("digits", "npz") else _prepare_once(dataset)
+    except MemoryError:
+        raise DatasetTooLarge(
+            f"The images of {source_title(dataset)} do not fit into the memory, where they are "
+            "prepared; give the container more, or use fewer or smaller images."
+        ) from None
+
+
+def _prepare_once(dataset: DatasetSpec) -> str:
     root = Path(dataset.path)
     if not os.path.isdir(root):
         raise DatasetMissing(

@@ -10,6 +10,7 @@ from blockqnn.contract.preparation import PreparationResult
 from blockqnn_trainer.datasets.prepare import prepare
 from blockqnn_trainer.errors import DownloadFailed
 from blockqnn_trainer.process.job_process import JobProcess, Stopped, run_process
+from blockqnn_trainer.process.machine import limit_memory, memory_limit
 from blockqnn_trainer.process.progress import Progress
 from blockqnn_trainer.process.termination_message import shorten
 
@@ -37,6 +38,8 @@ class _PrepareProcess(JobProcess[Progress[PreparationResult]]):
     def take_over(self) -> None:
         # The main thread ends by an exception, so that it removes its unfinished files.
         signal.signal(signal.SIGTERM, self._interrupt)
+        # The kernel would end it at its limit, without a word about the images.
+        limit_memory(memory_limit())
 
     def verdict(self) -> PreparationResult:
         try:

@@ -29,6 +29,7 @@ _REASONS = {
     for reason in (
         Reason.DATASET_MISSING,
         Reason.DATASET_INVALID,
+        Reason.DATASET_TOO_LARGE,
         Reason.VOLUME_UNUSABLE,
         Reason.DOWNLOAD_FAILED,
     )
