@@ -82,7 +82,7 @@ class Dataset(DatasetSpec):
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
 
     For `imagefolder`: a directory with the class folders, or with the folders `train`, and `test`
-    or `val`, that hold them.
+    (or `val`, or `validation`), that hold them.
     """
 
     volume: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] | None = None

@@ -120,6 +120,8 @@ class Reason(StrEnum):
     """The volume or the files of the dataset are missing."""
     DATASET_INVALID = "DatasetInvalid"
     """The files of the dataset are damaged, or are not such a dataset."""
+    DATASET_TOO_LARGE = "DatasetTooLarge"
+    """The images do not fit into the memory of the container or the GPU."""
     VOLUME_UNUSABLE = "VolumeUnusable"
     """The volume is read-only, not writable for the Pod's user, or full."""
     DOWNLOAD_FAILED = "DownloadFailed"
@@ -174,6 +176,7 @@ _WAITING = (
 _PREPARATION_FAILED = (
     Reason.DATASET_MISSING,
     Reason.DATASET_INVALID,
+    Reason.DATASET_TOO_LARGE,
     Reason.VOLUME_UNUSABLE,
     Reason.DOWNLOAD_FAILED,
     Reason.PREPARATION_FAILED,

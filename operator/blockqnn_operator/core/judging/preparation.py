@@ -31,6 +31,7 @@ _REASONS = {
     for reason in (
         Reason.DATASET_MISSING,
         Reason.DATASET_INVALID,
+        Reason.DATASET_TOO_LARGE,
         Reason.VOLUME_UNUSABLE,
         Reason.DOWNLOAD_FAILED,
     )

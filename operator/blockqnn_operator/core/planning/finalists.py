@@ -34,7 +34,9 @@ from blockqnn_operator.core.planning.preparation import prepare
 SHARED_BY_ALL = frozenset({VOLUME_MISSING, "VolumeUnusable"})
 """Reasons that would end every other finalist in the same way: no more are started meanwhile."""
 
-SHARED_BY_TARGET = frozenset({"DatasetMissing", "DatasetInvalid", "NetworkInvalid"})
+SHARED_BY_TARGET = frozenset(
+    {"DatasetMissing", "DatasetInvalid", "DatasetTooLarge", "NetworkInvalid"}
+)
 """Reasons that would end every other finalist of the same target in the same way."""
 
 SHARED = SHARED_BY_ALL | SHARED_BY_TARGET

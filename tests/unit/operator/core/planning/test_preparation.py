@@ -194,6 +194,7 @@ class TestFailing:
         [
             (2, "DatasetInvalid", "DatasetInvalid"),
             (2, "DatasetMissing", "DatasetMissing"),
+            (2, "DatasetTooLarge", "DatasetTooLarge"),
             (2, "VolumeUnusable", "VolumeUnusable"),
             (1, "DownloadFailed", "DownloadFailed"),
             (1, "Error", "PreparationFailed"),
