@@ -16,8 +16,8 @@ from blockqnn_api.durations import PATTERN, seconds
 from blockqnn_api.errors import InvalidSearch, UnusedFields, write_path
 from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import LONGEST_NAME
-from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
-from blockqnn_cli.validation.schema import Finding, findings
+from blockqnn_cli.validation.documents import Document, Path, Unreadable, decoded, documents
+from blockqnn_cli.validation.schema import Finding, findings, without_nulls
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Checked:
     """Settings that are valid but would serve the user badly."""
 
 
+def check_file(content: bytes) -> tuple[Checked, ...]:
+    """Check the BlockSearches of a file, as :func:`check` does; the file may be anything."""
+    try:
+        return check(decoded(content))
+    except Unreadable as error:
+        return (_unreadable(error),)
+
+
 def check(text: str) -> tuple[Checked, ...]:
     """Check the BlockSearches of a text; other objects in it are left alone.
 
@@ -52,8 +60,12 @@ def check(text: str) -> tuple[Checked, ...]:
         for document in documents(text):
             checked += [_checked(document, path) for path in _searches(document)]
     except Unreadable as error:
-        checked.append(Checked("", error.line, (Problem(error.line, "", str(error)),)))
+        checked.append(_unreadable(error))
     return tuple(checked)
+
+
+def _unreadable(error: Unreadable) -> Checked:
+    return Checked("", error.line, (Problem(error.line, "", str(error)),))
 
 
 def _searches(document: Document) -> Iterator[Path]:
@@ -86,7 +98,7 @@ def _checked(document: Document, path: Path) -> Checked:
         if where[: len(path)] == path
     ]
     ordered = sorted(problems, key=lambda problem: problem.line)
-    warnings = () if ordered else _warnings(document, path, body["spec"])
+    warnings = () if ordered else _warnings(document, path, without_nulls(body, _schema())["spec"])
     return Checked(str(name or ""), document.line(path), tuple(ordered), warnings)
 
 
@@ -120,11 +132,12 @@ def _schema() -> Mapping[str, Any]:
 
 def _all_findings(body: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _identity(body)
-    wrong = [*findings(body, _schema()), *_durations(body)]
+    stored = without_nulls(body, _schema())
+    wrong = [*findings(stored, _schema()), *_durations(stored)]
     yield from wrong
     if not wrong:
         # A spec can be checked as a whole only if each of its fields is valid.
-        yield from _whole(body["spec"])
+        yield from _whole(stored["spec"])
 
 
 def _identity(body: Mapping[str, Any]) -> Iterator[Finding]:

@@ -36,11 +36,35 @@ _ARTICLES = {
 }
 
 
+def without_nulls(value: Any, schema: Schema | None) -> Any:
+    """Return a value without its empty fields, as the API server drops them.
+
+    It drops those that the schema knows. Empty items of a list stay, and so does everything in a
+    part that may have any fields.
+    """
+    if schema is None:
+        return value
+    if isinstance(value, list):
+        return [without_nulls(item, schema.get("items")) for item in value]
+    if not isinstance(value, dict):
+        return value
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+    kept = {}
+    for name, item in value.items():
+        inner = properties.get(name, others)
+        if item is not None or inner is None:
+            kept[name] = without_nulls(item, inner)
+    return kept
+
+
 def findings(value: Any, schema: Schema, path: Path = ()) -> Iterator[Finding]:
-    """Yield the findings about a value, field by field."""
-    if value is None:
-        # The API server drops an empty field before it looks at the schema.
-        return
+    """Yield the findings about a value, field by field.
+
+    Args:
+        value: the value, without the fields that :func:`without_nulls` leaves out.
+        schema: the structural schema that it must keep.
+        path: its path.
+    """
     if schema.get("x-kubernetes-int-or-string"):
         if not isinstance(value, int | str) or isinstance(value, bool):
             yield Finding(path, f"is {_shown(value)}; it must be a whole number or a string")
@@ -71,7 +95,7 @@ def _is_of(value: Any, expected: str) -> bool:
 def _fields(value: Mapping[Any, Any], schema: Schema, path: Path) -> Iterator[Finding]:
     properties = schema.get("properties")
     for name in schema.get("required", ()):
-        if value.get(name) is None:
+        if name not in value:
             yield Finding((*path, name), "is missing")
     for name, item in value.items():
         inner = (*path, str(name))
@@ -143,6 +167,8 @@ _CHECKS: tuple[Callable[[Any, Schema], str], ...] = (_enum, _bounds, _sizes, _pa
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):

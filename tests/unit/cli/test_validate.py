@@ -268,7 +268,7 @@ def test_files_with_problems_end_the_command_with_one(tmp_path, capsys, monkeypa
     assert f"{bad}:8: spec.seed is -1; it must be at least 0.\n" in capsys.readouterr().out
     assert main(["validate", str(other)]) == ExitStatus.FAILED
     assert "There is no BlockSearch in this file." in capsys.readouterr().out
-    monkeypatch.setattr("sys.stdin", io.StringIO(GOOD))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
     assert main(["validate", "-"]) == ExitStatus.OK
     capsys.readouterr()
     assert main(["validate", str(bad), "-o", "json"]) == ExitStatus.FAILED
