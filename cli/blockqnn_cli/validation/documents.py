@@ -134,7 +134,7 @@ class _Reader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         self._values = self._depth = 0
-        self._sizes: dict[str, int | None] = {}
+        self._sizes: dict[str | None, int | None] = {}
         super().__init__(text)
 
     def compose_document(self) -> yaml.Node | None:
@@ -144,7 +144,7 @@ class _Reader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node, if that makes neither too many values nor too deep ones."""
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         line = event.start_mark.line + 1
         before = self._values
         if isinstance(event, yaml.AliasEvent):
