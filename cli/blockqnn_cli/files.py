@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from blockqnn_cli.errors import CommandError
+from blockqnn_cli.plain import plain
 
 STANDARD = "-"
 
@@ -40,13 +41,14 @@ def read_bytes(name: str, most: int = -1) -> bytes:
 
 
 def write(name: str, text: str) -> None:
-    """Write a text to a file, or to the standard output.
+    """Write a text to a file, or to the standard output, which may be a terminal.
 
     Raises:
         CommandError: when it cannot be written.
     """
     if name == STANDARD:
-        sys.stdout.write(text)
+        # A program gets the text as it is, and must: a history is compared when it is imported.
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         return
     try:
         Path(name).write_text(text, encoding="utf-8")
