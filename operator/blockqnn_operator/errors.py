@@ -3,12 +3,17 @@
 ::
 
     blockqnn_api.errors.OperatorError
+        ├── AddressUnavailable  a port that the operator should serve is not free
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
         ├── ResourceUndefined   the cluster does not know BlockSearches
         └── WatchesEnded        the API server ended a watch for good
 """
 
 from blockqnn_api.errors import OperatorError
+
+
+class AddressUnavailable(OperatorError):
+    """A port that the operator should serve cannot be opened."""
 
 
 class ClusterUnavailable(OperatorError):

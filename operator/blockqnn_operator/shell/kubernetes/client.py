@@ -10,13 +10,13 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
 
 from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import ClusterUnavailable
+from blockqnn_operator.shell.kubernetes.proxy import proxy_for
 
 Json = dict[str, Any]
 
@@ -77,8 +77,6 @@ class Cluster:
         """
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = 0  # No limit: watches hold connections for long.
-        # Else each request asks in a thread for proxies and reads .netrc, which has no use here.
-        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         try:
             try:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]
@@ -93,6 +91,9 @@ class Cluster:
                 f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
                 "kubeconfig file, or run in a Pod with a service account."
             ) from None
+        configuration.proxy = proxy_for(configuration.host, configuration.proxy)
+        # Else each request looks for proxies by another rule, and reads .netrc, in a thread.
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(client.ApiClient(configuration), requested, connections)
 
     async def close(self) -> None:
@@ -103,6 +104,11 @@ class Cluster:
     def server(self) -> str:
         """The address of the API server."""
         return str(self._api.configuration.host)
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of the proxy before the API server; None without one."""
+        return self._api.configuration.proxy or None
 
     async def version(self) -> str:
         """Return the version of the API server."""
