@@ -103,8 +103,12 @@ class PodFields:
         for name, item in value.items():
             inner = (*path, str(name))
             attribute = attributes.get(str(name))
-            if attribute is None:
+            if name == names.PATCH:
+                yield from _check_patch(item, inner)
+            elif attribute is None:
                 yield _unknown(str(name), attributes, inner)
+            elif item is None:
+                yield _dropped(inner)
             elif (kind, attribute) not in _QUANTITIES:
                 yield from self._check(item, model.openapi_types[attribute], inner)
             elif kind != "V1ResourceRequirements":
@@ -138,6 +142,11 @@ def check_extent(value: Any, path: FieldPath) -> Iterator[PodFinding]:
         remaining += [(part, depth + 1) for part in inner]
 
 
+def _check_patch(value: Any, path: FieldPath) -> Iterator[PodFinding]:
+    if value != names.REPLACE:
+        yield PodFinding(path, f"is {write_value(value)}; it can only be {names.REPLACE}")
+
+
 def _unknown(name: str, fields: Mapping[str, str], path: FieldPath) -> PodFinding:
     meant = nearest(name, fields)
     if meant is not None:
@@ -146,6 +155,13 @@ def _unknown(name: str, fields: Mapping[str, str], path: FieldPath) -> PodFindin
     return PodFinding(
         path, "is not a field that Kubernetes is known to have; the API server may drop or refuse "
         "it", fails=False,
+    )  # fmt: skip
+
+
+def _dropped(path: FieldPath) -> PodFinding:
+    return PodFinding(
+        path, "is empty, and kubectl apply leaves empty fields out; to replace what the operator "
+        f"sets, write the map around it with `{names.PATCH}: {names.REPLACE}`", fails=False,
     )  # fmt: skip
 
 

@@ -245,3 +245,15 @@ def test_size_is_bounded() -> None:
 def test_a_suggestion_is_one_of_the_names(name: str, names: list[str]) -> None:
     assert nearest(name, names) in (None, *names)
     assert nearest(name, [*names, name]) is not None
+
+
+def test_a_map_may_replace_the_operators_and_do_nothing_else() -> None:
+    assert not sentences({"securityContext": {"$patch": "replace", "runAsNonRoot": True}})
+    (problem,) = sentences({"securityContext": {"$patch": "delete"}}, fails=True)
+    assert problem == "securityContext.$patch is 'delete'; it can only be replace"
+
+
+def test_an_empty_field_is_a_warning_since_kubectl_apply_drops_it() -> None:
+    (warning,) = sentences({"securityContext": {"runAsUser": None}}, fails=False)
+    assert warning.startswith("securityContext.runAsUser is empty, and kubectl apply leaves")
+    assert not sentences({"securityContext": {"runAsUser": None}}, fails=True)
