@@ -10,7 +10,8 @@
         └── HistoryUnreadable   stored history that this version cannot read
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from blockqnn.errors import BlockQNNError
 
@@ -31,6 +32,24 @@ def write_path(path: FieldPath) -> str:
     """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``."""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
+
+
+LONGEST_VALUE = 60
+"""Characters of the longest value that a message repeats; longer ones are cut."""
+
+
+def write_value(value: Any) -> str:
+    """Write a wrong value for a message: a map, a list, or the value itself, in one short line."""
+    if value is None:
+        return "empty"
+    if isinstance(value, Mapping | list):
+        return "a map" if isinstance(value, Mapping) else "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        value = value[: LONGEST_VALUE + 1]
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
 
 
 class UnusedField(NamedTuple):

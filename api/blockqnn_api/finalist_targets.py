@@ -10,7 +10,7 @@ from blockqnn.contract.finalist import FinalistNetwork, FinalistTraining
 from blockqnn.contract.message import describe
 from blockqnn.contract.recipes import RECIPES, fill_in, overlay
 from blockqnn.network.datasets import DATASETS
-from blockqnn.network.spec import NetworkSpec
+from blockqnn.network.spec import NetworkSpec, most_stages
 from blockqnn_api.durations import seconds
 from blockqnn_api.errors import InvalidSearch
 from blockqnn_api.finalists_spec import Finalists, Target
@@ -99,6 +99,48 @@ def check_finalists(settings: BlockSearchSpec) -> None:
                 f"{where}: the dataset and the finalists' volume would both be mounted at "
                 f"{asked.path}; change spec.finalists.path."
             )
+
+
+def check_stages(settings: BlockSearchSpec) -> None:
+    """Check that no network has more stages than its images allow, as far as these are known.
+
+    Every training of such a network fails. A search that has begun is not checked: its finalists
+    fail one by one, and the search goes on.
+
+    Raises:
+        InvalidSearch: naming the filters, the size of the images, and how many they allow.
+    """
+    _check_stages("spec.network", settings.network, _sides(settings.dataset))
+    for number, goal in enumerate(goals_of(settings)):
+        sections = goal.sections(settings.network)
+        network = FinalistNetwork.model_validate(sections["network"])
+        training = FinalistTraining.model_validate(sections["training"])
+        sides = _sides(goal.dataset)
+        # Images that are cropped have another size than the dataset's.
+        if sides is not None and training.augmentation.scale is None:
+            quarter = 4 if network.stem == "ImageNet" else 1
+            sides = (-(-sides[0] // quarter), -(-sides[1] // quarter))
+            where = f"spec.finalists.targets[{number - 1}]" if goal.name else "spec.finalists"
+            _check_stages(f"{where}.network", network, sides)
+
+
+def _sides(dataset: Dataset) -> tuple[int, int] | None:
+    """Return height and width of the images in pixels; None if they are not known."""
+    if dataset.image_size is not None:
+        return dataset.image_size, dataset.image_size
+    return None if dataset.images is None else (dataset.images.height, dataset.images.width)
+
+
+def _check_stages(where: str, network: NetworkSpec, sides: tuple[int, int] | None) -> None:
+    if sides is None:
+        return
+    allowed = most_stages(*sides)
+    if len(network.filters) > allowed:
+        raise InvalidSearch(
+            f"{where}.filters has {len(network.filters)} stages, between which the image is "
+            f"halved, but images of {sides[0]}x{sides[1]} pixels allow only {allowed}; give at "
+            f"most {allowed} filters."
+        )
 
 
 def _own_dataset(settings: BlockSearchSpec, asked: Finalists) -> Dataset:

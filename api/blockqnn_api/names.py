@@ -83,6 +83,10 @@ ACCELERATORS_ANNOTATION = f"{GROUP}/accelerators"
 SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
 """On Jobs of trials and finalists: the version of the contract with the trainer."""
 
+PATCH, REPLACE = "$patch", "replace"
+"""Name and value that make a map of a Pod template replace the operator's instead of being merged:
+the directive of Kubernetes' own strategic merge patches."""
+
 CONTAINER = "trainer"
 """The container of a trial's Pod that trains the block."""
 

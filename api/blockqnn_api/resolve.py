@@ -16,7 +16,7 @@ from blockqnn.strategies.registry import find_strategy, own_settings
 from blockqnn.surrogate.early_termination import stopping_epochs
 from blockqnn_api.durations import seconds
 from blockqnn_api.errors import InvalidSearch, UnusedFields
-from blockqnn_api.finalist_targets import check_finalists
+from blockqnn_api.finalist_targets import check_finalists, check_stages
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_api.unused_settings import unused_settings, without_unused
 
@@ -91,6 +91,7 @@ def _checked_at_start(resolved: BlockSearchSpec, spec: Mapping[str, Any]) -> Blo
     check_agent(resolved.agent)
     agent = resolved.agent.model_copy(update={"settings": own.model_dump(mode="json")})
     check_schedule(agent.epsilon_schedule, resolved.budget.trials, agent.batch_size)
+    check_stages(resolved)
     return resolved.model_copy(update={"agent": agent})
 
 

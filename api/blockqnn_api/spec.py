@@ -115,7 +115,8 @@ class PodTemplate(Model):
     """A partial Pod template that is merged over the operator's.
 
     Maps are merged key by key; containers, volumes and env by `name`, volumeMounts by `mountPath`;
-    any other list replaces the operator's. The API server validates the result.
+    any other list replaces the operator's, and so does a map with `$patch: replace`. The API server
+    validates the result.
     """
 
     metadata: PodMetadata = PodMetadata()

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from blockqnn.errors import BlockQNNError
 from blockqnn_cli.command import Command, Context, find_search
 from blockqnn_cli.commands import all_commands
 from blockqnn_cli.errors import CommandError, ExitStatus
+from blockqnn_cli.plain import PlainConsole, one_line
+
+TRACEBACK = "BLOCKQNN_TRACEBACK"
+"""Variable that, when it is set, shows where an unexpected error comes from."""
 
 PIPE_WIDTH = 160
 """Columns of a line where the output is no terminal: wide enough to break no table."""
@@ -23,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A terminal that cannot show a character gets another in its place.
         sys.stdout.reconfigure(errors="replace")
     options = parser(all_commands()).parse_args(arguments)
-    console = Console(highlight=False)
+    console = PlainConsole(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+        console = PlainConsole(highlight=False, width=PIPE_WIDTH)
     try:
         status: int = options.command.run(Context(options, console))
         sys.stdout.flush()
@@ -38,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, ExitStatus.FAILED)
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        return _fail(_unexpected(error), ExitStatus.FAILED)
 
 
 def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
@@ -59,8 +65,17 @@ def parser(commands: Sequence[Command]) -> argparse.ArgumentParser:
 
 
 def _fail(error: Exception, status: ExitStatus) -> ExitStatus:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {one_line(str(error))}", file=sys.stderr)
     return status
+
+
+def _unexpected(error: Exception) -> CommandError:
+    """Return the error for something that nobody foresaw, such as an answer of another form."""
+    return CommandError(
+        f"Something is not as kubectl blockqnn expects it ({type(error).__name__}: {error}). If "
+        "the operator has the same version, please report it with what follows when you set "
+        f"{TRACEBACK}=1."
+    )
 
 
 def _closed_pipe() -> ExitStatus:

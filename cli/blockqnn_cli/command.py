@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from blockqnn_cli.errors import WrongUsage
+from blockqnn_cli.plain import plain
 from blockqnn_cli.view import SearchView
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Context:
         return self.searches.get(self.namespace, self.options.name, history_needed=history_needed)
 
     def write(self, text: str) -> None:
-        """Write text for programs to the standard output, exactly as it is, and a line end."""
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        """Write text to the standard output as it is but for control characters, and a line end."""
+        sys.stdout.write(plain(text if text.endswith("\n") else text + "\n"))
 
     def write_bytes(self, content: bytes) -> None:
         """Write bytes that are not text to the standard output.

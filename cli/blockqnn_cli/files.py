@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from blockqnn_cli.errors import CommandError
+from blockqnn_cli.plain import plain
 
 STANDARD = "-"
 
@@ -15,20 +16,39 @@ def read(name: str) -> str:
         CommandError: when it cannot be read.
     """
     try:
-        return sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise CommandError(f"The file {name} cannot be read: {reason}.") from None
+        return read_bytes(name).decode("utf-8")
+    except UnicodeDecodeError:
+        raise CommandError(f"The file {name} cannot be read: it is not a text file.") from None
+
+
+def read_bytes(name: str, most: int = -1) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        name: the name of the file.
+        most: number of bytes after which to stop, of a file that may have no end; -1 for all.
+
+    Raises:
+        CommandError: when it cannot be read.
+    """
+    try:
+        if name == STANDARD:
+            return sys.stdin.buffer.read(most)
+        with Path(name).open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise CommandError(f"The file {name} cannot be read: {error.strerror}.") from None
 
 
 def write(name: str, text: str) -> None:
-    """Write a text to a file, or to the standard output.
+    """Write a text to a file, or to the standard output, which may be a terminal.
 
     Raises:
         CommandError: when it cannot be written.
     """
     if name == STANDARD:
-        sys.stdout.write(text)
+        # A program gets the text as it is, and must: a history is compared when it is imported.
+        sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         return
     try:
         Path(name).write_text(text, encoding="utf-8")

@@ -1,7 +1,5 @@
 """The finalists of a search as tables: for a terminal, as CSV, as JSON. Pure."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,6 +16,7 @@ from blockqnn.learning.calibration import Finalist as Calibrated
 from blockqnn_api.finalists_spec import Finalists
 from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord, SeedStatistics
 from blockqnn_api.history.replay import best
+from blockqnn_cli.formats import csv_text
 from blockqnn_cli.quantities import count, duration, short
 from blockqnn_cli.view import SearchView
 
@@ -58,11 +57,7 @@ COLUMNS: Mapping[str, Callable[[FinalistRecord], int | float | str | None]] = {
 
 def as_csv(records: Sequence[FinalistRecord]) -> str:
     """Write finalists as CSV with a line of titles; unknown values are empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([value(record) for value in COLUMNS.values()] for record in records)
-    return text.getvalue()
+    return csv_text(COLUMNS, ([value(record) for value in COLUMNS.values()] for record in records))
 
 
 def as_json(records: Sequence[FinalistRecord]) -> str:

@@ -1,7 +1,5 @@
 """The trials of a history as tables: for a terminal, as CSV, as JSON. Pure."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.metrics import METRICS, column_name, read_metric
 from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_cli.formats import csv_text
 from blockqnn_cli.quantities import duration, short
 from blockqnn_cli.terminal_views import COLOURS
 
@@ -112,11 +111,9 @@ COLUMNS: Mapping[str, Column] = {
 
 def as_csv(records: Sequence[TrialRecord]) -> str:
     """Write trials as CSV with a line of titles; unknown values are empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([column.of(record) for column in COLUMNS.values()] for record in records)
-    return text.getvalue()
+    return csv_text(
+        COLUMNS, ([column.of(record) for column in COLUMNS.values()] for record in records)
+    )
 
 
 def as_json(records: Sequence[TrialRecord]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from blockqnn_cli import terminal_views
 from blockqnn_cli.view import SearchView
@@ -55,7 +56,7 @@ def _watch_lines(
     while True:
         line = terminal_views.headline(search)
         if line != said:
-            console.print(line, soft_wrap=True, highlight=False)
+            console.print(Text(line), soft_wrap=True)
             said = line
         if search.phase in FINISHED:
             return search

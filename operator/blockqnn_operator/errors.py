@@ -3,6 +3,7 @@
 ::
 
     blockqnn_api.errors.OperatorError
+        ├── AddressUnavailable  a port that the operator should serve is not free
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
         │   └── AnswerUnreadable    an answer that is none of an API server
         ├── ResourceUndefined   the cluster does not know BlockSearches
@@ -10,6 +11,10 @@
 """
 
 from blockqnn_api.errors import OperatorError
+
+
+class AddressUnavailable(OperatorError):
+    """A port that the operator should serve cannot be opened."""
 
 
 class ClusterUnavailable(OperatorError):

@@ -118,8 +118,8 @@ def manifests() -> list[dict[str, Any]]:
     searches = []
     for block in blocks(PAGE, "yaml"):
         value = yaml.safe_load(block)
-        if "sharing" in value:
-            continue  # The configuration of NVIDIA's device plugin.
+        if {"sharing", "operator", "dependencies"} & set(value):
+            continue  # The configuration of NVIDIA's device plugin, the chart's values, a chart.
         if "apiVersion" not in value:
             value = {
                 "apiVersion": "blockqnn.dev/v1alpha1",

@@ -9,6 +9,7 @@ from helm_command import CHART, CI_VALUES, Helm, HelmError, of_kind, only, opera
 from blockqnn_api import names
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 
 BAD_VALUES = {
     "registy=x": "additional properties 'registy' not allowed",
@@ -26,6 +27,7 @@ BAD_VALUES = {
     "serviceAccount.create=false": "name the account",
     "serviceMonitor.enabled=true,metrics.enabled=false": "there would be nothing to scrape",
     "networkPolicy.trials.enabled=true": "needs networkPolicy.trials.namespaces",
+    "enabled=false": "name it in the `condition` of the chart that includes it",
     "metrics.port=8080": "where the operator serves its probes",
     "prometheusRule.enabled=true,prometheusRule.disabled={Nothing}": "there is no such alert",
 }
@@ -190,3 +192,29 @@ def test_nothing_of_monitoring_is_there_unless_asked_for(offline: Helm) -> None:
         "ServiceAccount", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding",
         "Service", "Deployment", "Job",
     }  # fmt: skip
+
+
+def umbrella(folder: Path, condition: str, values: str, alias: str = "") -> Path:
+    """Write a chart that has this one as a dependency with a condition."""
+    dependency = {"name": "blockqnn", "version": VERSION, "repository": f"file://{CHART}"}
+    dependency |= {"condition": condition, **({"alias": alias} if alias else {})}
+    chart = {"apiVersion": "v2", "name": "umbrella", "version": "0.1.0"}
+    (folder / "templates").mkdir(parents=True)
+    (folder / "Chart.yaml").write_text(yaml.safe_dump({**chart, "dependencies": [dependency]}))
+    (folder / "values.yaml").write_text(values)
+    return folder
+
+
+@pytest.mark.parametrize("alias", ["", "search"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_chart_that_includes_it_can_switch_it_off(
+    offline: Helm, tmp_path: Path, alias: str, enabled: bool
+) -> None:
+    name = alias or "blockqnn"
+    values = f"global: {{team: vision}}\n{name}: {{enabled: {str(enabled).lower()}}}\n"
+    chart = umbrella(tmp_path / "umbrella", f"{name}.enabled", values, alias)
+    offline("dependency", "build", str(chart))
+    manifests = [m for m in yaml.safe_load_all(offline.render(chart=chart)) if m]
+    assert bool(of_kind(manifests, "Deployment")) is enabled
+    if enabled:
+        assert operator_container(manifests)["image"].endswith("/blockqnn-operator:0.1.0")

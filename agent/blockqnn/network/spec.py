@@ -7,6 +7,14 @@ from pydantic import Field
 from blockqnn.model import Model
 
 
+def most_stages(height: int, width: int) -> int:
+    """Return the number of stages that images of a size in pixels allow.
+
+    The image is halved between two stages, rounding down, and a stage needs at least one pixel.
+    """
+    return min(height, width).bit_length()
+
+
 class ImageShape(Model):
     """Shape and classes of the images of a dataset, on which the cost of a network depends."""
 

@@ -1,6 +1,7 @@
 """``logs NAME TRIAL``: what the trainer of a trial wrote."""
 
 import argparse
+import io
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from blockqnn.contract.message import Outcome
 from blockqnn_cli.command import Command, Context
 from blockqnn_cli.errors import ExitStatus, NotFound
+from blockqnn_cli.plain import plain
 from blockqnn_cli.view import SearchView
 
 
@@ -23,9 +25,12 @@ def _run(context: Context) -> int:
     pod = context.searches.latest_pod(search, trial)
     if pod is None:
         raise NotFound(why_no_log(search, trial))
+    # A bar of progress that is drawn over itself becomes lines.
+    lines = io.IncrementalNewlineDecoder(None, translate=True)
     for part in context.searches.log(search, pod, follow=context.options.follow):
-        sys.stdout.write(part)
+        sys.stdout.write(plain(lines.decode(part)))
         sys.stdout.flush()
+    sys.stdout.write(plain(lines.decode("", final=True)))
     return ExitStatus.OK
 
 

@@ -13,11 +13,17 @@ from blockqnn_api.definition.cel_rules import RULES
 from blockqnn_api.definition.crd import custom_resource_definition
 from blockqnn_api.definition.rule import Rule
 from blockqnn_api.durations import PATTERN, seconds
-from blockqnn_api.errors import InvalidSearch, UnusedFields, write_path
+from blockqnn_api.errors import InvalidSearch, UnusedFields, write_path, write_value
 from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import LONGEST_NAME
-from blockqnn_cli.validation.documents import Document, Path, Unreadable, documents
-from blockqnn_cli.validation.schema import Finding, findings
+from blockqnn_cli.validation.documents import Document, Path, Unreadable, decoded, documents
+from blockqnn_cli.validation.pods import check_pods
+from blockqnn_cli.validation.schema import Finding, field_paths, findings, without_nulls
+
+_TWICE = "is given twice; remove one of them"
+
+LONGEST_FIELD = 200
+"""Characters of the longest path that a message names; longer ones are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,14 @@ class Checked:
     """Settings that are valid but would serve the user badly."""
 
 
+def check_file(content: bytes) -> tuple[Checked, ...]:
+    """Check the BlockSearches of a file, as :func:`check` does; the file may be anything."""
+    try:
+        return check(decoded(content))
+    except Unreadable as error:
+        return (_unreadable(error),)
+
+
 def check(text: str) -> tuple[Checked, ...]:
     """Check the BlockSearches of a text; other objects in it are left alone.
 
@@ -52,8 +66,12 @@ def check(text: str) -> tuple[Checked, ...]:
         for document in documents(text):
             checked += [_checked(document, path) for path in _searches(document)]
     except Unreadable as error:
-        checked.append(Checked("", error.line, (Problem(error.line, "", str(error)),)))
+        checked.append(_unreadable(error))
     return tuple(checked)
+
+
+def _unreadable(error: Unreadable) -> Checked:
+    return Checked("", error.line, (Problem(error.line, "", str(error)),))
 
 
 def _searches(document: Document) -> Iterator[Path]:
@@ -76,30 +94,50 @@ def _checked(document: Document, path: Path) -> Checked:
         body = body[part]
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    stored = without_nulls(body, _schema())
+    of_pods = list(check_pods(stored["spec"])) if isinstance(stored.get("spec"), Mapping) else []
     problems = [
-        Problem(document.line(path + finding.path), write_path(finding.path), _sentence(finding))
-        for finding in _all_findings(body)
+        _problem(document, path, finding)
+        for finding in (
+            *_identity(body),
+            *_all_findings(stored),
+            *(Finding(where, message) for where, message, fails in of_pods if fails),
+        )
     ]
     problems += [
-        Problem(line, write_path(where), f"{write_path(where)} is given twice; remove one of them.")
+        Problem(
+            line, write_path(where), _sentence(Finding(where, "is given twice; remove one of them"))
+        )
         for where, line in document.repeated.items()
         if where[: len(path)] == path
     ]
     ordered = sorted(problems, key=lambda problem: problem.line)
-    warnings = () if ordered else _warnings(document, path, body["spec"])
-    return Checked(str(name or ""), document.line(path), tuple(ordered), warnings)
+    warnings = [
+        _problem(document, path, Finding(where, message))
+        for where, message, fails in of_pods
+        if not fails
+    ]
+    warnings += () if ordered else _advice(document, path, stored["spec"])
+    return Checked(str(name or ""), document.line(path), tuple(ordered), tuple(warnings))
 
 
-def _warnings(document: Document, path: Path, spec: Mapping[str, Any]) -> tuple[Problem, ...]:
+def _problem(document: Document, path: Path, finding: Finding) -> Problem:
+    line = document.line(path + finding.path)
+    return Problem(line, write_path(finding.path), _sentence(finding))
+
+
+def _advice(document: Document, path: Path, spec: Mapping[str, Any]) -> Iterator[Problem]:
     advice = advise(spec, resolve(spec))
-    if advice is None:
-        return ()
-    where = ("spec", *advice.field)
-    return (Problem(document.line(path + where), write_path(where), advice.message),)
+    if advice is not None:
+        where = ("spec", *advice.field)
+        yield Problem(document.line(path + where), write_path(where), advice.message)
 
 
 def _sentence(finding: Finding) -> str:
-    return f"{write_path(finding.path)} {finding.message}".strip().rstrip(".?") + (
+    field = write_path(finding.path)
+    if len(field) > LONGEST_FIELD:
+        field = f"{field[: LONGEST_FIELD - 3]}..."
+    return f"{field} {finding.message}".strip().rstrip(".?") + (
         "?" if finding.message.endswith("?") else "."
     )
 
@@ -118,19 +156,27 @@ def _schema() -> Mapping[str, Any]:
     }
 
 
-def _all_findings(body: Mapping[str, Any]) -> Iterator[Finding]:
-    yield from _identity(body)
-    wrong = [*findings(body, _schema()), *_durations(body)]
+@cache
+def _elsewhere() -> Mapping[str, str]:
+    """Return the fields of a spec's sections, with their written paths, the nearest to it first."""
+    spec = _schema()["properties"]["spec"]
+    paths = sorted(field_paths(spec, ("spec",)), key=len, reverse=True)
+    return {str(path[-1]): write_path(path) for path in paths}
+
+
+def _all_findings(stored: Mapping[str, Any]) -> Iterator[Finding]:
+    wrong = [*findings(stored, _schema(), elsewhere=_elsewhere()), *_durations(stored)]
     yield from wrong
     if not wrong:
         # A spec can be checked as a whole only if each of its fields is valid.
-        yield from _whole(body["spec"])
+        yield from _whole(stored["spec"])
 
 
 def _identity(body: Mapping[str, Any]) -> Iterator[Finding]:
     if body.get("apiVersion") != names.API_VERSION:
         yield Finding(
-            ("apiVersion",), f"is {body.get('apiVersion')!r}; it must be {names.API_VERSION}"
+            ("apiVersion",),
+            f"is {write_value(body.get('apiVersion'))}; it must be {names.API_VERSION}",
         )
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
@@ -142,8 +188,8 @@ def _identity(body: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
         yield Finding(
             where,
-            f"is {name!r}; it must consist of lower-case letters, digits and hyphens, and begin "
-            "and end with a letter or a digit",
+            f"is {write_value(name)}; it must consist of lower-case letters, digits and hyphens, "
+            "and begin and end with a letter or a digit",
         )
         return
     if len(name) > LONGEST_NAME:
@@ -167,7 +213,7 @@ def _durations(body: Mapping[str, Any]) -> Iterator[Finding]:
             seconds(text if isinstance(text, str) else "1s")
         except InvalidSettings:
             message = "it must be hours, minutes and seconds such as 90s, 45m or 1h30m"
-            yield Finding(path, f"is {text!r}; {message}")
+            yield Finding(path, f"is {write_value(text)}; {message}")
 
 
 def is_duration(rule: Rule) -> bool:
@@ -175,22 +221,22 @@ def is_duration(rule: Rule) -> bool:
     return PATTERN in rule.rule
 
 
-_FIELD = re.compile(r"\bspec((?:\.[A-Za-z0-9]+)+)")
+_FIELD = re.compile(r"\bspec(?:\.[A-Za-z0-9]+|\[[0-9]+\])+")
+_STEP = re.compile(r"\.([A-Za-z0-9]+)|\[([0-9]+)\]")
 
 
 def _whole(spec: Mapping[str, Any]) -> Iterator[Finding]:
     try:
         resolve(spec)
     except UnusedFields as error:
-        for field in error.fields:
-            yield Finding(("spec", *field.path), f"{field.reason}; {field.remedy}")
+        for unused in error.fields:
+            yield Finding(("spec", *unused.path), f"{unused.reason}; {unused.remedy}")
     except InvalidSearch as error:
         # The sentence names its field; the finding has that path and the rest of the sentence.
         named = _FIELD.search(str(error))
-        path = tuple(named.group(1)[1:].split(".")) if named else ()
-        yield Finding(
-            ("spec", *path), _without_subject(str(error), named.group(0) if named else "")
-        )
+        field = named.group() if named else ""
+        steps = [name or int(position) for name, position in _STEP.findall(field)]
+        yield Finding(("spec", *steps), _without_subject(str(error), field))
 
 
 def _without_subject(sentence: str, subject: str) -> str:

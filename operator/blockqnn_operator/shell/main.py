@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import logging
 import signal
@@ -25,6 +26,7 @@ from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Clu
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.kopf_handlers import register
 from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
+from blockqnn_operator.shell.listening import listen_all
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.probes import Probes
@@ -88,14 +90,20 @@ def parser() -> argparse.ArgumentParser:
         help="the trainer's image of searches that name none (default: %(default)s)",
     )
     argument_parser.add_argument(
+        "--listen-address",
+        metavar="ADDRESS",
+        help="serve probes and metrics on this address only (default: all addresses, IPv4 and "
+        "IPv6)",
+    )
+    argument_parser.add_argument(
         "--probe-port",
-        type=_positive,
+        type=_port,
         metavar="PORT",
         help="serve the probes of a kubelet on this port, at /healthz and /readyz",
     )
     argument_parser.add_argument(
         "--metrics-port",
-        type=_positive,
+        type=_port,
         metavar="PORT",
         help="serve metrics for Prometheus on this port, at /metrics",
     )
@@ -137,6 +145,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:6]) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; these are 1 to 65535")
+    return int(text)
+
+
 def _configure_logging(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(message)s"
@@ -162,12 +176,14 @@ async def _run(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    ports = {"--probe-port": options.probe_port, "--metrics-port": options.metrics_port}
+    listeners = listen_all(ports, options.listen_address)
     operator = Operator(options)
+    operator.metrics.serve(listeners["--metrics-port"])
     cluster = await Cluster.connect(operator.metrics.requested, options.api_concurrency)
     probes = Probes(cluster.version)
     try:
-        if options.probe_port is not None:
-            await probes.serve(options.probe_port)
+        await probes.serve(listeners["--probe-port"])
         if await _until_served(cluster, stop):
             await operator.run(cluster, stop, probes.started)
     finally:
@@ -261,11 +277,9 @@ class Operator:
             self._options.trainer_image,
             unreadable=watched.unreadable,
         )
-        if self._options.metrics_port is not None:
-            self.metrics.serve(self._options.metrics_port)
         stopping = asyncio.Event()
         watches = Informers(cluster, self._options.namespace, watched)
-        kopf_task = asyncio.create_task(self._watch_searches(stopping), name="kopf")
+        kopf_task = asyncio.create_task(self._watch_searches(stopping, cluster.proxy), name="kopf")
         others = [
             asyncio.create_task(watches.run(), name="watches"),
             asyncio.create_task(self._work(watches, started), name="queue"),
@@ -292,10 +306,10 @@ class Operator:
             self._queue.forget(key)
         self._watched.remember(key, search)
 
-    async def _watch_searches(self, stopping: asyncio.Event) -> None:
+    async def _watch_searches(self, stopping: asyncio.Event, proxy: str | None) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._search_changed)
-        _register_login(registry)
+        _register_login(registry, proxy)
         namespaces = tuple(self._options.namespace)
         try:
             await kopf.operator(
@@ -330,10 +344,12 @@ class Operator:
                 self._queue.add(key)
 
 
-def _register_login(registry: kopf.OperatorRegistry) -> None:
+def _register_login(registry: kopf.OperatorRegistry, proxy: str | None) -> None:
     @kopf.on.login(registry=registry)
     def login(**kwargs: object) -> kopf.ConnectionInfo | None:
-        return kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+        credentials = kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+        # Kopf leaves out the proxy that the credentials' client would use.
+        return credentials and dataclasses.replace(credentials, proxy_url=proxy)
 
 
 if __name__ == "__main__":

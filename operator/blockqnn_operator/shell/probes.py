@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from blockqnn_api.errors import OperatorError
+from blockqnn_operator.shell.listening import Listeners
 
 ANSWER_SECONDS = 5.0
 """Seconds that one answer of the API server is trusted: however often somebody asks, the API server
@@ -41,15 +42,16 @@ class Probes:
         self._asking = asyncio.Lock()
         self._runner: web.AppRunner | None = None
 
-    async def serve(self, port: int, host: str | None = None) -> None:
-        """Serve both on a port, of all interfaces unless a host is given."""
+    async def serve(self, listeners: Listeners) -> None:
+        """Serve both on sockets that listen."""
         application = web.Application()
         application.add_routes([web.get("/healthz", _alive), web.get("/readyz", self._ready)])
         self._runner = web.AppRunner(
             application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        for listener in listeners:
+            await web.SockSite(self._runner, listener).start()
 
     @property
     def addresses(self) -> list[tuple[str, int]]:

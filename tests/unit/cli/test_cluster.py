@@ -139,3 +139,50 @@ def test_the_status_needs_no_right_to_the_history(kubeconfig, monkeypatch, capsy
     assert main(["status", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.OK
     assert main(["best", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.FORBIDDEN
     assert "refuses this: no right." in capsys.readouterr().err
+
+
+ODD = [
+    [],
+    {},
+    "text",
+    None,
+    {"metadata": None},
+    {"metadata": {"uid": "1"}, "status": []},
+    {"metadata": {"uid": "1"}, "status": {"progress": "a/b"}},
+    {"metadata": {"uid": "1"}, "status": {"trials": 7, "best": {"accuracy": "\x1b[2J"}}},
+    {"metadata": {"uid": "1"}, "spec": 5, "status": {"conditions": [7]}},
+]
+
+
+@pytest.mark.parametrize("command", ["status", "trials", "best", "finalists", "report"])
+@pytest.mark.parametrize("body", ODD, ids=json.dumps)
+def test_an_answer_of_another_form_is_one_line(
+    command, body, kubeconfig, monkeypatch, capsys, tmp_path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answers = {"blocksearches": body, "configmaps": {"items": []}, "events": {"items": []}}
+    monkeypatch.setattr(Answering, "by_kind", answers)
+    status = main([command, "birds", "--kubeconfig", str(kubeconfig)])
+    assert status in (ExitStatus.FAILED, ExitStatus.NOTHING_YET)
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert "\x1b" not in error
+
+
+def test_a_traceback_is_shown_to_those_who_ask_for_it(kubeconfig, monkeypatch) -> None:
+    monkeypatch.setattr(Answering, "by_kind", {"blocksearches": {}})
+    monkeypatch.setenv("BLOCKQNN_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        main(["status", "birds", "--kubeconfig", str(kubeconfig)])
+
+
+def test_a_refusal_with_control_characters_is_one_plain_line(
+    kubeconfig, monkeypatch, capsys
+) -> None:
+    refusal = json.dumps({"message": "no\x1b]0;owned\x07\r\nright"})
+    monkeypatch.setattr(Answering, "answer", (403, refusal))
+    assert main(["status", "birds", "--kubeconfig", str(kubeconfig)]) == ExitStatus.FORBIDDEN
+    error = capsys.readouterr().err
+    assert "no\\x1b]0;owned\\x07 right" in error
+    assert error.count("\n") == 1

@@ -56,7 +56,12 @@ WRONG = [
     ("seed: yes", 8, "seed is true; it must be a whole number."),
     ("seed: '7'", 8, "seed is '7'; it must be a whole number."),
     ("agent:\n  batch_size: 4", 9, "agent.batch_size is not a field; did you mean batchSize?"),
-    ("suspended: true", 8, "suspended is not a field; the fields here are agent, "),
+    ("colour: true", 8, "colour is not a field; the fields here are agent, "),
+    ("suspended: true", 8, "suspended is not a field; did you mean suspend?"),
+    ("paralelism: 2", 8, "paralelism is not a field; did you mean parallelism?"),
+    ("trails: 2", 8, "trails is not a field; did you mean spec.budget.trials?"),
+    ("budget: {trails: 2}", 8, "budget.trails is not a field; did you mean trials?"),
+    ("training: {epoch: 2}", 8, "training.epoch is not a field; did you mean epochs?"),
     ("agent:\n  state: Last", 9, "agent.state is 'Last'; it must be LastLayer or BackOff."),
     ("agent: []", 8, "agent is a list; it must be a map."),
     ("network:\n  filters: []", 9, "network.filters has 0 items; it must have at least 1."),
@@ -268,7 +273,7 @@ def test_files_with_problems_end_the_command_with_one(tmp_path, capsys, monkeypa
     assert f"{bad}:8: spec.seed is -1; it must be at least 0.\n" in capsys.readouterr().out
     assert main(["validate", str(other)]) == ExitStatus.FAILED
     assert "There is no BlockSearch in this file." in capsys.readouterr().out
-    monkeypatch.setattr("sys.stdin", io.StringIO(GOOD))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
     assert main(["validate", "-"]) == ExitStatus.OK
     capsys.readouterr()
     assert main(["validate", str(bad), "-o", "json"]) == ExitStatus.FAILED
@@ -323,3 +328,60 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path, capsys) -> None:
     assert (
         error == f"error: The file {tmp_path}/no.yaml cannot be read: No such file or directory.\n"
     )
+
+
+CAN_ONLY_FAIL = [
+    ("network:\n  filters: [8, 8, 8, 8, 8]", 9, "network.filters has 5 stages, between which the"),
+    (
+        "finalists:\n  volume: {emptyDir: {}}\n  targets:\n  - name: a\n    network:\n"
+        "      filters: [8, 8, 8, 8, 8]",
+        13,
+        "finalists.targets[0].network.filters has 5 stages",
+    ),
+    ("trial:\n  resources:\n    limits:\n      gpu: 0", 11, "trial.resources.limits.gpu is no res"),
+    ("trial:\n  resources:\n    limit: {cpu: 1}", 10, "trial.resources.limit is not a field; did "),
+    (
+        "finalists:\n  volume: {emptyDir: {}}\n  resources: {limits: {memory: 1Gib}}",
+        10,
+        "finalists.resources.limits.memory is '1Gib'; it must be a quantity",
+    ),
+    (
+        "trial:\n  podTemplate:\n    spec:\n      tolerationz: []",
+        11,
+        "trial.podTemplate.spec.tolerationz is not a field; did you mean tolerations?",
+    ),
+    (
+        "trial:\n  podTemplate:\n    spec:\n      containers:\n      - name: trainr",
+        12,
+        "trial.podTemplate.spec.containers[0].name is 'trainr', a container of its own without",
+    ),
+    (
+        "finalists:\n  volume:\n    persistantVolumeClaim: {claimName: a}",
+        10,
+        "finalists.volume.persistantVolumeClaim is not a field; did you mean persistentVolumeClaim",
+    ),
+    (
+        "finalists:\n  volume: {emptyDir: {}}\n  targets:\n  - name: a\n    dataset:\n"
+        "      name: npz\n      volume: {persistantVolumeClaim: {claimName: a}}",
+        14,
+        "finalists.targets[0].dataset.volume.persistantVolumeClaim is not a field; did you mean",
+    ),
+    (
+        "trial:\n  podTemplate:\n    spec:\n      zz: " + "[" * 40 + "]" * 40,
+        10,
+        "trial.podTemplate.spec is nested more than 32 deep",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "line", "message"), CAN_ONLY_FAIL)
+def test_what_can_only_fail_in_the_cluster_is_told(lines: str, line: int, message: str) -> None:
+    ((where, said),) = problems(with_spec(lines))
+    assert said.startswith(f"spec.{message}")
+    assert where == line
+
+
+def test_a_field_that_only_newer_clusters_can_know_is_a_warning() -> None:
+    (search,) = check(with_spec("trial: {podTemplate: {spec: {quux: {}}}}"))
+    assert not search.problems
+    assert [warning.field for warning in search.warnings] == ["spec.trial.podTemplate.spec.quux"]

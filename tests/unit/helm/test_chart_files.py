@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from repository_paths import ROOT
@@ -71,7 +72,7 @@ def test_the_schema_knows_the_values_and_no_others() -> None:
         given = set(node) if isinstance(node, dict) else set()
         assert given <= properties, path
         # Keys that have no default: what Kubernetes lets a container ask for, and Helm's own.
-        assert properties - given <= {"global", "claims"}, path
+        assert properties - given <= {"global", "enabled", "claims"}, path
     assert "" in closed
 
 
@@ -100,3 +101,23 @@ def test_the_operator_gets_no_wildcard_and_nothing_of_the_whole_cluster() -> Non
         # A Role grants nothing outside its namespace: each rule must be of use there too.
         assert not {"namespaces", "nodes", "customresourcedefinitions"} & set(rule["resources"])
         assert "secrets" not in rule["resources"]
+
+
+OF_HELM = [
+    {"global": {}},
+    {"global": {"imageRegistry": "registry.example.com", "storageClass": None}},
+    {"enabled": True},
+    {"enabled": False, "global": {"a": [1]}},
+]
+"""Values that Helm puts among those of a chart in another: all globals, and those of conditions."""
+
+
+@pytest.mark.parametrize("values", OF_HELM, ids=json.dumps)
+def test_the_schema_takes_what_helm_puts_among_the_values_of_a_dependency(values: Any) -> None:
+    jsonschema.validate({**yaml.safe_load(VALUES), **values}, SCHEMA)
+
+
+@pytest.mark.parametrize("values", [{"enabled": "yes"}, {"enable": True}, {"tags": {}}])
+def test_the_schema_takes_nothing_else(values: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**yaml.safe_load(VALUES), **values}, SCHEMA)

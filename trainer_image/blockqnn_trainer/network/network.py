@@ -12,7 +12,6 @@ Choices that the papers leave open:
   biases, batch norm at scale 1 and shift 0.
 """
 
-import math
 from typing import cast
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from blockqnn.block.nsc import Block
-from blockqnn.network.spec import NetworkSpec
+from blockqnn.network.spec import NetworkSpec, most_stages
 from blockqnn_trainer.errors import NetworkInvalid
 from blockqnn_trainer.network.block import BlockModule, Convolution
 
@@ -138,7 +137,7 @@ def check_image_size(network_spec: NetworkSpec, input_shape: InputShape) -> None
         NetworkInvalid: naming the stages, the size and the number of stages it allows.
     """
     height, width = input_shape[1:]
-    allowed = 1 + int(math.log2(min(height, width)))
+    allowed = most_stages(height, width)
     if len(network_spec.filters) > allowed:
         raise NetworkInvalid(
             f"network.filters names {len(network_spec.filters)} stages, between which the image "

@@ -312,16 +312,21 @@ merge keys of Kubernetes itself."""
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Manifest:
-    """Lay one partial manifest over another, as a strategic merge patch does."""
-    merged = dict(base)
+    """Lay one partial manifest over another, as a strategic merge patch does.
+
+    A map with ``$patch: replace`` stands in place of what is below it.
+    """
+    merged = {} if over.get(names.PATCH) == names.REPLACE else dict(base)
     for name, value in over.items():
+        if name == names.PATCH and value == names.REPLACE:
+            continue
         below, key = merged.get(name), MERGE_KEYS.get(name, "")
         if isinstance(below, Mapping) and isinstance(value, Mapping):
             merged[name] = merge(below, value)
         elif _has_keys(below, key) and _has_keys(value, key):
             merged[name] = _merge_items(below, value, key)
         else:
-            merged[name] = value
+            merged[name] = merge({}, value) if isinstance(value, Mapping) else value
     return merged
 
 

@@ -8,7 +8,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from urllib.request import getproxies
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -16,6 +15,7 @@ from kubernetes.aio import client, config
 from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
+from blockqnn_operator.shell.kubernetes.proxy import proxy_for
 
 Requested = Callable[[str, int], None]
 
@@ -74,8 +74,6 @@ class Cluster:
         """
         configuration = client.Configuration()
         configuration.connection_pool_maxsize = 0  # No limit: watches hold connections for long.
-        # Else each request asks in a thread for proxies and reads .netrc, which has no use here.
-        configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
         try:
             try:
                 config.load_incluster_config(  # type: ignore[no-untyped-call]
@@ -90,6 +88,9 @@ class Cluster:
                 f"There are no credentials for a cluster: {_said(error)}. Set KUBECONFIG to a "
                 "kubeconfig file, or run in a Pod with a service account."
             ) from None
+        configuration.proxy = proxy_for(configuration.host, configuration.proxy)
+        # Else each request looks for proxies by another rule, and reads .netrc, in a thread.
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(client.ApiClient(configuration), requested, connections)
 
     async def close(self) -> None:
@@ -100,6 +101,11 @@ class Cluster:
     def server(self) -> str:
         """The address of the API server."""
         return str(self._api.configuration.host)
+
+    @property
+    def proxy(self) -> str | None:
+        """The URL of the proxy before the API server; None without one."""
+        return self._api.configuration.proxy or None
 
     async def version(self) -> str:
         """Return the version of the API server."""

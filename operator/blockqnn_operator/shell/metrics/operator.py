@@ -16,11 +16,12 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 
 from blockqnn_operator import __version__
+from blockqnn_operator.shell.listening import Listeners
 from blockqnn_operator.shell.metrics.search import Measured, SearchMetrics
+from blockqnn_operator.shell.metrics.server import serve
 
 LATENCY_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 """Seconds until a Pod runs or a result is collected. Kubernetes gives times in whole seconds; a Pod
@@ -99,9 +100,10 @@ class Metrics:
         registry.register(SearchMetrics(searches))
         ProcessCollector(registry=registry)
 
-    def serve(self, port: int) -> None:
-        """Serve the metrics on a port of all interfaces, from a thread of its own."""
-        start_http_server(port, registry=self.registry)
+    def serve(self, listeners: Listeners) -> None:
+        """Serve the metrics on sockets that listen, each from a thread of its own."""
+        for listener in listeners:
+            serve(listener, self.registry)
 
     @contextmanager
     def reconciling(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from blockqnn_operator.errors import ClusterUnavailable
+from blockqnn_operator.shell.listening import listen
 from blockqnn_operator.shell.probes import ANSWER_SECONDS, Probes
 
 Ask = Callable[[str], Awaitable[tuple[int, str]]]
@@ -86,7 +87,7 @@ async def test_a_kubelet_sees_life_and_readiness_apart(probes: Probes) -> None:
 
 @asynccontextmanager
 async def asked(probes: Probes) -> AsyncIterator[Ask]:
-    await probes.serve(0, "127.0.0.1")
+    await probes.serve(listen("--probe-port", 0, "127.0.0.1"))
     (address,) = probes.addresses
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{address[1]}") as session:

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from operator_builders import A, B, make_proposal, make_search, make_settings
 from operator_finalists import manifest as finalist_manifest
 
 from blockqnn_api import names
-from blockqnn_operator.core.jobs.base import Manifest
+from blockqnn_operator.core.jobs.base import Manifest, merge
 from blockqnn_operator.core.jobs.preparation import preparation_job
 from blockqnn_operator.core.jobs.trial import trial_job
 from blockqnn_operator.core.jobs.trial_group import job_of
@@ -85,6 +87,43 @@ def test_the_users_template_is_merged_over_every_pod_and_its_queue_is_named_on_t
     labels = JOBS[kind]["metadata"]["labels"]
     assert labels["kueue.x-k8s.io/queue-name"] == "research"
     assert "team" not in labels
+
+
+OF_THE_CLUSTER = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def test_a_map_that_replaces_the_operators_leaves_the_user_to_the_cluster() -> None:
+    context = {"$patch": "replace", **OF_THE_CLUSTER}
+    changes = {**CHANGES, "trial": {"podTemplate": {"spec": {"securityContext": context}}}}
+    for job in (
+        trial_job(SEARCH, make_settings(**changes), make_proposal(0, A)),
+        preparation_job(SEARCH, make_settings(**changes)),
+        finalist_manifest(**changes),
+    ):
+        pod = job["spec"]["template"]["spec"]
+        assert pod["securityContext"] == OF_THE_CLUSTER
+        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+MAPS = st.recursive(
+    st.integers() | st.text(max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), MAPS), st.dictionaries(st.sampled_from("abc"), MAPS))
+def test_a_replacing_map_is_itself_at_any_depth(base: Manifest, over: Manifest) -> None:
+    replacing = {**over, "$patch": "replace"}
+    assert merge(base, replacing) == over
+    assert merge({"x": base}, {"x": replacing}) == {"x": over}
+    assert merge({}, {"x": {"y": replacing}}) == {"x": {"y": over}}
+    item = {"name": "a", "z": base}
+    for name in ("containers", "volumes"):
+        merged = merge({name: [item]}, {name: [{"name": "a", "z": replacing}]})
+        assert merged == {name: [{"name": "a", "z": over}]}
+        merged = merge({name: [item]}, {name: [{"name": "b", "z": replacing}]})
+        assert merged == {name: [item, {"name": "b", "z": over}]}
 
 
 @every_kind
