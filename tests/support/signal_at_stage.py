@@ -19,8 +19,8 @@ STAYS = 0.3
 """Seconds that a stage goes on after the signal, so that whoever answers at once can do so."""
 
 
-def main(place: str) -> None:
-    module_name, _, name = place.partition(":")
+def main(stage: str) -> None:
+    module_name, _, name = stage.partition(":")
     *owner_names, attribute = name.split(".")
     module = import_module(module_name)
     owner: Any = attrgetter(".".join(owner_names))(module) if owner_names else module

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy
 from PIL import Image, UnidentifiedImageError
 
-from blockqnn_trainer.datasets.files import is_of_the_file, open_file, why_unreadable
+from blockqnn_trainer.datasets.files import is_of_the_file, named, open_file, why_unreadable
 from blockqnn_trainer.errors import DatasetInvalid
 
 _FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
@@ -56,7 +56,7 @@ def decode(file: Path) -> Decoded:
         except Exception as error:
             # The decoders raise whatever a damaged file leads them to.
             if not is_of_the_file(error):
-                raise
+                raise named(error, file) from error
             reason = why_unreadable(stream) or _reason(error)
         raise DatasetInvalid(f"The image {file} cannot be read: {reason}.")
 

@@ -7,6 +7,7 @@ Every file that a dataset consists of is opened by :func:`open_file`, and every 
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,7 +74,7 @@ def file_size(path: Path) -> int:
     return status.st_size
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open a regular file to read it.
 
     Anything else would wait for another process (a FIFO), never end, or do what a device does.
@@ -109,6 +110,13 @@ def why_unreadable(file: BinaryIO) -> str | None:
             "and copy it again"
         )
     return None
+
+
+def named(error: Exception, path: Path) -> Exception:
+    """Return an error of the disk or the network with the name of the file."""
+    if isinstance(error, OSError) and error.filename is None:
+        return OSError(error.errno, error.strerror, str(path))
+    return error
 
 
 def is_of_the_file(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from blockqnn_trainer.datasets.arrays import MOST_CLASSES, Arrays, Part, check_c
 from blockqnn_trainer.datasets.files import (
     is_of_the_file,
     list_folder,
+    named,
     open_file,
     why_unreadable,
 )
@@ -92,7 +93,7 @@ def _read_npz_file(path: Path) -> Arrays:
         except Exception as error:
             # Archives and headers that are damaged, or made to do harm, fail in many ways.
             if not is_of_the_file(error):
-                raise
+                raise named(error, path) from error
             reason = why_unreadable(stream) or str(error).rstrip(".") or type(error).__name__
             raise DatasetInvalid(f"{path} cannot be read as an npz file: {reason}.") from None
     _check_labels(path, labels)

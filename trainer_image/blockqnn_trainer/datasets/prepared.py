@@ -157,7 +157,7 @@ def _open_array(path: Path, shape: tuple[int, ...], dtype: type[numpy.generic]) 
     try:
         file_size(path)
         array: NDArray[Any] = numpy.load(path, mmap_mode="r", allow_pickle=False)
-        if (array.shape, array.dtype, array.flags.c_contiguous) == (shape, dtype, True):
+        if array.shape == shape and array.dtype == dtype and array.flags.c_contiguous:
             return array
         difference = (
             f"is {array.dtype} of shape {array.shape}, but its manifest says {numpy.dtype(dtype)} "

@@ -29,15 +29,15 @@ def memory_errors_named() -> AbstractContextManager[None]:
     )
 
 
-def memory_errors_of_images(place: str) -> AbstractContextManager[None]:
+def memory_errors_of_images(dataset: str) -> AbstractContextManager[None]:
     """Turn memory that images have exhausted into DatasetTooLarge; other errors of torch pass.
 
     Args:
-        place: the images, as a message names them.
+        dataset: the images, as a message names them.
     """
     return _memory_errors(
         lambda cause: DatasetTooLarge(
-            f"The images of {place} do not fit into the memory, where a training keeps all of "
+            f"The images of {dataset} do not fit into the memory, where a training keeps all of "
             f"them; give the container more, or use fewer or smaller images ({cause})."
         )
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.message import MESSAGE_LIMIT
 from blockqnn.contract.preparation import PreparationResult
+from blockqnn.network.datasets import OFFICIAL
 from blockqnn_trainer.datasets.prepare import prepare
 from blockqnn_trainer.errors import DownloadFailed
 from blockqnn_trainer.process.job_process import JobProcess, Stopped, run_process
@@ -38,8 +39,10 @@ class _PrepareProcess(JobProcess[Progress[PreparationResult]]):
     def take_over(self) -> None:
         # The main thread ends by an exception, so that it removes its unfinished files.
         signal.signal(signal.SIGTERM, self._interrupt)
-        # The kernel would end it at its limit, without a word about the images.
-        limit_memory(memory_limit())
+        # The kernel would end it at its limit, without a word about the images. Official files are
+        # known to fit, and what reads them maps more than it touches.
+        if self._dataset.name not in OFFICIAL:
+            limit_memory(memory_limit())
 
     def verdict(self) -> PreparationResult:
         try:

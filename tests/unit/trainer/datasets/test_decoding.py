@@ -124,20 +124,30 @@ def test_numbers_without_a_known_range_are_refused(tmp_path: Path, kind: str, mo
     )
 
 
-def png_that_claims(width: int, height: int) -> bytes:
-    """A file of some bytes that says it is large."""
+def png(width: int, height: int, rows: bytes, depth: int = 8, colour: int = 2) -> bytes:
+    """A PNG file, also of the kinds that the library reads and does not write."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         checksum = zlib.crc32(kind + content).to_bytes(4, "big")
         return len(content).to_bytes(4, "big") + kind + content + checksum
 
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    pixels = chunk(b"IDAT", zlib.compress(bytes(100)))
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([depth, colour, 0, 0, 0])
+    pixels = chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
 
 
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_sixteen_bits_of_colour_become_eight(tmp_path: Path, colour: int, channels: int) -> None:
+    values = numpy.random.default_rng(0).integers(0, 65_536, (1, 9, channels))
+    rows = b"\0" + values.astype(">u2").tobytes()
+    (tmp_path / "a.png").write_bytes(png(9, 1, rows, 16, colour))
+    shown = values[..., :3] if channels > 2 else values[..., :1].repeat(3, 2)
+    read = numpy.asarray(decode(tmp_path / "a.png").image).astype(int)
+    assert numpy.abs(read - shown / 257).max() < 1
+
+
 def test_a_bomb_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(png_that_claims(60_000, 60_000))
+    (tmp_path / "a.png").write_bytes(png(60_000, 60_000, bytes(100)))
     with pytest.raises(DatasetInvalid) as refused:
         decode(tmp_path / "a.png")
     assert str(refused.value) == (

@@ -226,7 +226,10 @@ def test_folders_may_lie_deep_in_each_other(tmp_path: Path) -> None:
         draw(Path("0.png"))
     finally:
         os.chdir(before)
-    assert "2 images to train on" in prepare(folder_of(tmp_path))
+    try:
+        assert "2 images to train on" in prepare(folder_of(tmp_path))
+    finally:  # Python's own removal of folders calls itself for each of them
+        subprocess.run(["rm", "-r", str(tmp_path / "cats")], check=True)
 
 
 def test_names_that_are_no_text_are_read_and_told(animals: Path) -> None:
@@ -256,19 +259,30 @@ def test_what_may_not_be_read_is_named_with_the_user(unreadable: str) -> None:
         animals = Path(folder) / "animals"
         draw(animals / "cats" / "0.png")
         draw(animals / "dogs" / "0.png", 1)
-        for path in (animals.parent, animals):
-            path.chmod(0o777)
-        place = animals / unreadable
-        place.chmod(0)
+        for folder_path in (animals.parent, animals):
+            folder_path.chmod(0o777)
+        path = animals / unreadable
+        path.chmod(0)
         os.seteuid(65_534)
         try:
             sentence = refusal(folder_of(animals))
         finally:
             os.seteuid(0)
     assert sentence == (
-        f"This process, with user id 65534, may not read {place}; allow it, for example with "
+        f"This process, with user id 65534, may not read {path}; allow it, for example with "
         "securityContext.fsGroup."
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file to fail at reading")
+@pytest.mark.parametrize("kind", ["imagefolder", "npz"])
+def test_an_error_of_the_disk_is_worth_another_attempt(animals: Path, kind: str) -> None:
+    file = animals / "dogs" / ("2.png" if kind == "imagefolder" else "2.npz")
+    file.symlink_to("/proc/self/mem")  # whose beginning cannot be read
+    dataset = folder_of(animals) if kind == "imagefolder" else npz_of(file)
+    with pytest.raises(OSError, match="Input/output error") as failed:
+        prepare(dataset)
+    assert failed.value.filename == str(file)
 
 
 def test_grey_images_of_16_bits_are_scaled(tmp_path: Path) -> None:

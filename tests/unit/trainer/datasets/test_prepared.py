@@ -59,8 +59,8 @@ def content(root: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = draw_all(tmp_path_factory.mktemp("whole"))
+def intact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = draw_all(tmp_path_factory.mktemp("intact"))
     prepare(folder_of(root))
     return root
 
@@ -74,11 +74,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     st.sampled_from([None, None, 0, 1, 100, 200]),
 )
 def test_damage_is_told_by_the_name_and_mended_by_preparing_again(
-    whole: Path, tmp_path: Path, pattern: str, flips: list[tuple[int, int]], kept: int | None
+    intact: Path, tmp_path: Path, pattern: str, flips: list[tuple[int, int]], kept: int | None
 ) -> None:
     root = tmp_path / "images"
     shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(whole, root)
+    shutil.copytree(intact, root)
     (file,) = (root / ".blockqnn").glob(pattern)
     damaged = bytearray(file.read_bytes())
     for position, flip in flips:
@@ -89,14 +89,14 @@ def test_damage_is_told_by_the_name_and_mended_by_preparing_again(
         read = content(root)
     except DatasetInvalid as refused:
         refusal = str(refused)
-    assert (read == content(whole)) if not refusal else str(root / ".blockqnn") in refusal
+    assert (read == content(intact)) if not refusal else str(root / ".blockqnn") in refusal
     assert not refusal or "run blockqnn-train prepare again" in refusal
     assert prepare(folder_of(root)).startswith("imagefolder: 6 images to train on and 6 to test")
-    assert content(root) == content(whole)
+    assert content(root) == content(intact)
 
 
-def test_the_names_of_the_arrays_hold_their_checksums(whole: Path) -> None:
-    names = sorted(path.name for path in (whole / ".blockqnn").glob("*.npy"))
+def test_the_names_of_the_arrays_hold_their_checksums(intact: Path) -> None:
+    names = sorted(path.name for path in (intact / ".blockqnn").glob("*.npy"))
     form = r"imagefolder-[0-9a-f]{8}\.crc32-[0-9a-f]{8}-[0-9a-f]{8}\."
     assert [re.sub(form, "", name) for name in names] == ["labels.npy", "pixels.npy"]
 
@@ -114,15 +114,15 @@ def as_an_earlier_version(root: Path) -> dict[str, Path]:
     return paths
 
 
-def test_what_an_earlier_version_prepared_is_read_as_before(whole: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(whole, tmp_path / "images"))
+def test_what_an_earlier_version_prepared_is_read_as_before(intact: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(intact, tmp_path / "images"))
     as_an_earlier_version(root)
-    assert content(root) == content(whole)
+    assert content(root) == content(intact)
     assert "prepared before" in prepare(folder_of(root))
 
 
-def test_a_label_that_is_no_class_is_not_the_fault_of_a_block(whole: Path, tmp_path: Path) -> None:
-    root = Path(shutil.copytree(whole, tmp_path / "images"))
+def test_a_label_that_is_no_class_is_not_the_fault_of_a_block(intact: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(intact, tmp_path / "images"))
     labels = as_an_earlier_version(root)["labels"]
     damaged = numpy.load(labels)
     damaged[1] = 2**40  # classes for which no machine has the memory

@@ -122,8 +122,8 @@ def test_a_preparation_that_is_ended_leaves_nothing_half_done(
     again = run(message, "datasets.npz:read_npz", "prepare", "imagefolder", str(images))
     assert again.returncode == 0, again.stderr
     assert "6 images to train on" in message.read_text()
-    left = sorted(path.suffix for path in (images / ".blockqnn").iterdir())
-    assert left == ["", ".json", ".npy", ".npy"]
+    suffixes = sorted(path.suffix for path in (images / ".blockqnn").iterdir())
+    assert suffixes == ["", ".json", ".npy", ".npy"]
 
 
 def test_a_preparation_that_is_complete_says_so_even_if_it_is_ended_then(

@@ -44,9 +44,9 @@ def run_on_disk(
     copy = disk.with_name("copy")
     disk.mkdir(exist_ok=True)
     shutil.copytree(disk, copy)
-    place = shlex.quote(str(disk))
+    quoted = shlex.quote(str(disk))
     script = (
-        f"mount -t tmpfs -o {size} none {place} && cp -r {shlex.quote(str(copy))}/. {place} && "
+        f"mount -t tmpfs -o {size} none {quoted} && cp -r {shlex.quote(str(copy))}/. {quoted} && "
         f"{before} && exec {shlex.join(command)}"
     )
     variables = {"TERMINATION_MESSAGE_PATH": str(message), "OMP_NUM_THREADS": "1", **more}
