@@ -275,6 +275,7 @@ class Operator:
             self._cleanup,
             watched.known,
             self._options.trainer_image,
+            cluster.clock.now,
             unreadable=watched.unreadable,
         )
         stopping = asyncio.Event()

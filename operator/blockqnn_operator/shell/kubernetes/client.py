@@ -16,6 +16,7 @@ from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
 from blockqnn_operator.shell.kubernetes.proxy import proxy_for
+from blockqnn_operator.shell.kubernetes.server_clock import ServerClock
 
 Requested = Callable[[str, int], None]
 
@@ -57,6 +58,7 @@ class Cluster:
     ) -> None:
         self._api = api
         self._requested = requested
+        self.clock = ServerClock()
         self._turns = asyncio.Semaphore(connections)
 
     @classmethod
@@ -246,6 +248,7 @@ class Cluster:
             )
             answer = await self._api.call_api(verb, url, headers, payload, _request_timeout=limit)
             response: aiohttp.ClientResponse = answer.response
+            self.clock.heard(response.headers.get("Date"))
             return response
 
     async def _read(self, response: aiohttp.ClientResponse) -> Json:
