@@ -6,6 +6,7 @@
     └── OperatorError
         ├── InvalidSearch       a BlockSearch that cannot run as it is written
         │   └── UnusedFields        fields that would have no effect
+        ├── ObjectUnreadable    an object of the API server with a field that cannot be read
         └── HistoryUnreadable   stored history that this version cannot read
 """
 
@@ -76,6 +77,13 @@ class UnusedFields(InvalidSearch):
     def __init__(self, fields: tuple[UnusedField, ...]) -> None:
         super().__init__(" ".join(map(str, fields)))
         self.fields = fields
+
+
+class ObjectUnreadable(OperatorError):
+    """An object of the API server with a field that cannot be read; the text names the field.
+
+    The text is a clause without a full stop, so that the object may be named in front of it.
+    """
 
 
 class HistoryUnreadable(OperatorError):

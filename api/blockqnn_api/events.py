@@ -22,8 +22,11 @@ class EventReason(StrEnum):
     """Warning. A trial failed after its retries. The message quotes its last words."""
     TRIAL_RETRIED = "TrialRetried"
     """Warning. The Job of a trial ended without its result. The operator starts another attempt."""
+    JOB_REPLACED = "JobReplaced"
+    """The spec of the Pods has changed, such as `trial.resources`. A Job whose Pods have never run
+    is replaced."""
     TRIAL_INTERRUPTED = "TrialInterrupted"
-    """A Pod was drained, preempted or deleted. Its Job starts another."""
+    """A Pod was drained, preempted or deleted. Its Job starts another once it has ended."""
     TRIAL_INFEASIBLE = "TrialInfeasible"
     """A block ran out of memory, diverged or never learned."""
     JOB_DELETED = "JobDeleted"

@@ -11,6 +11,9 @@ from blockqnn.contract.finalist import Checkpoints, FinalistNetwork, FinalistTra
 from blockqnn.model import Model
 from blockqnn.network.datasets import DatasetName
 
+MOST_ACCELERATORS = 1024
+"""The most accelerators of one Pod."""
+
 MOST_TARGETS = 16
 """Maximum number of targets: the API server checks each against its earlier value."""
 
@@ -164,6 +167,10 @@ class Finalists(Model):
     resources: Resources | None = None
     """The resources of the container. Default: `trial.resources`. Several GPUs train one network
     together."""
+
+    accelerators: Annotated[int, Field(ge=0, le=MOST_ACCELERATORS)] | None = None
+    """Number of accelerators that a Pod holds, for the metrics. Default: counted, as for
+    `trial.accelerators`."""
 
     timeout: Annotated[str, StringConstraints(min_length=2, max_length=16)] | None = None
     """Maximum run time of a Pod, such as `90m` or `72h`; after it the finalist fails. Default: no

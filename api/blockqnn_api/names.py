@@ -69,6 +69,17 @@ of several trials has one for each, with a dash and the five digits of its numbe
 DATASET_ANNOTATION = f"{GROUP}/dataset"
 """On Jobs of preparations: a hash of the dataset and the volume that it makes ready."""
 
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+"""On Jobs: a hash of what the spec says of their Pods. Where it has changed, a Job whose Pods have
+never run is replaced."""
+
+HISTORY_ACCEPTED_ANNOTATION = f"{GROUP}/history-accepted"
+"""On BlockSearches, by a user: the number of records of a history that has lost others, with which
+the search may go on."""
+
+ACCELERATORS_ANNOTATION = f"{GROUP}/accelerators"
+"""On Jobs: the number of accelerators of each Pod, by which GPU time counts."""
+
 SCHEMA_VERSION_ANNOTATION = f"{GROUP}/schema-version"
 """On Jobs of trials and finalists: the version of the contract with the trainer."""
 

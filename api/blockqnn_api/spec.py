@@ -16,7 +16,7 @@ from blockqnn.model import Model
 from blockqnn.network.spec import NetworkSpec
 from blockqnn.settings.presets import DEFAULT_PRESET, PURPOSES
 from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
-from blockqnn_api.finalists_spec import Finalists
+from blockqnn_api.finalists_spec import MOST_ACCELERATORS, Finalists
 
 LONGEST_NAME = 40
 """The longest name of a BlockSearch: its Jobs' names, and their Pods', must fit 63 characters."""
@@ -82,7 +82,7 @@ class Dataset(DatasetSpec):
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
 
     For `imagefolder`: a directory with the class folders, or with the folders `train`, and `test`
-    or `val`, that hold them.
+    (or `val`, or `validation`), that hold them.
     """
 
     volume: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] | None = None
@@ -138,6 +138,11 @@ class Trial(Model):
         default={"limits": {"nvidia.com/gpu": 1}}, max_length=3
     )
     """The resources of the trainer's container, as in a Pod; one GPU unless something is given."""
+
+    accelerators: Annotated[int, Field(ge=0, le=MOST_ACCELERATORS)] | None = None
+    """Number of accelerators that a trial's Pod holds, for `budget.gpuHours` and the metrics.
+    Default: the devices of known vendors among the limits of the trainer's container. Shares of a
+    device, such as its memory, and resource claims count as none."""
 
     blocks_per_job: Annotated[int, Field(ge=1, le=MOST_BLOCKS_PER_JOB)] = 1
     """Number of blocks of an iteration that one Job trains, one after another in one process. Short

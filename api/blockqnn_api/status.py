@@ -79,6 +79,9 @@ class Reason(StrEnum):
     TOO_MANY_FAILURES = "TooManyFailures"
     """More trials failed than `failurePolicy.maxFailedTrials` allows. A higher limit resumes the
     search."""
+    NO_RESULTS = "NoResults"
+    """No trial has an accuracy: all trials of the first iteration failed, or the budget is spent.
+    The message says what to do."""
     INVALID_SPEC = "InvalidSpec"
     """Fields of the spec contradict each other."""
     HISTORY_UNREADABLE = "HistoryUnreadable"
@@ -98,6 +101,15 @@ class Reason(StrEnum):
     PODS_MISSING = "PodsMissing"
     """Jobs have had no Pod for a minute: a quota or a webhook refuses it, or the Job controller
     does not run."""
+    PODS_STALLED = "PodsStalled"
+    """Pods have a node and have not started for 2 minutes, or are being deleted and have not ended
+    a minute after their grace period; or a deleted Job stays. The message names Pod and node."""
+    PODS_INTERRUPTED = "PodsInterrupted"
+    """The Pods of a Job were drained, preempted, evicted or deleted at least 3 times. After 20
+    times the trial has failed."""
+    OBJECT_UNREADABLE = "ObjectUnreadable"
+    """A label, an annotation or another field of a Job or Pod is not as it must be. The message
+    names it. The trial of that Job waits; all others go on."""
     NOT_NEEDED = "NotNeeded"
     """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
@@ -108,6 +120,8 @@ class Reason(StrEnum):
     """The volume or the files of the dataset are missing."""
     DATASET_INVALID = "DatasetInvalid"
     """The files of the dataset are damaged, or are not such a dataset."""
+    DATASET_TOO_LARGE = "DatasetTooLarge"
+    """The images do not fit into the memory of the container or the GPU."""
     VOLUME_UNUSABLE = "VolumeUnusable"
     """The volume is read-only, not writable for the Pod's user, or full."""
     DOWNLOAD_FAILED = "DownloadFailed"
@@ -146,15 +160,23 @@ _BUDGET_REACHED = (
 )
 _STOPPED = (
     Reason.TOO_MANY_FAILURES,
+    Reason.NO_RESULTS,
     Reason.DATASET_NOT_READY,
     Reason.FINALISTS_NOT_READY,
     Reason.INVALID_SPEC,
     Reason.HISTORY_UNREADABLE,
 )
-_WAITING = (Reason.QUEUED, Reason.UNSCHEDULABLE, Reason.PODS_MISSING)
+_WAITING = (
+    Reason.QUEUED,
+    Reason.UNSCHEDULABLE,
+    Reason.PODS_MISSING,
+    Reason.PODS_STALLED,
+    Reason.PODS_INTERRUPTED,
+)
 _PREPARATION_FAILED = (
     Reason.DATASET_MISSING,
     Reason.DATASET_INVALID,
+    Reason.DATASET_TOO_LARGE,
     Reason.VOLUME_UNUSABLE,
     Reason.DOWNLOAD_FAILED,
     Reason.PREPARATION_FAILED,
@@ -198,6 +220,7 @@ CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reaso
             Reason.RESULT_INVALID,
             Reason.DATASET_NOT_READY,
             Reason.FINALISTS_NOT_READY,
+            Reason.OBJECT_UNREADABLE,
             Reason.JOB_REFUSED,
             Reason.QUOTA_EXCEEDED,
             *_WAITING,

@@ -14,9 +14,9 @@ _INTRODUCTION = """\
 `CVPR2018` and `AAAI2017` as they resolve, with their whole budget of 178 iterations of 64 blocks
 and with the reward that production uses. No GPU was used: trainings are looked up in
 `benchmarks/data`, which are trainings of ten classes of CIFAR-100 at 16x16 pixels with a small
-network ([benchmarks](benchmarks/trained-blocks.md)). A model answers for blocks that were never trained, with the
-noise of a training. So percentages are not those of the papers; what can be compared is whether a
-claim holds.
+network ([trained blocks](benchmarks/trained-blocks.md)). A model answers for blocks that were never
+trained, with the noise of a training. So percentages are not those of the papers; what can be
+compared is whether a claim holds.
 
 *Accuracy* is what a search measures, noise included. *Worth* is the same without the noise. Figures
 are means over seeds with their standard errors. A claim *holds* if the difference is above two

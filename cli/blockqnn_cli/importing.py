@@ -1,16 +1,16 @@
 """Restores a history: everything is checked before anything is written. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from blockqnn_api.history import shards as history
 from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord
+from blockqnn_api.history.identity import contradictions
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.shards import Shard, ShardWrite
 from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
 from blockqnn_api.objects import SearchObject
-from blockqnn_api.resolve import PINNED_SECTIONS, pin, preset_of, resolve
+from blockqnn_api.resolve import resolve
 from blockqnn_cli.errors import CommandError
 
 
@@ -97,34 +97,13 @@ def plan_finalists(
 
 def _check_belongs(search: SearchObject, header: Header, records: Sequence[TrialRecord]) -> None:
     resolved = resolve(search.spec, header.settings)
-    if header.seed != resolved.seed:
+    differences = contradictions(header, search.spec, resolved)
+    if differences:
         raise CommandError(
-            f"This is the history of a search with seed {header.seed}, but {search.key} has seed "
-            f"{resolved.seed}; create one with the same spec."
+            f"This is the history of another search than {search.key}: {differences[0]}; create "
+            "one with the same spec."
         )
-    asked = preset_of(search.spec)
-    if asked != header.settings.get("preset", asked):
-        raise CommandError(
-            f"This is the history of another search than {search.key}: spec.preset is {asked} and "
-            f"was {header.settings['preset']}; create one with the same spec."
-        )
-    now = pin(resolved)
-    for section in (*PINNED_SECTIONS, "dataset"):
-        for field in _differences(header.settings.get(section, {}), now[section], section):
-            raise CommandError(
-                f"This is the history of another search than {search.key}: spec.{field}; create "
-                "one with the same spec."
-            )
     SearchState.recover(header, resolved, [], records)
-
-
-def _differences(stored: Any, now: Any, path: str) -> Iterator[str]:
-    """Yield the differences; a field that is newer than the history counts as equal."""
-    if isinstance(stored, Mapping) and isinstance(now, Mapping):
-        for key, value in stored.items():
-            yield from _differences(value, now.get(key), f"{path}.{key}")
-    elif stored != now:
-        yield f"{path} is {now} and was {stored}"
 
 
 def _cut(header: Header, records: Sequence[TrialRecord], first: Shard | None) -> list[ShardWrite]:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blockqnn_api import names
-from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.errors import HistoryUnreadable, ObjectUnreadable
 from blockqnn_api.history import shards as history
 from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord
 from blockqnn_api.history.shards import Shard, ShardWrite
 from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import SearchObject, read_blocks
 from blockqnn_cli.cluster import Cluster
 from blockqnn_cli.errors import CommandError, Forbidden, NotFound, NothingYet
@@ -175,9 +176,15 @@ class Searches:
 
 def _trained_by(metadata: Mapping[str, Any]) -> set[int]:
     """Return the trials whose blocks a Pod trains: nearly always one."""
-    number = metadata["labels"].get(names.TRIAL_LABEL, "")
-    several = read_blocks(metadata.get("annotations", {}))
-    return {block.trial for block in several} or ({int(number)} if number.isdigit() else set())
+    labels, annotations = (Fields(metadata).part(name) for name in ("labels", "annotations"))
+    try:
+        if names.BLOCKS_ANNOTATION in annotations:
+            blocks = read_blocks(annotations.text(names.BLOCKS_ANNOTATION))
+            return {block.trial for block in blocks}
+        number = labels.written_count(names.TRIAL_LABEL)
+    except ObjectUnreadable:
+        return set()
+    return set() if number is None else {number}
 
 
 def _event(item: Mapping[str, Any]) -> EventView:

@@ -5,6 +5,7 @@
     blockqnn_api.errors.OperatorError
         ├── AddressUnavailable  a port that the operator should serve is not free
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
+        │   └── AnswerUnreadable    an answer that is none of an API server
         ├── ResourceUndefined   the cluster does not know BlockSearches
         └── WatchesEnded        the API server ended a watch for good
 """
@@ -18,6 +19,10 @@ class AddressUnavailable(OperatorError):
 
 class ClusterUnavailable(OperatorError):
     """The API server cannot be reached, or it refuses the operator's credentials."""
+
+
+class AnswerUnreadable(ClusterUnavailable):
+    """An answer that no API server gives, such as the page of a proxy in front of it."""
 
 
 class ResourceUndefined(OperatorError):

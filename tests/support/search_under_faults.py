@@ -152,7 +152,8 @@ class Disturbed:
         self.server.deliver()
         for number in range(2000):
             self.look(Pass(UP_TO_DATE, ()))
-            done = self.server.status.get("phase") == "Complete"
+            # A search without one accuracy has failed at its end.
+            done = self.server.status.get("phase") in ("Complete", "Failed")
             if done and not self.server.world.running:
                 self.look(Pass(UP_TO_DATE, ()))
                 return self

@@ -13,7 +13,7 @@ from blockqnn.contract.dataset import DatasetSpec, Validation
 from blockqnn.contract.message import describe as describe_error
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.process.exit_status import EXIT_INPUT, EXIT_VERDICT
-from blockqnn_trainer.process.job_process import run_process
+from blockqnn_trainer.process.job_process import hold_signals, run_process
 from blockqnn_trainer.process.machine import thread_count
 from blockqnn_trainer.run.trial_process import TrialProcess
 
@@ -32,6 +32,8 @@ exit status of run, finalist, load and prepare:
 def main() -> NoReturn:
     """Run the command line and end the process."""
     options = parse(sys.argv[1:])
+    if options.command in ("run", "finalist", "prepare"):
+        hold_signals()
     commands = {
         "run": _run,
         "finalist": _finalist,

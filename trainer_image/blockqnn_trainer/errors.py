@@ -9,6 +9,7 @@
         │   ├── NetworkInvalid    a network that these images do not allow
         │   ├── DatasetMissing    images that are not where they should be: of a trial, status 1
         │   ├── DatasetInvalid    images that are there and cannot be used
+        │   ├── DatasetTooLarge   images that do not fit into the memory: of a trial, status 1
         │   ├── VolumeUnusable    a volume that cannot be written to, or has no room left
         │   ├── VolumeMissing     a volume that is not where it should be
         │   ├── FolderTaken       a directory in which another finalist was trained
@@ -53,6 +54,10 @@ class DatasetMissing(InvalidInput):
 
 class DatasetInvalid(InvalidInput):
     """A dataset that is there and cannot be used."""
+
+
+class DatasetTooLarge(InvalidInput):
+    """Images that do not fit into the memory, whatever the network."""
 
 
 class VolumeUnusable(InvalidInput):

@@ -40,7 +40,7 @@ class DatasetSpec(Model):
     order of their names; each has `x` (uint8, N x height x width x channels) and `y` (N labels).
 
     For `imagefolder`: a directory with the class folders, or with the folders `train`, and `test`
-    or `val`, that hold them.
+    (or `val`, or `validation`), that hold them.
     """
 
     image_size: Annotated[int, Field(ge=1, le=1024)] | None = None

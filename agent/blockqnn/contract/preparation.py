@@ -15,8 +15,8 @@ class PreparationResult(Message):
     prepared: bool
     """True if trials can read the images now."""
     reason: Reason
-    """`Prepared`, or why not: `DatasetMissing`, `DatasetInvalid`, `VolumeUnusable`,
-    `DownloadFailed`, `Terminated`, `Error`."""
+    """`Prepared`, or why not: `DatasetMissing`, `DatasetInvalid`, `DatasetTooLarge`,
+    `VolumeUnusable`, `DownloadFailed`, `Terminated`, `Error`."""
     message: fields.Sentence
     """One sentence for people: the images that are ready, or the problem and its remedy."""
 

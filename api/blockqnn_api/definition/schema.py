@@ -24,8 +24,10 @@ PRESET_SECTIONS = frozenset(
 """Fields that a preset fills in. They have no default: the API server would write it into the
 object, and the preset could never win."""
 
-OPERATOR_FIELDS = frozenset({"spec.trial.image"})
-"""Fields that the operator fills in, as it was installed: they have no default either."""
+OPERATOR_FIELDS = frozenset({"spec.trial.image", "spec.trial.resources"})
+"""Fields that the operator fills in: they have no default either. The image is the one that it was
+installed with. In a map whose keys a user chooses a stored default could not be removed again:
+``kubectl apply`` removes only what an earlier one has set."""
 
 _NOTES = notes()
 """Sentences that stand after the descriptions of fields, by path."""
@@ -128,7 +130,11 @@ def _has_defaults(path: str) -> bool:
 
 
 def _without_operator_fields(default: Mapping[str, Any], path: str) -> Schema:
-    return {key: value for key, value in default.items() if f"{path}.{key}" not in OPERATOR_FIELDS}
+    return {
+        key: value
+        for key, value in default.items()
+        if value is not None and f"{path}.{key}" not in OPERATOR_FIELDS
+    }
 
 
 def _is_int_or_string(node: Mapping[str, Any]) -> bool:

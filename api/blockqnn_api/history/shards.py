@@ -5,14 +5,16 @@ A shard holds complete lines and is at most :data:`SHARD_LIMIT` bytes long: a Co
 ever appended to, in order; all but the last are final.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from blockqnn_api import names
-from blockqnn_api.errors import HistoryUnreadable
+from blockqnn_api.errors import HistoryUnreadable, ObjectUnreadable
 from blockqnn_api.history.record import Record
 from blockqnn_api.history.trial_record import Header
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import SearchObject
 
 SHARD_LIMIT = 512 * 1024
@@ -22,6 +24,9 @@ DATA_KEY = "records.jsonl"
 
 TRIALS = "history"
 """The history of the trials: in the names of its ConfigMaps, and the value of their label."""
+
+_NUMBER = re.compile(r"-([0-9]{1,9})$")
+"""End of a shard's name."""
 
 FINALISTS = "finalists"
 """The history of the finalists, in the same way."""
@@ -34,6 +39,8 @@ class Shard:
     number: int
     text: str
     resource_version: str
+    owner_uid: str = ""
+    """The search that it is deleted with; empty if it was left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +136,22 @@ def read_shard(body: Mapping[str, Any]) -> Shard:
     Raises:
         HistoryUnreadable: when the ConfigMap holds no shard.
     """
-    metadata = body["metadata"]
-    number = metadata["name"].rsplit("-", 1)[-1]
-    text = (body.get("data") or {}).get(DATA_KEY)
-    if text is None or not number.isdigit():
+    try:
+        shard = Fields(body)
+        metadata = shard.part("metadata")
+        name, version = metadata.text("name", None), metadata.text("resourceVersion", None)
+        text, number = shard.part("data").text(DATA_KEY), _NUMBER.search(name)
+    except ObjectUnreadable as error:
         raise HistoryUnreadable(
-            f"ConfigMap {metadata['name']} holds no history; it should have the key {DATA_KEY}."
+            f"A ConfigMap of the history cannot be read: {error}; restore it from a backup."
+        ) from None
+    if not text or number is None:
+        raise HistoryUnreadable(
+            f"ConfigMap {name} holds no history; it should have the key {DATA_KEY}."
         )
-    return Shard(int(number), text, metadata["resourceVersion"])
+    owners = metadata.parts("ownerReferences")
+    owner = owners[0].text("uid") if owners else ""
+    return Shard(int(number[1]), text, version, owner)
 
 
 def owner_reference(search: SearchObject) -> dict[str, Any]:

@@ -275,6 +275,7 @@ class Operator:
             self._cleanup,
             watched.known,
             self._options.trainer_image,
+            unreadable=watched.unreadable,
         )
         stopping = asyncio.Event()
         watches = Informers(cluster, self._options.namespace, watched)

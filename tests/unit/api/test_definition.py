@@ -1,5 +1,6 @@
 """The CustomResourceDefinition: current, strict, explained, and open to the presets."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -197,3 +198,20 @@ def test_the_trainers_image_is_left_to_the_operator() -> None:
     """A default here would be written into the object, and the operator's could never win."""
     assert "default" not in property_at("spec.trial.image")
     assert "image" not in property_at("spec.trial")["default"]
+
+
+def test_no_map_of_a_users_own_keys_has_a_default_that_apply_could_not_remove() -> None:
+    """``kubectl apply`` removes only the keys that an earlier one has set."""
+    open_maps = {
+        path
+        for path, schema in nodes()
+        if schema.get("additionalProperties") or schema.get("x-kubernetes-preserve-unknown-fields")
+    }
+    assert "spec.trial.resources" in open_maps
+    assert not [path for path in open_maps if property_at(path).get("default")]
+    assert "resources" not in property_at("spec.trial")["default"]
+
+
+def test_no_default_is_null() -> None:
+    """In Kubernetes a field is absent, not null."""
+    assert "null" not in json.dumps([s["default"] for _, s in nodes() if "default" in s])

@@ -252,7 +252,7 @@ def test_a_long_history_is_cut_and_its_first_shard_is_written_last(monkeypatch) 
         ("", {}, [], "The history is empty"),
         ("{}\n", {}, [], "A Header of the history is wrong"),
         (TEXT.replace('"trial":1,', '"trial":2,', 1), {}, [], "has trial 2 where trial 1 should"),
-        (TEXT, {"seed": 1}, [], "a search with seed 0, but lab/digits has seed 1"),
+        (TEXT, {"seed": 1}, [], "another search than lab/digits: spec.seed is 1 and was 0; create"),
         (TEXT, {"space": {"maxLayers": 7}}, [], "space.maxLayers is 7 and was 8; create one with"),
         (TEXT, {}, [make_shard(0, TEXT)], "has trials in its history already"),
     ],

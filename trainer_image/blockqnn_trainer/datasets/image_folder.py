@@ -3,29 +3,35 @@
 ::
 
     PATH/train/CLASS/*.jpg        or, without test images,      PATH/CLASS/*.jpg
-    PATH/test/CLASS/*.jpg         (or val instead of test)
+    PATH/test/CLASS/*.jpg         (or val, or validation, instead of test)
 
 Classes are numbered and files are read in the order of their names. Every image is read as RGB.
+What other tools leave in folders is passed over, at every level.
 With a size, its shorter side is scaled to it (bilinear, antialiased), and the middle square is
 kept; without, all images must have one size.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from blockqnn_trainer.datasets.arrays import Part, Source
+from blockqnn_trainer.datasets.decoding import DEEPEST, Decoded, decode
+from blockqnn_trainer.datasets.files import file_size, is_folder, list_folder
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
 """The suffixes that torchvision's ImageFolder takes for images; other files are ignored."""
 
-_NO_CLASSES = frozenset({"lost+found"})
-"""Folders that a file system makes at the root of a volume."""
+_TEST_FOLDERS = ("test", "val", "validation")
+
+_FEWEST_VALUES = 4096
+"""16-bit images that use fewer values would be left with 16 shades of grey: they hold 12 bits."""
 
 
 class ImageFolder:
@@ -46,9 +52,10 @@ class ImageFolder:
 
         Raises:
             DatasetMissing: when there is no such folder or part.
-            DatasetInvalid: when it has no two classes, or a class has no image.
+            DatasetInvalid: when it has no two classes, or a class has no image, or a folder cannot
+                be listed.
         """
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise DatasetMissing(
                 f"There is no directory {root}, which dataset.path names; "
                 "is the volume with the dataset mounted there?"
@@ -58,10 +65,16 @@ class ImageFolder:
         self.files, self.labels = _list_files(root, part)
 
     def fingerprint(self) -> str:
-        """Name these files by their paths and sizes: other images give another name."""
+        """Name these files by their paths and sizes: other images give another name.
+
+        Raises:
+            DatasetInvalid: when one of them is no regular file.
+        """
         digest = hashlib.sha256()
         for file in self.files:
-            digest.update(f"{file.relative_to(self._root)}\t{file.stat().st_size}\n".encode())
+            # The bytes of the name: it need not be text.
+            digest.update(os.fsencode(file.relative_to(self._root)))
+            digest.update(f"\t{file_size(file)}\n".encode())
         return digest.hexdigest()
 
     def source(self) -> Source:
@@ -70,7 +83,7 @@ class ImageFolder:
         Raises:
             DatasetInvalid: when an image cannot be read, or has another size than the first.
         """
-        first = _read(self.files[0], self._image_size)
+        first = _cut(decode(self.files[0]).image, self._image_size)
         height, width, channels = first.shape
         labels = numpy.array(self.labels, dtype=numpy.int64)
         return Source(labels, (height, width, channels), self._pieces)
@@ -78,8 +91,11 @@ class ImageFolder:
     def _pieces(self) -> Iterator[NDArray[numpy.uint8]]:
         first = self.files[0]
         shape: tuple[int, ...] | None = None
+        depth = _Depth(self._root)
         for file in self.files:
-            image = _read(file, self._image_size)
+            decoded = decode(file)
+            depth.add(decoded)
+            image = _cut(decoded.image, self._image_size)
             if shape is None:
                 shape = image.shape
             if image.shape != shape:
@@ -89,10 +105,37 @@ class ImageFolder:
                     "size: set dataset.imageSize to bring them to one."
                 )
             yield image[numpy.newaxis]
+        depth.check()
+
+
+class _Depth:
+    """The values that the 16-bit images of a dataset use, all together."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._highest: int | None = None
+
+    def add(self, decoded: Decoded) -> None:
+        """Take one more image into account."""
+        if decoded.highest is not None:
+            self._highest = max(decoded.highest, self._highest or 0)
+
+    def check(self) -> None:
+        """Refuse images of which little would be left.
+
+        Raises:
+            DatasetInvalid: when they use the lowest values of 16 bits alone.
+        """
+        if self._highest is not None and self._highest < _FEWEST_VALUES:
+            raise DatasetInvalid(
+                f"The 16-bit images of {self._root} have no value above {self._highest:,} of "
+                f"{DEEPEST:,}, so that they would become almost black; scale them to all 16 bits, "
+                "or save them with 8."
+            )
 
 
 def _list_files(root: Path, part: Part) -> tuple[list[Path], list[int]]:
-    divided = (root / "train").is_dir()
+    divided = os.path.isdir(root / "train")
     training = root / "train" if divided else root
     classes = _class_names(training)
     if len(classes) < 2:
@@ -106,51 +149,46 @@ def _list_files(root: Path, part: Part) -> tuple[list[Path], list[int]]:
     for name in _class_names(folder):
         if name not in classes:
             raise DatasetInvalid(f"{folder / name} is a class that {training} does not have.")
-        found_files = _image_files(folder / name)
-        if not found_files:
+        image_files = _image_files(folder / name)
+        if not image_files:
             raise DatasetInvalid(f"The class folder {folder / name} has no image file.")
-        files += found_files
-        labels += [classes.index(name)] * len(found_files)
+        files += image_files
+        labels += [classes.index(name)] * len(image_files)
     return files, labels
 
 
 def _test_folder(root: Path, divided: bool) -> Path:
-    for name in ("test", "val"):
-        if divided and (root / name).is_dir():
+    for name in _TEST_FOLDERS:
+        if divided and os.path.isdir(root / name):
             return root / name
     raise DatasetMissing(
-        f"{root}, which dataset.path names, has no test images: folders train and test (or val) "
-        "are needed for them. Add them, or set dataset.validation.source to train."
+        f"{root}, which dataset.path names, has no test images: folders train and test (or val, or "
+        "validation) are needed for them. Add them, or set dataset.validation.source to train."
     )
 
 
 def _class_names(folder: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _NO_CLASSES
-    )
+    return [entry.name for entry in list_folder(folder) if is_folder(entry)]
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
+    """List the image files of a folder and of those in it, in the order of their paths.
 
-
-def read_file(file: Path) -> Image.Image:
-    """Read one image as RGB.
-
-    Raises:
-        DatasetInvalid: when it cannot be read.
+    Links to folders are passed over, so that there is an end. No recursion: folders may lie deeper
+    in each other than Python's functions can.
     """
-    try:
-        with Image.open(file) as opened:
-            return opened.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise DatasetInvalid(f"The image {file} cannot be read: {error}.") from None
+    files: list[Path] = []
+    waiting = list_folder(folder)[::-1]
+    while waiting:
+        entry = waiting.pop()
+        if entry.suffix.lower() in _SUFFIXES:
+            files.append(entry)
+        elif not os.path.islink(entry) and is_folder(entry):
+            waiting += list_folder(entry)[::-1]
+    return files
 
 
-def _read(file: Path, image_size: int | None) -> NDArray[numpy.uint8]:
-    image = read_file(file)
+def _cut(image: Image.Image, image_size: int | None) -> NDArray[numpy.uint8]:
     if image_size is not None:
         image = _centre(image, image_size)
     return numpy.asarray(image, dtype=numpy.uint8)

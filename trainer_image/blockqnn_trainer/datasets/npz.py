@@ -1,8 +1,7 @@
 """A user's own images: npz files with the arrays ``x`` and ``y``."""
 
+import math
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,16 @@ import numpy
 from numpy.typing import NDArray
 
 from blockqnn_trainer.datasets.arrays import MOST_CLASSES, Arrays, Part, check_classes, size_text
-from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
+from blockqnn_trainer.datasets.files import (
+    is_of_the_file,
+    list_folder,
+    named,
+    open_file,
+    why_unreadable,
+)
+from blockqnn_trainer.datasets.npz_archive import Archive, StoredArray
+from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, DatasetTooLarge, InvalidInput
+from blockqnn_trainer.process.machine import memory_limit
 
 TEST_FILE = "test.npz"
 """The file of a directory that is kept for a final measurement, or for ``source: test``."""
@@ -47,7 +55,7 @@ def read_npz(path: Path, part: Part) -> Arrays:
 
 
 def _test_file(path: Path) -> Path:
-    if path.is_dir() and (path / TEST_FILE).is_file():
+    if os.path.isdir(path) and os.path.lexists(path / TEST_FILE):
         return path / TEST_FILE
     raise DatasetMissing(
         f"There is no file {TEST_FILE} in {path}, which dataset.path names, to measure on; "
@@ -57,14 +65,14 @@ def _test_file(path: Path) -> Path:
 
 def _npz_files(path: Path) -> list[Path]:
     """List one file, or those of a directory in the order of their names, without test images."""
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not os.path.lexists(path):
         raise DatasetMissing(
             f"There is no file or directory {path}, which dataset.path names; "
             "is the volume with the dataset mounted there?"
         )
-    files = sorted(file for file in path.glob("*.npz") if file.name != TEST_FILE)
+    if not os.path.isdir(path):
+        return [path]
+    files = [file for file in list_folder(path) if file.suffix == ".npz" and file.name != TEST_FILE]
     if not files:
         raise DatasetMissing(
             f"The directory {path}, which dataset.path names, has no *.npz file to train on "
@@ -74,48 +82,51 @@ def _npz_files(path: Path) -> list[Path]:
 
 
 def _read_npz_file(path: Path) -> Arrays:
-    try:
-        # Opened here, because numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as stream:
-            file = numpy.load(stream, allow_pickle=False)
-            if not isinstance(file, numpy.lib.npyio.NpzFile):
-                raise DatasetInvalid(
-                    f"{path} is a single array; an npz file with the arrays x and y is needed."
-                )
-            x, y = _member(path, file, "x"), _member(path, file, "y")
-    except PermissionError:
-        raise DatasetInvalid(
-            f"This process, with user id {os.getuid()}, may not read {path}."
-        ) from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetInvalid(f"{path} cannot be read as an npz file: {error}.") from None
-    _check_arrays(path, x, y)
-    return x, y.astype(numpy.int64)
+    with open_file(path) as stream:
+        try:
+            with Archive(path, stream) as archive:
+                x, y = archive.find("x"), archive.find("y")
+                _check_headers(path, x, y)
+                images, labels = x.read(), y.read()
+        except (InvalidInput, MemoryError):
+            raise
+        except Exception as error:
+            # Archives and headers that are damaged, or made to do harm, fail in many ways.
+            if not is_of_the_file(error):
+                raise named(error, path) from error
+            reason = why_unreadable(stream) or str(error).rstrip(".") or type(error).__name__
+            raise DatasetInvalid(f"{path} cannot be read as an npz file: {reason}.") from None
+    _check_labels(path, labels)
+    return images, labels.astype(numpy.int64)
 
 
-def _member(path: Path, file: numpy.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
-    if key not in file.files:
-        names = ", ".join(file.files) or "none"
-        raise DatasetInvalid(f"{path} has no array {key}; its arrays: {names}.")
-    array: NDArray[Any] = file[key]
-    return array
-
-
-def _check_arrays(path: Path, x: NDArray[Any], y: NDArray[Any]) -> None:
-    if x.dtype != numpy.uint8 or x.ndim != 4:
+def _check_headers(path: Path, x: StoredArray, y: StoredArray) -> None:
+    """Refuse arrays by their headers, before there is any memory for their content."""
+    if x.dtype != numpy.uint8 or len(x.shape) != 4:
         raise DatasetInvalid(
             f"x of {path} is {x.dtype} of shape {x.shape}; it must be uint8 of shape "
             "(images, height, width, channels)."
         )
-    if y.dtype.kind not in "iu" or y.ndim != 1:
+    if y.dtype.kind not in "iu" or len(y.shape) != 1:
         raise DatasetInvalid(
             f"y of {path} is {y.dtype} of shape {y.shape}; it must be whole numbers of shape "
             "(images,)."
         )
-    if len(x) != len(y):
-        raise DatasetInvalid(f"{path} has {len(x)} images in x and {len(y)} labels in y.")
-    if x.size == 0:
+    if x.shape[0] != y.shape[0]:
+        raise DatasetInvalid(f"{path} has {x.shape[0]} images in x and {y.shape[0]} labels in y.")
+    if min(x.shape) <= 0:
         raise DatasetInvalid(f"x of {path} is empty: its shape is {x.shape}.")
+    for array in (x, y):
+        array.check_size()
+    needed, memory = math.prod(x.shape), memory_limit()
+    if needed > memory:
+        raise DatasetTooLarge(
+            f"The images x of {path} take {needed / 1e9:,.2f} GB, but there are "
+            f"{memory / 1e9:,.2f} GB of memory; give the container more."
+        )
+
+
+def _check_labels(path: Path, y: NDArray[Any]) -> None:
     lowest, highest = int(y.min()), int(y.max())
     if lowest < 0 or highest >= MOST_CLASSES:
         raise DatasetInvalid(

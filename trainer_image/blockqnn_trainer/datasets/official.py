@@ -17,6 +17,7 @@ import numpy
 from numpy.typing import NDArray
 
 from blockqnn_trainer.datasets.arrays import Arrays, Part
+from blockqnn_trainer.datasets.files import open_file, why_unreadable
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, DownloadFailed
 
 _PATIENCE = 60.0
@@ -137,13 +138,13 @@ def verify(name: str, root: Path) -> None:
                 f"The official files of {name} are not in {root}, which dataset.path names, or are "
                 f"incomplete: there is no {file.path}. blockqnn-train prepare fetches them."
             )
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+            reason = why_unreadable(stream) or "it is damaged, or another file"
         if digest.hexdigest() != file.md5:
             raise DatasetInvalid(
                 f"The checksum of {path} is {digest.hexdigest()}, but that of the official file of "
-                f"{name} is {file.md5}: it is damaged, or another file. Delete it to fetch it "
-                "again."
+                f"{name} is {file.md5}: {reason}. Delete it to fetch it again."
             )
 
 

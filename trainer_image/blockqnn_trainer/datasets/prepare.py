@@ -6,6 +6,7 @@ for another one on the same volume, and finds the work done.
 
 import fcntl
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +15,14 @@ from pathlib import Path
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.network.datasets import OFFICIAL
-from blockqnn_trainer.datasets.arrays import Part, Source, check_classes
+from blockqnn_trainer.datasets.arrays import (
+    Part,
+    Source,
+    check_classes,
+    check_images,
+    check_parts,
+    watch,
+)
 from blockqnn_trainer.datasets.image_folder import ImageFolder
 from blockqnn_trainer.datasets.official import fetch, fingerprint, is_complete
 from blockqnn_trainer.datasets.prepared import (
@@ -22,11 +30,10 @@ from blockqnn_trainer.datasets.prepared import (
     Manifest,
     manifest_path,
     read_manifest,
-    read_prepared,
     write_prepared,
 )
-from blockqnn_trainer.datasets.sources import open_source
-from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
+from blockqnn_trainer.datasets.sources import open_source, read_images, source_title
+from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing, DatasetTooLarge
 from blockqnn_trainer.process.volume import explain_volume_errors, volume_sentences
 
 _DOWNLOADS = "downloads"
@@ -42,14 +49,22 @@ def prepare(dataset: DatasetSpec) -> str:
     Raises:
         DatasetMissing: when there is nothing to prepare, or no volume to prepare it on.
         DatasetInvalid: when it cannot be used.
+        DatasetTooLarge: when it does not fit into the memory.
         VolumeUnusable: when the volume cannot be written to.
         DownloadFailed: when it cannot be fetched.
     """
-    if dataset.name in ("digits", "npz"):
-        count = len(open_source(dataset, "train").labels)
-        return f"{dataset.name}: {count:,} images to train on, which are read as they are."
+    try:
+        return _check(dataset) if dataset.name in ("digits", "npz") else _prepare_once(dataset)
+    except MemoryError:
+        raise DatasetTooLarge(
+            f"The images of {source_title(dataset)} do not fit into the memory, where they are "
+            "prepared; give the container more, or use fewer or smaller images."
+        ) from None
+
+
+def _prepare_once(dataset: DatasetSpec) -> str:
     root = Path(dataset.path)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DatasetMissing(
             f"There is no directory {root}, which dataset.path names, to prepare {dataset.name} "
             "in; set dataset.volume to a volume that keeps it."
@@ -68,13 +83,26 @@ def prepare(dataset: DatasetSpec) -> str:
     return f"{dataset.name}: {manifest}; prepared before, {manifest_path(dataset)}."
 
 
+def _check(dataset: DatasetSpec) -> str:
+    """Read images that stay as they are; return a sentence about them."""
+    training, *apart = parts = [open_source(dataset, "train"), *_test_images(dataset)]
+    check_parts(dataset.name, parts)
+    for _ in watch(source_title(dataset), training.pieces()):
+        pass
+    tested = f" and {len(apart[0].labels):,} to test on" if apart else ""
+    images = f"{len(training.labels):,} images to train on{tested}"
+    return f"{dataset.name}: {images}, which are read as they are."
+
+
 def _prepared_before(dataset: DatasetSpec) -> Manifest | None:
     """Return the manifest if the present files were prepared; None if it must be done (again)."""
     try:
         manifest = read_manifest(dataset)
         if manifest is None or manifest.source != _source_name(dataset):
             return None
-        read_prepared(dataset, "train")
+        check_images(source_title(dataset), read_images(dataset, "train")[0])
+        if manifest.test:
+            read_images(dataset, "test")
     except DatasetInvalid:
         return None
     return manifest
@@ -97,6 +125,7 @@ def _prepare(dataset: DatasetSpec) -> Manifest:
         there = dataset.model_copy(update={"path": str(root)})
         parts = [open_source(there, "train"), *_test_images(there)]
         check_classes(dataset.name, parts[0].labels)
+        parts[0] = parts[0].watched(source_title(dataset))
         return write_prepared(dataset, _source_name(dataset), parts)
 
 
@@ -127,9 +156,13 @@ def _files_at_hand(dataset: DatasetSpec) -> Iterator[Path]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
-    with (folder / _LOCK).open("w") as file:
+    # Opened without waiting, and not emptied, whatever has its name.
+    file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
 
 
 _VOLUME_SENTENCES = volume_sentences(

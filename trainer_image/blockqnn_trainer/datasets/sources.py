@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn_trainer.datasets.arrays import Arrays, Part, Source, check_classes
+from blockqnn_trainer.datasets.arrays import Arrays, Part, Source, check_classes, check_images
 from blockqnn_trainer.datasets.npz import read_npz
 from blockqnn_trainer.datasets.official import read_official
 from blockqnn_trainer.datasets.prepared import read_prepared
@@ -30,7 +30,16 @@ def read_images(dataset: DatasetSpec, part: Part) -> Arrays:
         DatasetInvalid: when it cannot be used; the sentence names the file and what is wrong.
     """
     prepared = read_prepared(dataset, part)
-    return prepared if prepared is not None else open_source(dataset, part).collect()
+    arrays = prepared if prepared is not None else open_source(dataset, part).collect()
+    if part == "train":
+        # Flat images are refused when they are prepared; a search that trains on them goes on.
+        check_images(source_title(dataset), arrays[0], flat_allowed=True)
+    return arrays
+
+
+def source_title(dataset: DatasetSpec) -> str:
+    """Return how messages name a dataset."""
+    return dataset.name if dataset.name == "digits" else f"{dataset.name} at {dataset.path}"
 
 
 def open_source(dataset: DatasetSpec, part: Part) -> Source:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn_trainer.datasets.arrays import Arrays, size_text
-from blockqnn_trainer.datasets.sources import read_images
+from blockqnn_trainer.datasets.sources import read_images, source_title
 from blockqnn_trainer.errors import DatasetInvalid
+from blockqnn_trainer.process.memory_errors import memory_errors_of_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +159,13 @@ def load(dataset: DatasetSpec, split_seed: int, device: torch.device) -> Split:
     Raises:
         DatasetMissing: when it is not where `dataset.path` says.
         DatasetInvalid: when it cannot be used.
+        DatasetTooLarge: when it does not fit into the memory.
     """
-    training = read_images(dataset, "train")
-    if dataset.validation.source == "test":
-        return Split.of(training, read_images(dataset, "test"), device)
-    return Split.make(*training, dataset.validation.fraction, split_seed, device)
+    with memory_errors_of_images(source_title(dataset)):
+        training = read_images(dataset, "train")
+        if dataset.validation.source == "test":
+            return Split.of(training, read_images(dataset, "test"), device)
+        return Split.make(*training, dataset.validation.fraction, split_seed, device)
 
 
 def check_shape(dataset: DatasetSpec, split: Split) -> None:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.finalist import Scale
-from blockqnn_trainer.datasets.image_folder import ImageFolder, read_file
+from blockqnn_trainer.datasets.decoding import read_file
+from blockqnn_trainer.datasets.image_folder import ImageFolder
 from blockqnn_trainer.datasets.split import channel_statistics, hold_out
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.draws import Draws, draw_variations, generator_for

@@ -21,7 +21,7 @@ from blockqnn_trainer.finalists.volume import open_folder
 from blockqnn_trainer.process.exit_status import EXIT_ERROR, EXIT_INPUT, EXIT_VERDICT
 from blockqnn_trainer.process.job_process import JobProcess
 from blockqnn_trainer.process.machine import process_age, set_threads
-from blockqnn_trainer.process.specification import Source
+from blockqnn_trainer.process.specification import Source, printable
 
 GRACE = 20.0
 """Seconds that SIGTERM waits for the checkpoint: Kubernetes kills after 30 by default."""
@@ -67,7 +67,7 @@ class FinalistProcess(JobProcess[FinalistProgress]):
         outcome: TrainedOutcome = Outcome.FAILED
         status, reason = EXIT_ERROR, "Error"
         if isinstance(error, BlockQNNError):
-            status, reason, message = EXIT_INPUT, type(error).__name__, str(error)
+            status, reason, message = EXIT_INPUT, type(error).__name__, printable(str(error))
         if isinstance(error, Infeasible):
             status, outcome = EXIT_VERDICT, Outcome.INFEASIBLE
         print(message, file=sys.stderr, flush=True)

@@ -21,6 +21,7 @@ from blockqnn.contract.message import Outcome
 from blockqnn.errors import BlockQNNError
 from blockqnn_trainer.process.exit_status import EXIT_ERROR, EXIT_INPUT, EXIT_SIGNAL, EXIT_VERDICT
 from blockqnn_trainer.process.progress import Progress
+from blockqnn_trainer.process.specification import printable
 from blockqnn_trainer.process.termination_message import Reporter, Result
 
 P = TypeVar("P", bound=Progress[Result])
@@ -88,17 +89,18 @@ class JobProcess(ABC, Generic[P]):
         except Stopped:
             status, message = EXIT_SIGNAL + self._signal, self._terminated()
         except BlockQNNError as error:
-            print(error, file=sys.stderr, flush=True)
+            print(printable(str(error)), file=sys.stderr, flush=True)
             status = EXIT_ERROR if isinstance(error, self.worth_retrying) else EXIT_INPUT
-            message = self.failure(type(error).__name__, str(error))
+            message = self.failure(type(error).__name__, printable(str(error)))
         except Exception as error:
             traceback.print_exc()
-            text = " ".join(f"{type(error).__name__}: {error}".split())
+            text = printable(" ".join(f"{type(error).__name__}: {error}".split()))
             status, message = EXIT_ERROR, self.failure("Error", text)
         if not self.reporter.report(message):
             # Another thread was first; it is about to end the process.
             threading.Event().wait()
-        return status
+        # A verdict that nobody can read is none; on another node there may be room for it.
+        return EXIT_ERROR if status == EXIT_VERDICT and self.reporter.lost else status
 
     def take_over(self) -> None:
         """Make the process this one's own, for the rest of its life.
@@ -127,6 +129,15 @@ class JobProcess(ABC, Generic[P]):
 
     def _terminated(self) -> Result | str:
         return self.failure("Terminated", self.ended_by(self._signal.name))
+
+
+def hold_signals() -> None:
+    """Let a signal that comes while modules are imported wait until :meth:`JobProcess.take_over`.
+
+    The first process of a container would never see it: the kernel drops signals to it that it
+    does not handle yet.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def run_process(process: JobProcess[P]) -> int:

@@ -2,8 +2,10 @@
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from blockqnn_trainer.errors import InvalidTrial
@@ -85,7 +87,9 @@ def _cpu_limit(cgroup: Path) -> float | None:
 
 def memory_limit(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> int:
     """Return the memory this process may use, in bytes: the container's limit or the machine's."""
-    limits = [_field(meminfo, "MemTotal")]
+    limits = [sys.maxsize]
+    with suppress(OSError):  # a kernel without such a file
+        limits.append(_field(meminfo, "MemTotal"))
     for name in ("memory.max", "memory/memory.limit_in_bytes"):  # versions 2 and 1 of cgroups
         try:
             text = (cgroup / name).read_text().strip()

@@ -1,11 +1,11 @@
 """Distinguishes exhausted memory from other errors. Importing this imports torch."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from blockqnn_trainer.errors import OutOfMemory
+from blockqnn_trainer.errors import DatasetTooLarge, OutOfMemory, TrainerError
 
 _MEMORY_ERRORS = (
     "DefaultCPUAllocator",
@@ -20,22 +20,37 @@ limits on one network, where torch's allocator failed at the others. Longer text
 beginning are about shapes it does not support."""
 
 
-@contextmanager
-def memory_errors_named() -> Iterator[None]:
-    """Turn exhausted memory into its own error; other errors of torch pass.
+def memory_errors_named() -> AbstractContextManager[None]:
+    """Turn exhausted memory into OutOfMemory, the block's own; other errors of torch pass."""
+    return _memory_errors(
+        lambda cause: OutOfMemory(
+            f"The network or its training does not fit into the memory: {cause}"
+        )
+    )
 
-    Raises:
-        OutOfMemory: when the memory was exhausted.
+
+def memory_errors_of_images(dataset: str) -> AbstractContextManager[None]:
+    """Turn memory that images have exhausted into DatasetTooLarge; other errors of torch pass.
+
+    Args:
+        dataset: the images, as a message names them.
     """
+    return _memory_errors(
+        lambda cause: DatasetTooLarge(
+            f"The images of {dataset} do not fit into the memory, where a training keeps all of "
+            f"them; give the container more, or use fewer or smaller images ({cause})."
+        )
+    )
+
+
+@contextmanager
+def _memory_errors(error_of: Callable[[str], TrainerError]) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not _is_memory_error(error):
             raise
-        first_line = str(error).partition("\n")[0]
-        raise OutOfMemory(
-            f"The network or its training does not fit into the memory: {first_line}"
-        ) from None
+        raise error_of(str(error).partition("\n")[0]) from None
 
 
 def _is_memory_error(error: Exception) -> bool:

@@ -40,6 +40,19 @@ class Source:
         return valid_text(text)
 
 
+def printable(text: str) -> str:
+    """Return a text with escapes for what is not printable: names of files may hold anything.
+
+    Lone surrogates, which stand for bytes that are no UTF-8, cannot be written as JSON; control
+    characters would reach a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
 def valid_text(text: str) -> str:
     """Return a variable's text without what is no UTF-8.
 

@@ -1,8 +1,10 @@
 """The termination message of a process: always complete, never too long."""
 
+import errno
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -100,6 +102,8 @@ class Reporter:
         self._path = environment.get(TERMINATION_VARIABLE)
         self._lock = threading.Lock()
         self._written = False
+        self.lost = False
+        """True if the last message could not be written."""
 
     def note(self, result: Result | str) -> None:
         """Write the message to be read if the process dies without another one."""
@@ -113,7 +117,7 @@ class Reporter:
             if not self._written and self.finished is not None:
                 self.finished.append(result)
                 self._write(encode_all(self.finished))
-                print(encode(result), flush=True)
+                _say(encode(result))
 
     def report(self, message: Result | str) -> bool:
         """Write a result, or a sentence where no result can be made.
@@ -128,7 +132,7 @@ class Reporter:
                 return False
             self._written = True
             self._write(self._encode(message))
-            print(message if isinstance(message, str) else encode(message), flush=True)
+            _say(message if isinstance(message, str) else encode(message))
             return True
 
     def _encode(self, message: Result | str) -> str:
@@ -143,15 +147,39 @@ class Reporter:
         if self._path is None and not path.exists():
             return
         try:
-            # Shortened after it is written: a process that is killed in between leaves no empty
-            # file, and what it leaves is whole where messages only grow.
-            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-            try:
-                os.truncate(file, os.pwrite(file, text.encode(), 0))
-            finally:
-                os.close(file)
+            _replace(path, text.encode())
         except OSError as error:
-            print(f"The termination message cannot be written to {path}: {error}.", flush=True)
+            self.lost = True
+            reason = error.strerror or error
+            _say(f"The termination message cannot be written to {path}: {reason}.")
+        else:
+            self.lost = False
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # a log that nobody takes any more changes no result
+        print(text, flush=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in place, since the kubelet reads the file that it has mounted.
+
+    Shortened after it is written: a process that is killed in between leaves no empty file, and
+    what it leaves is whole where messages only grow. A disk with too little room leaves no message
+    rather than a part of one, which would be taken for a mistake of the trainer.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        written = os.pwrite(file, content, 0)
+        complete = written == len(content)
+        os.truncate(file, written if complete else 0)
+    finally:
+        os.close(file)
+    if not complete:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _cut(sentence: str) -> str:

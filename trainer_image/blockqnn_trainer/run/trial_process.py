@@ -16,7 +16,7 @@ from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.contract.trial import TRIAL_VARIABLE, TrialResult, TrialSpec
 from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, result_texts, write_trials
-from blockqnn_trainer.errors import DatasetMissing
+from blockqnn_trainer.errors import DatasetMissing, DatasetTooLarge
 from blockqnn_trainer.process.job_process import JobProcess
 from blockqnn_trainer.process.machine import process_age, set_threads
 from blockqnn_trainer.process.specification import Source, valid_text
@@ -42,7 +42,8 @@ class TrialProcess(JobProcess[TrialProgress]):
         "The process was killed before the trial was complete, without warning, as the "
         "kernel does when memory runs out."
     )
-    worth_retrying = (DatasetMissing,)  # a volume that is not there may come back
+    # A volume that is not there may come back, and so may memory of a GPU that others use.
+    worth_retrying = (DatasetMissing, DatasetTooLarge)
 
     def __init__(self, environment: Mapping[str, str], trial_file: Path | None = None) -> None:
         """Prepare a trial; a file may hold the specification, instead of the environment."""

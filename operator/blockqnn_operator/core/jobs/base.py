@@ -16,6 +16,7 @@ and let ``shell/reconcile/controller.py`` carry out its plan with a ``JobWriter`
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from typing import Any, TypeGuard
 from blockqnn.contract.message import SCHEMA_VERSION
 from blockqnn.contract.trial import THREADS_VARIABLE
 from blockqnn_api import names
+from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.spec import BlockSearchSpec, Dataset
@@ -33,8 +35,8 @@ BAD_INPUT_STATUS = 2
 SHUTDOWN_SECONDS = 10
 """Seconds that a trainer has after SIGTERM; it needs less than one to write its last message."""
 QUEUE_PREFIX = "kueue.x-k8s.io/"
-"""Prefix of the labels of a Pod template that the Job gets too: Kueue reads the queue's name and
-the priority there, and admits the Job as a whole."""
+"""Prefix of the labels of a search or a Pod template that the Job gets too: Kueue reads the queue's
+name and the priority there, and admits the Job as a whole."""
 SIGTERM_STATUS = 143
 """The exit status of a process that SIGTERM ended: the Pod was deleted or its node drained."""
 TRAINER_USER = 65532
@@ -77,6 +79,8 @@ class TrainerPod:
     resources: Mapping[str, Mapping[str, str | int]]
     accelerators: bool = True
     """False drops the extended resources, even those of the user's template."""
+    declared_accelerators: int | None = None
+    """The number of accelerators that the user declares; None to count the known devices."""
     timeout: int | None = None
     """Seconds that the Pod may run, of the Pod and not of the Job, whose clock runs while the Pod
     waits for a node."""
@@ -110,6 +114,18 @@ class TrainerPod:
             spec["containers"] = [_without_accelerators(c) for c in spec["containers"]]
         return {"metadata": merge(user.metadata.model_dump(), metadata), "spec": spec}
 
+    def accelerators_of(self, template: Manifest) -> int:
+        """Return the number of accelerators of each Pod of a template."""
+        if not self.accelerators:
+            return 0
+        if self.declared_accelerators is not None:
+            return self.declared_accelerators
+        containers = template["spec"]["containers"]
+        if not isinstance(containers, list):
+            return 0
+        trainer = next((c for c in containers if _map(c).get("name") == names.CONTAINER), None)
+        return count_accelerators(_map(_map(_map(trainer).get("resources")).get("limits")))
+
     def _container(self, settings: BlockSearchSpec) -> Manifest:
         environment = {}
         if self.variable is not None:
@@ -137,6 +153,7 @@ def job(
     pod: TrainerPod,
     retries: int,
     attempt: int | None = None,
+    template_hash: str = "",
     version: int = SCHEMA_VERSION,
     annotations: Mapping[str, str] | None = None,
     failure_policy: Manifest | None = None,
@@ -150,11 +167,15 @@ def job(
         pod: the properties of its Pods that are its own.
         retries: how often Kubernetes replaces a failed Pod.
         attempt: counts the Jobs for the same thing, from 0; None where nothing is reported.
+        template_hash: of what the spec says of its Pods (:func:`template_hash_of`).
         version: the version of the contract with the trainer.
         annotations: annotations besides those of its Pods.
         failure_policy: which ends of a Pod count as failures; None for the usual.
     """
-    counted: dict[str, str] = {}
+    template = pod.template(settings)
+    counted = {names.ACCELERATORS_ANNOTATION: str(pod.accelerators_of(template))}
+    if template_hash:
+        counted[names.TEMPLATE_ANNOTATION] = template_hash
     if attempt is not None:
         counted[names.ATTEMPT_ANNOTATION] = str(attempt)
         counted[names.SCHEMA_VERSION_ANNOTATION] = str(version)
@@ -164,16 +185,30 @@ def job(
         "metadata": {
             "name": name,
             "namespace": search.namespace,
-            "labels": {**queue_labels(settings), **pod.labels},
+            "labels": {**queue_labels(search, settings), **pod.labels},
             "annotations": {**pod.annotations, **(annotations or {}), **counted},
             "ownerReferences": [owner_reference(search)],
         },
         "spec": {
             "backoffLimit": max(retries, 0),
             "podFailurePolicy": failure_policy or pod_failure_policy(),
-            "template": pod.template(settings),
+            "template": template,
         },
     }
+
+
+def template_hash_of(settings: BlockSearchSpec, *own: Any) -> str:
+    """Return a hash of what a spec says of the Pods of a kind of Job.
+
+    Args:
+        settings: the settings of the search.
+        own: what is said of this kind alone: its resources, volumes and timeout, as JSON.
+    """
+    trial = settings.trial
+    text = json.dumps(
+        [trial.image, trial.pod_template.model_dump(mode="json"), *own], sort_keys=True
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def job_labels(search: SearchObject, component: str, own: Mapping[str, str]) -> dict[str, str]:
@@ -201,9 +236,13 @@ def dataset_volume(dataset: Dataset, *, read_only: bool = True) -> tuple[Volume,
     return (Volume("dataset", dataset.volume, dataset.path, read_only),)
 
 
-def queue_labels(settings: BlockSearchSpec) -> dict[str, str]:
-    """Return the labels by which a queue such as Kueue's finds a Job."""
-    asked = settings.trial.pod_template.metadata.labels
+def queue_labels(search: SearchObject, settings: BlockSearchSpec) -> dict[str, str]:
+    """Return the labels by which a queue such as Kueue's finds a Job.
+
+    They stand on the search, as on every other kind that Kueue knows, or in the Pod template,
+    which wins.
+    """
+    asked = {**search.labels, **settings.trial.pod_template.metadata.labels}
     return {label: asked[label] for label in asked if label.startswith(QUEUE_PREFIX)}
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.finalist import FINALIST_VARIABLE, FINALIST_VERSION, FinalistSpec
@@ -14,7 +16,7 @@ from blockqnn_api.history.finalist_record import Finalist
 from blockqnn_api.history.trial_record import TrialRecord
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import limits_of
-from blockqnn_api.spec import BlockSearchSpec
+from blockqnn_api.spec import BlockSearchSpec, Dataset
 from blockqnn_operator.core.jobs.base import (
     Manifest,
     TrainerPod,
@@ -24,6 +26,7 @@ from blockqnn_operator.core.jobs.base import (
     derived_seed,
     job,
     job_labels,
+    template_hash_of,
 )
 
 SHUTDOWN_SECONDS = 30
@@ -82,7 +85,7 @@ def finalist_job(
         names.SEED_LABEL: str(finalist.seed),
     }
     spec = finalist_spec(search, settings, asked, attempt)
-    resources = settings.trial.resources if asked.resources is None else asked.resources
+    resources = _resources(settings, asked)
     pod = TrainerPod(
         labels=job_labels(search, names.FINALIST_COMPONENT, own),
         annotations=block_annotations(record.block, record.hash),
@@ -90,6 +93,7 @@ def finalist_job(
         variable=(FINALIST_VARIABLE, spec.model_dump_json(exclude_none=True)),
         volumes=[Volume("finalists", asked.volume, asked.path), *dataset_volume(dataset)],
         resources=resources,
+        declared_accelerators=asked.accelerators,
         timeout=None if asked.timeout is None else seconds(asked.timeout),
         shutdown_seconds=SHUTDOWN_SECONDS,
     )
@@ -100,8 +104,19 @@ def finalist_job(
         pod,
         asked.retries - attempt.number,
         attempt.number,
+        finalist_template_hash(settings, asked, dataset),
         FINALIST_VERSION,
     )
+
+
+def finalist_template_hash(settings: BlockSearchSpec, asked: Finalists, dataset: Dataset) -> str:
+    """Return a hash of what a spec says of the Pods of the finalists on a dataset."""
+    own = (_resources(settings, asked), asked.volume, asked.path, asked.timeout)
+    return template_hash_of(settings, *own, dataset.volume, dataset.path)
+
+
+def _resources(settings: BlockSearchSpec, asked: Finalists) -> Mapping[str, Any]:
+    return settings.trial.resources if asked.resources is None else asked.resources
 
 
 def finalist_spec(

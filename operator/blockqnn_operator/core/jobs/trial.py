@@ -17,6 +17,7 @@ from blockqnn_operator.core.jobs.base import (
     derived_seed,
     job,
     job_labels,
+    template_hash_of,
 )
 
 
@@ -54,8 +55,16 @@ def trial_job(
         trial_pod(search, settings, proposal, block, spec.model_dump_json(exclude_none=True)),
         settings.failure_policy.retries - failures,
         attempt,
+        trial_template_hash(settings),
         annotations=counted,
     )
+
+
+def trial_template_hash(settings: BlockSearchSpec) -> str:
+    """Return a hash of what a spec says of the Pods of trials."""
+    dataset, trial = settings.dataset, settings.trial
+    timeout = settings.failure_policy.trial_timeout
+    return template_hash_of(settings, trial.resources, dataset.volume, dataset.path, timeout)
 
 
 def trial_pod(
@@ -89,6 +98,7 @@ def trial_pod(
         variable=(variable, specs),
         volumes=dataset_volume(settings.dataset),
         resources=settings.trial.resources,
+        declared_accelerators=settings.trial.accelerators,
         timeout=seconds(settings.failure_policy.trial_timeout) * blocks,
     )
 

@@ -14,7 +14,13 @@ from blockqnn_operator.core.jobs.base import (
     exit_rule,
     job,
 )
-from blockqnn_operator.core.jobs.trial import job_name, trial_job, trial_pod, trial_spec
+from blockqnn_operator.core.jobs.trial import (
+    job_name,
+    trial_job,
+    trial_pod,
+    trial_spec,
+    trial_template_hash,
+)
 
 
 class Attempt(Protocol):
@@ -62,5 +68,6 @@ def job_of(search: SearchObject, settings: BlockSearchSpec, trials: Sequence[Att
         # Another Pod would train finished blocks again: the remaining blocks get another Job.
         retries=0,
         attempt=first.attempt,
+        template_hash=trial_template_hash(settings),
         failure_policy={"rules": [exit_rule("FailJob", BAD_INPUT_STATUS)]},
     )

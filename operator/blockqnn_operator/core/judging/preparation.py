@@ -15,9 +15,11 @@ from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.judging.pod_start import start_delay
 from blockqnn_operator.core.judging.result import (
+    LINGERING,
     REPORTING_DEADLINE,
     describe_end,
     last_words,
+    lingering,
     newest_first,
 )
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -29,6 +31,7 @@ _REASONS = {
     for reason in (
         Reason.DATASET_MISSING,
         Reason.DATASET_INVALID,
+        Reason.DATASET_TOO_LARGE,
         Reason.VOLUME_UNUSABLE,
         Reason.DOWNLOAD_FAILED,
     )
@@ -85,6 +88,13 @@ def _running(
 ) -> Preparation:
     message = f"Job {job.name} prepares the images."
     trouble, wait_until = start_delay(pods, now)
+    if (pod := lingering(pods)) and pod.finished_at:
+        wait_until = pod.finished_at + LINGERING
+        if now >= wait_until:
+            # Kubernetes waits for the other containers of its Pod, and would never retry.
+            reason, said = _failure([pod], job)
+            message = f"{said} Fix this, then delete Job {job.name} to try again."
+            return Preparation(False, reason, message, delete=outdated, failed=True)
     if trouble is not None:
         message = trouble.message
     elif wait_until is None and (ended := [pod for pod in pods if pod.exit_code]):
@@ -102,6 +112,13 @@ def _running(
 def pods_of(observed: Observed, job: PreparationJob) -> list[TrialPod]:
     """Return the Pods of a Job, the newest first."""
     return newest_first(pod for pod in observed.pods if pod.job == job.name)
+
+
+def is_complete(job: PreparationJob, pods: Sequence[TrialPod]) -> bool:
+    """Return whether the images are ready: all has ended, or only other containers live on."""
+    pod = lingering(pods)
+    outlived = pod is not None and pod.exit_code == 0 and success_message([pod]) is not None
+    return job.condition == "Complete" or outlived
 
 
 def success_message(pods: Sequence[TrialPod]) -> str | None:

@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from blockqnn.contract.message import Outcome
 from blockqnn.errors import InvalidMessage
+from blockqnn_api import names
 from blockqnn_operator.core.judging.pod_start import (
     Trouble,
     give_up_at,
@@ -28,6 +29,17 @@ from blockqnn_operator.core.observed.pod import TrialPod
 REPORTING_DEADLINE = timedelta(seconds=60)
 """Time after the end of a Job without a result until its Pods must have been seen: the watch of
 the Pods may lag behind that of the Jobs, by far less than this."""
+
+
+LINGERING = timedelta(seconds=30)
+"""Time after the end of a trainer for which other containers of its Pod may live on; then the
+trainer's end counts."""
+
+MOST_SECONDS = 1e9
+"""The longest run time of a Pod that counts: clocks may differ."""
+
+MOST_INTERRUPTIONS = 20
+"""Interruptions of a Job's Pods after which it has failed: what ends them will not pass."""
 
 
 class JobResult(Protocol):
@@ -45,6 +57,13 @@ class JobResult(Protocol):
     def message(self) -> str:
         """The same as a sentence."""
 
+    @property
+    def seconds(self) -> Any:
+        """Run times, the whole one as ``total``."""
+
+    def model_copy(self, *, update: Mapping[str, Any]) -> Self:
+        """Return a copy with other values."""
+
 
 Part = TypeVar("Part", bound=JobPart)
 Result = TypeVar("Result", bound=JobResult)
@@ -58,6 +77,8 @@ class Verdict(Generic[Result]):
     reason: str
     message: str
     result: Result | None = None
+    seconds: float = 0.0
+    """The run time of its Pods, where there is no result that says it."""
     retry: bool = False
     """Another attempt may bring the result that is missing."""
     blameless: bool = False
@@ -144,7 +165,22 @@ class JobJudge(ABC, Generic[Part, Result]):
                 return JobAssessment(verdict=verdict)
         reported, complaint = self._reported()
         invalid = invalid or complaint
-        return replace(self._from_pods(reported, invalid), invalid=invalid)
+        return replace(self._timed(self._from_pods(reported, invalid)), invalid=invalid)
+
+    def _timed(self, assessment: JobAssessment[Result]) -> JobAssessment[Result]:
+        """Let the time of the Pods count where the trainer says none: it may, and it may die."""
+        result, verdict = assessment.annotate, assessment.verdict
+        if verdict is not None and verdict.result is None:
+            verdict = replace(verdict, seconds=self._seconds(self.pods))
+        if result is not None and not result.seconds.total:
+            latest = [pod for pod in self.pods if pod.started_at or pod.placed_at][:1]
+            seconds = result.seconds.model_copy(update={"total": self._seconds(latest)})
+            result = result.model_copy(update={"seconds": seconds})
+        return replace(assessment, annotate=result, verdict=verdict)
+
+    def _seconds(self, pods: Sequence[TrialPod]) -> float:
+        total = sum(pod.seconds(self.now) for pod in pods) / len(self.job.parts)
+        return round(min(total, MOST_SECONDS), 3)
 
     # What a kind of Job must say.
 
@@ -205,6 +241,13 @@ class JobJudge(ABC, Generic[Part, Result]):
         """Return what follows the description of the last Pod's end: its message, if any."""
         return last_words(pod)
 
+    def outlived(self, pod: TrialPod, reported: Result | None) -> JobAssessment[Result]:
+        """Return the state of a Job whose trainer failed while another container lives on.
+
+        Kubernetes waits for all containers of a Pod. It would neither retry nor end the Job.
+        """
+        return JobAssessment(annotate=reported or self.failed(*_of_lingering(pod)), end=True)
+
     def ended(self, reported: Result | None, invalid: str) -> JobAssessment[Result]:
         """Return the state of a Job that has ended, and brings at best a report of a failure."""
         if reported is not None:
@@ -252,16 +295,42 @@ class JobJudge(ABC, Generic[Part, Result]):
         if reported is not None and reported.outcome is not Outcome.FAILED:
             return JobAssessment(annotate=reported, end=self.goes_on())
         if self.job.condition is None:
-            return self._running()
+            return self._running(reported)
         deadline = (self.job.finished_at or self.now) + REPORTING_DEADLINE
         if self.now < deadline and not all_seen(self.job, self.pods):
             return JobAssessment(wait_until=deadline)
         return self.ended(reported, invalid)
 
-    def _running(self) -> JobAssessment[Result]:
+    def _elsewhere(self) -> tuple[str, str] | None:
+        """Refuse a Job of another controller, such as MultiKueue's.
+
+        Its Pods run in another cluster. Nobody copies their termination messages to this one.
+        """
+        if not self.job.managed_by:
+            return None
+        return "ManagedElsewhere", (
+            f"Its Job is managed by {quote(self.job.managed_by)}, which runs its Pods in another "
+            "cluster, where their results cannot be read. Use a queue that admits Jobs to this "
+            "cluster."
+        )
+
+    def _interrupted_too_often(self) -> tuple[str, str] | None:
+        ended = interruptions(self.pods)
+        if len(ended) < MOST_INTERRUPTIONS:
+            return None
+        pod, why = ended[0]
+        message = f"Its Pods were interrupted {len(ended)} times, the latest, {pod}, by this: {why}"
+        return "InterruptedTooOften", message
+
+    def _running(self, reported: Result | None) -> JobAssessment[Result]:
         """Assess whether a Job that has not ended can still bring a result."""
-        if in_vain := self.in_vain():
+        if in_vain := self._elsewhere() or self.in_vain() or self._interrupted_too_often():
             return JobAssessment(annotate=self.failed(*in_vain), end=True)
+        if (pod := lingering(self.pods)) and pod.finished_at:
+            deadline = pod.finished_at + LINGERING
+            if self.now < deadline:
+                return JobAssessment(wait_until=deadline)
+            return self.outlived(pod, reported)
         trouble, wait_until = start_delay(self.pods, self.now)
         if not self.pods:
             trouble, wait_until = missing_pods(self.job, self.now)
@@ -277,6 +346,13 @@ class JobJudge(ABC, Generic[Part, Result]):
         )
 
 
+def _of_lingering(pod: TrialPod) -> tuple[str, str]:
+    """Return reason and message for a trainer that ended without a valid result."""
+    if pod.exit_code == 0:
+        return "ResultMissing", "The trainer exited with status 0 and left no result."
+    return "TrainerFailed", f"Its Pod {describe_end(pod)}{last_words(pod)}"
+
+
 def newest_first(pods: Iterable[TrialPod]) -> list[TrialPod]:
     """Return Pods in the order in which they are asked for a result."""
     return sorted(pods, key=lambda pod: (pod.created_at, pod.name), reverse=True)
@@ -287,8 +363,17 @@ def all_seen(job: Job[Any], pods: Sequence[TrialPod]) -> bool:
     if job.condition == "Complete":
         return any(pod.exit_code == 0 for pod in pods)
     return job.reason == OUT_OF_TIME or job.failed_pods <= sum(
-        pod.exit_code is not None or pod.gone for pod in pods
+        pod.exit_code is not None or pod.over or pod.gone for pod in pods
     )
+
+
+def lingering(pods: Sequence[TrialPod]) -> TrialPod | None:
+    """Return the Pod whose trainer has ended while another of its containers lives on."""
+    return next((pod for pod in pods if pod.exit_code is not None and _lives_on(pod)), None)
+
+
+def _lives_on(pod: TrialPod) -> bool:
+    return not (pod.over or pod.gone or pod.interrupted or pod.finished_at is None)
 
 
 def interruptions(pods: Iterable[TrialPod]) -> tuple[tuple[str, str], ...]:
@@ -298,8 +383,11 @@ def interruptions(pods: Iterable[TrialPod]) -> tuple[tuple[str, str], ...]:
 
 def describe_end(pod: TrialPod) -> str:
     """Describe how a Pod ended, without its message."""
-    status = "" if pod.exit_code is None else f", status {pod.exit_code}"
-    return f"ended with {pod.reason or 'no reason'}{status}"
+    other = pod.container != names.CONTAINER
+    code = pod.container_status if other else pod.exit_code
+    status = "" if code is None else f", status {code}"
+    where = f"failed in its container {pod.container}, which " if other else ""
+    return f"{where}ended with {pod.reason or 'no reason'}{status}"
 
 
 def last_words(pod: TrialPod) -> str:

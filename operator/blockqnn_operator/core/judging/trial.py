@@ -127,6 +127,20 @@ class _TrialJudge(JobJudge[TrialPart, TrialResult]):
         alone = self.job.condition is None and not self.part.shared
         return alone and any(pod.reason == OUT_OF_MEMORY for pod in self.pods)
 
+    def outlived(self, pod: TrialPod, reported: TrialResult | None) -> TrialAssessment:
+        """Retry where Kubernetes would: it does so only once all containers have ended."""
+        if self.part.shared and not self._was_begun():
+            # Once the Job has been ended for the first trial without a result, it gets another.
+            return JobAssessment()
+        outlived = super().outlived(pod, reported)
+        result = outlived.annotate
+        fatal = pod.exit_code == BAD_INPUT_STATUS or self.part.failures >= self.retries
+        if fatal or result is None or self.part.shared:
+            return outlived
+        return JobAssessment(
+            verdict=Verdict(Outcome.FAILED, result.reason, result.message, retry=True)
+        )
+
     def explains_the_end(self, pod: TrialPod) -> bool:
         # The failure of a Pod that was tried again does not explain a Job that is complete.
         return (

@@ -4,13 +4,15 @@ The shell reads it from its watches; the rest of ``core`` never sees a raw objec
 for, its parts, differs between the kinds of Jobs; all else is read here for all of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 from blockqnn_api import names
-from blockqnn_api.objects import time_or_none
+from blockqnn_api.accelerators import count_accelerators
+from blockqnn_api.object_fields import Fields
 
 OUT_OF_TIME = "DeadlineExceeded"
 """Kubernetes' reason for ending a Pod, or failing a Job, that takes too long."""
@@ -35,8 +37,8 @@ class JobPart:
 class Metadata(NamedTuple):
     """The labels and annotations of a Job, which say what it is for."""
 
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    labels: Fields
+    annotations: Fields
 
 
 Part = TypeVar("Part", bound=JobPart)
@@ -45,6 +47,9 @@ Part = TypeVar("Part", bound=JobPart)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Generic[Part]):
     """A Job, reduced to what decisions need."""
+
+    component: ClassVar[str]
+    """Value of the label that tells its kind."""
 
     name: str
     owner_uid: str
@@ -55,6 +60,8 @@ class Job(Generic[Part]):
     archived: bool = False
     """Kept for its logs; its result is in the history."""
     deleting: bool = False
+    deleted_at: datetime | None = None
+    """When somebody deleted it, while it is still there."""
     condition: str | None = None
     """``Complete`` or ``Failed`` once the Job has ended, else None."""
     reason: str = ""
@@ -64,6 +71,10 @@ class Job(Generic[Part]):
     failed_pods: int = 0
     """Number of its Pods that have failed, as counted by Kubernetes."""
     created_at: datetime | None = None
+    managed_by: str = ""
+    """The controller of the Job, if it is not that of this cluster: its Pods run elsewhere."""
+    template_hash: str = ""
+    """Of what the spec said of its Pods; empty for a Job of an earlier version."""
     gpus: int = 0
     """Number of accelerators of the trainer's container."""
     suspended: bool = False
@@ -83,70 +94,109 @@ class Job(Generic[Part]):
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Self | None:
-        """Read a Job from its JSON; None when it is not one of ours, or of another kind."""
-        metadata, status, spec = body["metadata"], body.get("status", {}), body.get("spec", {})
-        labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
-        owner = next((o for o in metadata.get("ownerReferences", ()) if o.get("controller")), None)
-        parts = cls.read_parts(Metadata(labels, annotations))
-        if owner is None or not parts:
+        """Read a Job from its JSON; None when it is not one of ours, or of another kind.
+
+        Raises:
+            ObjectUnreadable: naming the field that is not as it must be.
+        """
+        job = Fields(body)
+        metadata, status, spec = job.part("metadata"), job.part("status"), job.part("spec")
+        labels, annotations = metadata.part("labels"), metadata.part("annotations")
+        if labels.text(names.COMPONENT_LABEL) != cls.component:
+            return None
+        owner = owner_of(metadata)
+        if owner is None:
             return None
         ended = _end_of(status)
         return cls(
-            name=metadata["name"],
-            owner_uid=owner["uid"],
-            parts=parts,
-            attempt=attempt_of(annotations) or 0,
-            archived=labels.get(names.ARCHIVED_LABEL) == "true",
+            name=metadata.text("name", None),
+            owner_uid=owner,
+            parts=cls.read_parts(Metadata(labels, annotations)),
+            attempt=annotations.written_count(names.ATTEMPT_ANNOTATION) or 0,
+            archived=labels.text(names.ARCHIVED_LABEL) == "true",
             deleting="deletionTimestamp" in metadata,
-            condition=ended.get("type"),
-            reason=ended.get("reason", ""),
-            message=ended.get("message", ""),
-            finished_at=time_or_none(ended.get("lastTransitionTime")),
-            failed_pods=status.get("failed", 0),
-            created_at=time_or_none(metadata.get("creationTimestamp")),
-            gpus=_accelerators(spec),
-            suspended=spec.get("suspend") is True,
-            pods=status.get("active", 0) + status.get("terminating", 0),
+            deleted_at=metadata.time("deletionTimestamp"),
+            condition=ended.text("type") or None,
+            reason=ended.text("reason"),
+            message=ended.text("message"),
+            finished_at=ended.time("lastTransitionTime"),
+            failed_pods=status.count("failed"),
+            created_at=metadata.time("creationTimestamp"),
+            managed_by=_other_controller(spec),
+            template_hash=annotations.text(names.TEMPLATE_ANNOTATION),
+            gpus=_accelerators(annotations, spec),
+            suspended=spec.flag("suspend"),
+            pods=status.count("active") + status.count("terminating"),
         )
 
     @classmethod
     def read_parts(cls, metadata: Metadata) -> tuple[Part, ...]:
-        """Read what a Job is for; each kind has its own. Nothing when it is of another kind."""
+        """Read what a Job is for; each kind has its own.
+
+        Raises:
+            ObjectUnreadable: naming the label or annotation that is not as it must be.
+        """
         raise NotImplementedError
 
 
-def attempt_of(annotations: Mapping[str, str]) -> int | None:
-    """Return the number of a Job's attempt; None where it has none."""
-    text = annotations.get(names.ATTEMPT_ANNOTATION, "")
-    return int(text) if text.isdigit() else None
+def owner_of(metadata: Fields) -> str | None:
+    """Return the uid of the object that controls an object; None where nothing does."""
+    owners = metadata.parts("ownerReferences")
+    return next((owner.text("uid", None) for owner in owners if owner.flag("controller")), None)
 
 
-def block_of(annotations: Mapping[str, str]) -> dict[str, Any]:
+def require_attempt(annotations: Fields) -> int:
+    """Return the number of a Job's attempt.
+
+    Raises:
+        ObjectUnreadable: when it has none.
+    """
+    attempt = annotations.written_count(names.ATTEMPT_ANNOTATION)
+    if attempt is None:
+        raise annotations.is_unreadable(names.ATTEMPT_ANNOTATION, "the number of the attempt")
+    return attempt
+
+
+def block_of(annotations: Fields) -> dict[str, Any]:
     """Return the fields of the part of a Job that trains one block."""
     return {
-        "block": annotations.get(names.BLOCK_ANNOTATION, ""),
-        "block_hash": annotations.get(names.BLOCK_HASH_ANNOTATION, ""),
-        "result": annotations.get(names.RESULT_ANNOTATION),
+        "block": annotations.text(names.BLOCK_ANNOTATION),
+        "block_hash": annotations.text(names.BLOCK_HASH_ANNOTATION),
+        "result": result_of(annotations, names.RESULT_ANNOTATION),
     }
 
 
-def _accelerators(job_spec: Mapping[str, Any]) -> int:
-    """Count the GPUs of the trainer's container, of any vendor."""
-    containers = job_spec.get("template", {}).get("spec", {}).get("containers", ())
-    trainer: Mapping[str, Any] = next(
-        (c for c in containers if c.get("name") == names.CONTAINER), {}
-    )
-    limits = (trainer.get("resources") or {}).get("limits") or {}
-    return sum(
-        int(count)
-        for name, count in limits.items()
-        if ("gpu" in name or "/mig-" in name) and str(count).isdecimal()
-    )
+_OWN_CONTROLLER = "kubernetes.io/job-controller"
 
 
-def _end_of(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def _other_controller(job_spec: Fields) -> str:
+    controller = job_spec.text("managedBy") or _OWN_CONTROLLER
+    return "" if controller == _OWN_CONTROLLER else controller
+
+
+def result_of(annotations: Fields, name: str) -> str | None:
+    """Return the text of an annotation with a result; None where there is none."""
+    return annotations.text(name) if name in annotations else None
+
+
+def _accelerators(annotations: Fields, job_spec: Fields) -> int:
+    """Return the accelerators of a Pod, as declared when the Job was created, or else counted."""
+    declared = annotations.text(names.ACCELERATORS_ANNOTATION)
+    if _COUNT.fullmatch(declared):
+        return int(declared)
+    for container in job_spec.part("template").part("spec").parts("containers"):
+        if container.text("name") == names.CONTAINER:
+            limits = container.part("resources").part("limits")
+            return count_accelerators({name: limits.raw(name) for name in limits})
+    return 0
+
+
+_COUNT = re.compile(r"[0-9]{1,7}")
+
+
+def _end_of(status: Fields) -> Fields:
     """Return the condition that says how a Job ended; empty while it has not ended."""
-    for condition in status.get("conditions") or ():
-        if condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True":
-            return dict(condition)
-    return {}
+    for condition in status.parts("conditions"):
+        if condition.text("type") in ("Complete", "Failed") and condition.text("status") == "True":
+            return condition
+    return Fields(None)

@@ -18,10 +18,9 @@ class PreparationJob(Job[DatasetPart]):
     """A Job that makes a search's dataset ready."""
 
     __slots__ = ()
+    component = names.PREPARATION_COMPONENT
 
     @classmethod
     def read_parts(cls, metadata: Metadata) -> tuple[DatasetPart, ...]:
-        """Read the dataset of a Job; none when it prepares none."""
-        if metadata.labels.get(names.COMPONENT_LABEL) != names.PREPARATION_COMPONENT:
-            return ()
-        return (DatasetPart(dataset=metadata.annotations.get(names.DATASET_ANNOTATION, "")),)
+        """Read the dataset of a Job."""
+        return (DatasetPart(dataset=metadata.annotations.text(names.DATASET_ANNOTATION)),)

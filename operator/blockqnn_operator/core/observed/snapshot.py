@@ -11,6 +11,7 @@ from blockqnn_operator.core.observed.job import Job
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.observed.unreadable import UnreadableObject
 
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
@@ -25,6 +26,17 @@ class Observed:
     now: datetime
     preparations: tuple[PreparationJob, ...] = ()
     """The Jobs that make, or have made, the dataset ready."""
+    unreadable: tuple[UnreadableObject, ...] = ()
+    """The Jobs and Pods that are there and cannot be read."""
+
+    def hides(self, job: str) -> bool:
+        """Return whether a Job that cannot be read may be an attempt at the same as another.
+
+        Args:
+            job: the name of the other.
+        """
+        jobs = (seen.name for seen in self.unreadable if seen.kind == "Job")
+        return any(_without_attempt(name) == _without_attempt(job) for name in jobs)
 
     def own(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:
         """Return those Jobs that belong to the search and are not being deleted."""
@@ -36,3 +48,8 @@ class Observed:
         for pod in self.pods:
             pods[pod.job].append(pod)
         return pods
+
+
+def _without_attempt(job: str) -> str:
+    """Return the part of a Job's name that all attempts share; each ends with ``-aN``."""
+    return job.rpartition("-a")[0] or job

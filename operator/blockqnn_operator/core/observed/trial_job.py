@@ -3,8 +3,18 @@
 from dataclasses import dataclass
 
 from blockqnn_api import names
-from blockqnn_api.objects import read_blocks
-from blockqnn_operator.core.observed.job import Job, JobPart, Metadata, attempt_of, block_of
+from blockqnn_api.errors import ObjectUnreadable
+from blockqnn_api.object_fields import Fields
+from blockqnn_api.objects import BlockOfJob, read_blocks
+from blockqnn_api.spec import MOST_TRIALS
+from blockqnn_operator.core.observed.job import (
+    Job,
+    JobPart,
+    Metadata,
+    block_of,
+    require_attempt,
+    result_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +37,7 @@ class TrialJob(Job[TrialPart]):
     """A Job that trains trials, one after another."""
 
     __slots__ = ()
+    component = names.TRIAL_COMPONENT
 
     @property
     def shared(self) -> bool:
@@ -50,26 +61,35 @@ class TrialJob(Job[TrialPart]):
 
     @classmethod
     def read_parts(cls, metadata: Metadata) -> tuple[TrialPart, ...]:
-        """Read the trials of a Job; none when it trains no trial."""
+        """Read the trials of a Job."""
         labels, annotations = metadata
-        number, attempt = labels.get(names.TRIAL_LABEL, ""), attempt_of(annotations)
-        if not number.isdigit() or attempt is None:
-            return ()
-        several = tuple(
-            TrialPart(
-                trial=block.trial,
-                block=block.block,
-                block_hash=block.hash,
-                failures=block.failures,
-                result=annotations.get(_result_annotation(block.trial)),
-                shared=True,
+        number = labels.written_count(names.TRIAL_LABEL, MOST_TRIALS)
+        attempt = require_attempt(annotations)
+        if number is None:
+            raise labels.is_unreadable(names.TRIAL_LABEL, "the number of the trial")
+        if names.BLOCKS_ANNOTATION in annotations:
+            return tuple(
+                TrialPart(
+                    trial=block.trial,
+                    block=block.block,
+                    block_hash=block.hash,
+                    failures=block.failures,
+                    result=result_of(annotations, _result_annotation(block.trial)),
+                    shared=True,
+                )
+                for block in _blocks(annotations)
             )
-            for block in read_blocks(annotations)
-        )
-        failures = int(annotations.get(names.FAILURES_ANNOTATION) or attempt)
-        return several or (
-            TrialPart(trial=int(number), failures=failures, **block_of(annotations)),
-        )
+        failures = annotations.written_count(names.FAILURES_ANNOTATION)
+        failures = attempt if failures is None else failures
+        return (TrialPart(trial=number, failures=failures, **block_of(annotations)),)
+
+
+def _blocks(annotations: Fields) -> tuple[BlockOfJob, ...]:
+    try:
+        return read_blocks(annotations.text(names.BLOCKS_ANNOTATION))
+    except ObjectUnreadable as error:
+        problem = f"metadata.annotations[{names.BLOCKS_ANNOTATION}] is not as it must be: {error}"
+        raise ObjectUnreadable(problem) from None
 
 
 def _result_annotation(trial: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.trial import Seconds
 from blockqnn.model import Model
 from blockqnn.search import Proposal
 from blockqnn_api.history.finalist_record import FinalistRecord
@@ -44,6 +45,8 @@ def record_of(
         "gpus": job.gpus if job else 0,
     }
     measured = _measured(verdict.result, TrialRecord)
+    if verdict.result is None and verdict.seconds:
+        measured["seconds"] = Seconds(total=verdict.seconds)
     return TrialRecord(**{**measured, **_prediction(trial.proposal), **fields})
 
 

@@ -22,6 +22,9 @@ from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, list_open_trials
 from blockqnn_operator.core.planning.preparation import prepare
 
+FIRST_TRIALS = 3
+"""So many trials at least must fail at the beginning before a search stops for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class SearchAssessment:
@@ -36,6 +39,10 @@ class SearchAssessment:
     """The part of the budget that is used up; None while some of each part is left."""
     too_many_failures: bool
     """More trials have failed than the search tolerates."""
+    first_trials_failed: int
+    """Number of trials at the beginning that all failed; 0 unless it is enough to stop for."""
+    has_result: bool
+    """At least one trial has an accuracy."""
     last_wanted: int | None
     """The last trial that must still end; None while trials are started."""
     wanted: tuple[OpenTrial, ...]
@@ -58,7 +65,8 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
     open_trials = list_open_trials(observed, state)
     exhausted = spent(observed, state, open_trials)
     failing = too_many_failures(open_trials, state)
-    last = last_wanted(state, open_trials, exhausted, failing=failing)
+    first_failed = first_trials_failed(open_trials, state)
+    last = last_wanted(state, open_trials, exhausted, failing=failing or first_failed > 0)
     wanted = tuple(t for t in open_trials.at(Stage.UNSTARTED) if last is None or t.number <= last)
     drained = last is not None and not wanted and not open_trials.at(Stage.RUNNING)
     return SearchAssessment(
@@ -67,6 +75,8 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
         ends_at=ends_at(observed, state),
         spent=exhausted,
         too_many_failures=failing,
+        first_trials_failed=first_failed,
+        has_result=_count(Outcome.SUCCEEDED, open_trials, state) > 0,
         last_wanted=last,
         wanted=wanted,
         drained=drained,
@@ -77,8 +87,28 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
 
 def too_many_failures(open_trials: OpenTrials, state: SearchState) -> bool:
     """Return whether more trials have failed than the search tolerates."""
-    failed = state.archive.outcomes[Outcome.FAILED] + open_trials.outcomes()[Outcome.FAILED]
+    failed = _count(Outcome.FAILED, open_trials, state)
     return failed > state.settings.failure_policy.max_failed_trials
+
+
+def first_trials_failed(open_trials: OpenTrials, state: SearchState) -> int:
+    """Return how many trials at the beginning have all failed; 0 unless that is enough.
+
+    A whole iteration without a result, of :data:`FIRST_TRIALS` trials or more, has a cause that the
+    others would meet as well: images that are none, an image that does not start. An accuracy of
+    any later trial shows that they do not.
+    """
+    if _count(Outcome.SUCCEEDED, open_trials, state):
+        return 0
+    first = max(state.settings.agent.batch_size, FIRST_TRIALS)
+    outcomes: list[Outcome | None] = [r.outcome for r in state.archive.records[:first]]
+    outcomes += [trial.outcome for trial in open_trials.trials if trial.number < first]
+    failed = len(outcomes) == first and all(outcome is Outcome.FAILED for outcome in outcomes)
+    return first if failed else 0
+
+
+def _count(outcome: Outcome, open_trials: OpenTrials, state: SearchState) -> int:
+    return state.archive.outcomes[outcome] + open_trials.outcomes()[outcome]
 
 
 def last_wanted(

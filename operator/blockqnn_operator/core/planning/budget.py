@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from blockqnn_api.durations import seconds
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.history.replay import SearchState
-from blockqnn_api.objects import read_time
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.status import Reason
+from blockqnn_operator.core.judging.trial import TrialVerdict
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.open_item import Stage
 from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials
@@ -34,9 +36,12 @@ class BudgetExhausted:
 
 def started_at(observed: Observed, state: SearchState) -> datetime:
     """Return when the search started; if its status was lost, when it was created."""
-    text = observed.search.status.get("startTime")
-    if text:
-        return read_time(text)
+    try:
+        began = Fields(observed.search.status).time("startTime")
+    except ObjectUnreadable:
+        began = None
+    if began is not None:
+        return began
     return observed.search.created_at if len(state.archive) else observed.now
 
 
@@ -99,9 +104,9 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
     if most is None:
         return None
     used = state.archive.gpu_seconds + sum(
-        trial.job.gpus * trial.verdict.result.seconds.total
+        trial.job.gpus * _seconds(trial.verdict)
         for trial in open_trials.at(Stage.OVER)
-        if trial.job and trial.verdict and trial.verdict.result
+        if trial.job and trial.verdict and trial.shared_with is None
     )
     if used < most * SECONDS_PER_HOUR:
         return None
@@ -110,6 +115,10 @@ def _gpu_hours(state: SearchState, open_trials: OpenTrials) -> BudgetExhausted |
         f"The trials took {used / SECONDS_PER_HOUR:.2f} GPU hours; spec.budget.gpuHours is "
         f"{most:g}. Raise it to continue.",
     )
+
+
+def _seconds(verdict: TrialVerdict) -> float:
+    return verdict.result.seconds.total if verdict.result else verdict.seconds
 
 
 def _duration(observed: Observed, state: SearchState) -> BudgetExhausted | None:

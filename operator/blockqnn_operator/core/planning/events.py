@@ -132,7 +132,7 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             f"{pod}/{EventReason.TRIAL_INTERRUPTED}",
             "Normal",
             EventReason.TRIAL_INTERRUPTED,
-            f"{who}: Pod {pod} was interrupted: {why} Its Job starts another.",
+            f"{who}: Pod {pod} was interrupted: {why} Its Job starts another once it has ended.",
         )
         for pod, why in trial.assessment.interruptions
     ]
@@ -148,6 +148,20 @@ def _troubles(trial: OpenTrial) -> list[Event]:
             )
         )
     return events
+
+
+def replacements(jobs: Sequence[str]) -> tuple[Event, ...]:
+    """Return the events of Jobs that are replaced because the spec of their Pods has changed."""
+    return tuple(
+        Event(
+            f"{name}/{EventReason.JOB_REPLACED}",
+            "Normal",
+            EventReason.JOB_REPLACED,
+            f"Job {name} is replaced: none of its Pods has run, and the spec of its Pods has "
+            "changed.",
+        )
+        for name in jobs
+    )
 
 
 def _subject(trial: OpenTrial) -> str:

@@ -1,9 +1,9 @@
 """Sharing the Jobs that the operator may have in flight among its searches. Pure."""
 
 import heapq
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
@@ -20,29 +20,66 @@ class Demand:
     """Number of its last grant of Jobs, which grows with each grant; 0 if it never had one."""
 
 
-def share(demands: Mapping[K, Demand], limit: int) -> dict[K, int]:
+def share(
+    demands: Mapping[K, Demand], limit: int, group_of: Callable[[K], Hashable] = lambda key: key
+) -> dict[K, int]:
     """Return how many Jobs each search may start now.
 
-    Each Job goes to the search with the fewest Jobs in flight; among equals, to the one that was
-    served longest ago. So every search that wants a Job gets one before another gets its second,
-    and each has its turn even where the limit is less than the number of searches.
+    Each Job goes to the group with the fewest Jobs in flight, and there to the search with the
+    fewest; among equals, to the one that was served longest ago. So whoever wants a Job gets one
+    before another gets a second, and each has its turn even where the limit is less than their
+    number. The group is the namespace: who has many searches gets no larger share.
 
     Args:
         demands: the Jobs that each search has and wants.
         limit: the largest number of Jobs in flight, all searches together.
+        group_of: returns the group of a search; by default each is a group of its own.
     """
     granted = dict.fromkeys(demands, 0)
     free = limit - sum(demand.in_flight for demand in demands.values())
-    waiting = [
-        (demand.in_flight, demand.served, order, key)
-        for order, (key, demand) in enumerate(demands.items())
-        if demand.wanted
-    ]
+    groups: dict[Hashable, _Group[K]] = {}
+    for key, demand in demands.items():
+        groups.setdefault(group_of(key), _Group()).add(key, demand)
+    waiting = [(*group.rank, order, group) for order, group in enumerate(groups.values())]
+    waiting = [entry for entry in waiting if entry[-1].waiting]
     heapq.heapify(waiting)
     while free > 0 and waiting:
-        in_flight, served, order, key = heapq.heappop(waiting)
-        granted[key] += 1
+        *_, order, group = heapq.heappop(waiting)
+        granted[group.grant()] += 1
         free -= 1
-        if granted[key] < demands[key].wanted:
-            heapq.heappush(waiting, (in_flight + 1, served, order, key))
+        if group.waiting:
+            heapq.heappush(waiting, (*group.rank, order, group))
     return granted
+
+
+class _Group(Generic[K]):
+    """The searches that share as one."""
+
+    def __init__(self) -> None:
+        self._in_flight = 0
+        self._served = 0
+        self._searches = 0
+        self.waiting: list[tuple[int, int, int, int, K]] = []
+        """A heap of the searches that want more: in flight, served, order, still wanted, key."""
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The order in which groups get their next Job: the lowest first."""
+        return self._in_flight, self._served
+
+    def add(self, key: K, demand: Demand) -> None:
+        """Add a search."""
+        self._in_flight += demand.in_flight
+        self._served = max(self._served, demand.served)
+        self._searches += 1
+        if demand.wanted:
+            entry = (demand.in_flight, demand.served, self._searches, demand.wanted, key)
+            heapq.heappush(self.waiting, entry)
+
+    def grant(self) -> K:
+        """Give the next Job to a search, which is returned."""
+        in_flight, served, order, wanted, key = heapq.heappop(self.waiting)
+        self._in_flight += 1
+        if wanted > 1:
+            heapq.heappush(self.waiting, (in_flight + 1, served, order, wanted - 1, key))
+        return key

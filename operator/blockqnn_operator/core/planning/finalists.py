@@ -14,8 +14,13 @@ from blockqnn_api.finalists_spec import Finalists
 from blockqnn_api.history.finalist_record import Finalist, FinalistArchive, FinalistRecord
 from blockqnn_api.history.replay import SearchState
 from blockqnn_operator.core.jobs.base import Manifest
-from blockqnn_operator.core.jobs.finalist import FinalistAttempt, finalist_job
+from blockqnn_operator.core.jobs.finalist import (
+    FinalistAttempt,
+    finalist_job,
+    finalist_template_hash,
+)
 from blockqnn_operator.core.judging.finalist import VOLUME_MISSING
+from blockqnn_operator.core.judging.pod_start import never_ran
 from blockqnn_operator.core.judging.preparation import Preparation
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.snapshot import Observed
@@ -29,7 +34,9 @@ from blockqnn_operator.core.planning.preparation import prepare
 SHARED_BY_ALL = frozenset({VOLUME_MISSING, "VolumeUnusable"})
 """Reasons that would end every other finalist in the same way: no more are started meanwhile."""
 
-SHARED_BY_TARGET = frozenset({"DatasetMissing", "DatasetInvalid", "NetworkInvalid"})
+SHARED_BY_TARGET = frozenset(
+    {"DatasetMissing", "DatasetInvalid", "DatasetTooLarge", "NetworkInvalid"}
+)
 """Reasons that would end every other finalist of the same target in the same way."""
 
 SHARED = SHARED_BY_ALL | SHARED_BY_TARGET
@@ -213,9 +220,29 @@ class _Planning:
         ]
         settings = self._state.settings
         if not settings.suspend or settings.suspend_policy != "Stop":
-            return (*archived, *earlier)
+            return (*archived, *earlier, *self._outdated(running))
         going = [item.job for item in running if item.job and not item.to_annotate]
         return (*archived, *earlier, *(job.name for job in going if not job.is_over))
+
+    def _outdated(self, running: Sequence[OpenFinalist]) -> list[str]:
+        """Return the Jobs whose Pods have never run and would be others by today's spec."""
+        pods = self._observed.pods_by_job()
+        return [
+            item.job.name
+            for item in running
+            if item.job
+            and (current := self._template_hash(item.finalist.target))
+            and item.job.template_hash not in ("", current)
+            and not item.to_annotate
+            and never_ran(item.job, pods[item.job.name])
+        ]
+
+    def _template_hash(self, target: str) -> str:
+        goal = self._goals.get(target)
+        # A target that was removed has no Pods any more: its Jobs stay as they are.
+        if goal is None:
+            return ""
+        return finalist_template_hash(self._state.settings, self._asked, goal.dataset)
 
 
 def _blocked(target: str, open_: Sequence[OpenFinalist]) -> bool:

@@ -4,7 +4,7 @@ A trial is open from its proposal until its record is in the history. Only the p
 matter now are looked at: those with a Job, those before them, and the next to start.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from blockqnn.errors import InvalidBlock
 from blockqnn.search import Proposal
 from blockqnn_api.durations import seconds
 from blockqnn_api.history.replay import SearchState
+from blockqnn_operator.core.judging.pod_start import Trouble, deletion_stall
 from blockqnn_operator.core.judging.result import Verdict
 from blockqnn_operator.core.judging.trial import TrialVerdict, assess_trial
 from blockqnn_operator.core.observed.pod import TrialPod
@@ -66,6 +67,10 @@ class OpenTrials:
     trials: tuple[OpenTrial, ...]
     leftovers: tuple[TrialJob, ...]
     """Jobs whose trials are all in the history, by trial."""
+    deletions: tuple[Trouble, ...] = ()
+    """Jobs that somebody has deleted and that stay: their trials cannot be started again."""
+    wait_until: datetime | None = None
+    """Time when a deletion becomes worth reporting."""
 
     @property
     def running_jobs(self) -> int:
@@ -112,7 +117,21 @@ def list_open_trials(observed: Observed, state: SearchState) -> OpenTrials:
         (job for job in own if all(part.trial < archived for part in job.parts)),
         key=lambda job: (job.part.trial, job.attempt),
     )
-    return OpenTrials(tuple(trials), tuple(leftovers))
+    deletions, wait_until = _deletions(observed, {trial.number for trial in trials})
+    return OpenTrials(tuple(trials), tuple(leftovers), deletions, wait_until)
+
+
+def _deletions(
+    observed: Observed, numbers: Container[int]
+) -> tuple[tuple[Trouble, ...], datetime | None]:
+    """Return the deleted Jobs of open trials that stay, and when others become news."""
+    stalls = [
+        deletion_stall(job, observed.now)
+        for job in observed.jobs
+        if job.owner_uid == observed.search.uid and job.part.trial in numbers
+    ]
+    troubles = tuple(trouble for trouble, _ in stalls if trouble)
+    return troubles, min((moment for _, moment in stalls if moment), default=None)
 
 
 def _latest_jobs(own: Sequence[TrialJob]) -> dict[int, TrialJob]:

@@ -10,6 +10,7 @@ from blockqnn_operator.core.jobs.preparation import dataset_hash, no_need, prepa
 from blockqnn_operator.core.judging.preparation import (
     Preparation,
     assess_preparation,
+    is_complete,
     pods_of,
     success_message,
 )
@@ -39,8 +40,9 @@ def prepare(
     own = observed.own(observed.preparations)
     jobs = [job for job in own if job.part.dataset not in others_of_ours]
     for job in jobs:
-        if job.part.dataset == mine and job.condition == "Complete":
-            message = success_message(pods_of(observed, job)) or f"Job {job.name} has completed."
+        pods = pods_of(observed, job)
+        if job.part.dataset == mine and is_complete(job, pods):
+            message = success_message(pods) or f"Job {job.name} has completed."
             others = tuple(other.name for other in jobs if other.name != job.name)
             return Preparation(ready=True, reason=Reason.PREPARED, message=message, delete=others)
     if not wanted:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
+from blockqnn_operator.core.jobs.trial import trial_template_hash
+from blockqnn_operator.core.judging.pod_start import never_ran
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.archiving import record_of
 from blockqnn_operator.core.planning.assessment import SearchAssessment
-from blockqnn_operator.core.planning.events import Event, events_of
+from blockqnn_operator.core.planning.events import Event, events_of, replacements
 from blockqnn_operator.core.planning.open_item import Stage
-from blockqnn_operator.core.planning.open_trials import OpenTrial, group_of
+from blockqnn_operator.core.planning.open_trials import OpenTrial, OpenTrials, group_of
 from blockqnn_operator.core.planning.retention import NOTHING_TO_CLEAN, Cleanup, clean_up
 
 
@@ -49,13 +51,16 @@ def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -
     archive = _to_archive(assessment, state)
     cleanup = clean_up(open_trials.leftovers, state)
     stopped = _to_stop(observed, assessment, state)
+    outdated = _outdated(observed, assessment, state)
     return Plan(
         assessment=assessment,
         create=_to_create(assessment, state) if preparation.ready else (),
         annotate=tuple(trial for trial in open_trials.trials if trial.to_annotate),
         archive=archive,
-        cleanup=replace(cleanup, delete=(*cleanup.delete, *stopped, *preparation.delete)),
-        events=events_of(open_trials, state, archive),
+        cleanup=replace(
+            cleanup, delete=(*cleanup.delete, *stopped, *outdated, *preparation.delete)
+        ),
+        events=(*events_of(open_trials, state, archive), *replacements(outdated)),
         requeue_after=_look_again(observed, assessment),
     )
 
@@ -81,9 +86,9 @@ def _to_stop(
 ) -> tuple[str, ...]:
     """Return the running Jobs that are no longer needed.
 
-    Jobs of trials beyond a lowered budget are never needed; those of open trials, once no more are
-    started, by the user's choice. A Job that has ended, or reports just now, is left to be
-    collected.
+    Jobs of trials beyond a lowered budget are never needed, nor those that a later attempt has
+    replaced; those of open trials, once no more are started, by the user's choice. A Job that has
+    ended, or reports just now, is left to be collected.
     """
     open_trials, last = assessment.open_trials, assessment.last_wanted
     end = max(state.settings.budget.trials, len(state.archive))
@@ -92,6 +97,7 @@ def _to_stop(
         for job in observed.own(observed.jobs)
         if all(part.trial >= end for part in job.parts) and not job.is_over
     ]
+    beyond += _replaced(observed, open_trials)
     if last is None or state.settings.suspend_policy != "Stop":
         return tuple(beyond)
     running = dict.fromkeys(
@@ -105,6 +111,35 @@ def _to_stop(
         if trial.job and (kept or (trial.part and trial.part.result)):
             running.pop(trial.job.name, None)
     return (*beyond, *running)
+
+
+def _replaced(observed: Observed, open_trials: OpenTrials) -> list[str]:
+    """Return the running Jobs of trials that have a Job of a later attempt."""
+    attempts = {trial.number: trial.job.attempt for trial in open_trials.trials if trial.job}
+    return [
+        job.name
+        for job in observed.own(observed.jobs)
+        if not (job.shared or job.is_over) and attempts.get(job.part.trial, 0) > job.attempt
+    ]
+
+
+def _outdated(
+    observed: Observed, assessment: SearchAssessment, state: SearchState
+) -> tuple[str, ...]:
+    """Return the Jobs whose Pods have never run and would be others by today's spec.
+
+    They get another Job: a spec that is corrected because Pods cannot start must reach them.
+    """
+    if assessment.last_wanted is not None:
+        return ()
+    current, pods = trial_template_hash(state.settings), observed.pods_by_job()
+    running = assessment.open_trials.at(Stage.RUNNING)
+    jobs = {trial.job.name: trial.job for trial in running if trial.job and not trial.to_annotate}
+    return tuple(
+        name
+        for name, job in jobs.items()
+        if job.template_hash not in ("", current) and never_ran(job, pods[name])
+    )
 
 
 def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[TrialRecord, ...]:
@@ -134,7 +169,7 @@ def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[Trial
 
 def _look_again(observed: Observed, assessment: SearchAssessment) -> float | None:
     moments = [trial.assessment.wait_until for trial in assessment.open_trials.trials]
-    moments.append(assessment.preparation.wait_until)
+    moments += [assessment.preparation.wait_until, assessment.open_trials.wait_until]
     if assessment.ends_at is not None and assessment.ends_at > observed.now:
         moments.append(assessment.ends_at)
     waits = [(moment - observed.now).total_seconds() for moment in moments if moment]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from blockqnn.contract.message import Outcome
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.history.replay import SearchState
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import write_time
 from blockqnn_api.status import (
     LONGEST_MESSAGE,
@@ -16,7 +18,12 @@ from blockqnn_api.status import (
     Phase,
     Reason,
 )
-from blockqnn_operator.core.judging.pod_start import PODS_MISSING, UNSCHEDULABLE, WHY_NO_POD
+from blockqnn_operator.core.judging.pod_start import (
+    INTERRUPTED,
+    PODS_MISSING,
+    UNSCHEDULABLE,
+    WHY_NO_POD,
+)
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.assessment import SearchAssessment
 from blockqnn_operator.core.planning.open_item import Stage
@@ -35,9 +42,13 @@ class Problem:
 def previous_status(observed: Observed) -> BlockSearchStatus | None:
     """Read the status of the object; None when it has none, or an unreadable one."""
     try:
-        return BlockSearchStatus.model_validate(observed.search.status)
-    except ValidationError:
+        status = BlockSearchStatus.model_validate(observed.search.status)
+        times = Fields(observed.search.status)
+        for name in ("startTime", "completionTime", "estimatedCompletionTime"):
+            times.time(name)
+    except (ValidationError, ObjectUnreadable):
         return None
+    return status
 
 
 Facts = dict[ConditionType, tuple[bool, Reason, str]]
@@ -80,7 +91,7 @@ def conditions_of(
     complete, failed = phase is Phase.COMPLETE, phase is Phase.FAILED
     reached, preparation = assessment.spent, assessment.preparation
     why = reached.reason if reached and assessment.over else Reason.BUDGET_LEFT
-    failure = Reason.DATASET_NOT_READY if preparation.failed else Reason.TOO_MANY_FAILURES
+    failure = _failure_reason(assessment)
     reasons = {
         Phase.COMPLETE: why,
         Phase.FAILED: failure,
@@ -111,6 +122,15 @@ def conditions_of(
             preparation.message,
         ),
     }
+
+
+def _failure_reason(assessment: SearchAssessment) -> Reason:
+    """Return why a search has failed, if it has."""
+    if assessment.over or assessment.first_trials_failed:
+        return Reason.NO_RESULTS
+    if assessment.preparation.failed:
+        return Reason.DATASET_NOT_READY
+    return Reason.TOO_MANY_FAILURES
 
 
 def add_finalists(facts: Facts, finalists: FinalistReport, phase: Phase, *, over: bool) -> None:
@@ -172,7 +192,23 @@ def _waiting(open_trials: OpenTrials) -> tuple[Reason, str] | None:
     podless = [job.name for job, trouble in troubles if trouble.reason == PODS_MISSING]
     if podless:
         return Reason.PODS_MISSING, _podless(podless)
+    stalled = [f"Job {job.name}: {trouble.message}" for job, trouble in troubles]
+    stalled += [trouble.message for trouble in open_trials.deletions]
+    if stalled:
+        reasons = [trouble.reason for _, trouble in troubles]
+        reason = Reason.PODS_STALLED
+        if reasons and set(reasons) == {INTERRUPTED}:
+            reason = Reason.PODS_INTERRUPTED
+        return reason, _first_of(stalled)
     return None
+
+
+def _first_of(messages: Sequence[str]) -> str:
+    others = len(messages) - 1
+    if not others:
+        return messages[0]
+    jobs = "1 other Job is" if others == 1 else f"{others} other Jobs are"
+    return f"{messages[0]} {jobs} in trouble, too."
 
 
 def _queued(count: int) -> str:

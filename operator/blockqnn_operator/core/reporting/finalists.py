@@ -20,6 +20,7 @@ _KNOWN_REASONS = frozenset(
     for reason in (
         Reason.DATASET_INVALID,
         Reason.DATASET_MISSING,
+        Reason.DATASET_TOO_LARGE,
         Reason.DOWNLOAD_FAILED,
         Reason.FOLDER_TAKEN,
         Reason.MODEL_INVALID,

@@ -32,6 +32,7 @@ KNOWN_REASONS: dict[Outcome, tuple[str, ...]] = {
         "BlockInvalid",
         "DatasetInvalid",
         "DatasetMissing",
+        "DatasetTooLarge",
         "DeadlineExceeded",
         "Error",
         "Killed",

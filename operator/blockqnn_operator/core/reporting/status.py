@@ -61,10 +61,9 @@ def report(
         finalists: the report on the finalists; None where none are wanted.
     """
     open_trials, over = assessment.open_trials, assessment.over
-    preparation, reached = assessment.preparation, assessment.spent
+    reached = assessment.spent
     counts = _counts(state, [t.outcome for t in open_trials.trials if t.outcome])
-    failed = assessment.too_many_failures or preparation.failed
-    phase = _phase(state, finalists, over=over, failed=failed)
+    phase = _phase(state, finalists, assessment)
     trials = TrialCounts(total=sum(counts.values()), running=open_trials.running_jobs, **counts)
     top = [
         _best_block(record)
@@ -73,7 +72,7 @@ def report(
     before = previous_status(observed)
     iteration = _next_iteration(state)
     message = _message(phase, trials, state, assessment, note)
-    if over and finalists is not None and reached is not None:
+    if over and finalists is not None and reached is not None and assessment.has_result:
         message = f"{reached.message} {finalists.summary}"[:LONGEST_MESSAGE]
     status = BlockSearchStatus(
         observed_generation=observed.search.generation,
@@ -145,12 +144,20 @@ def _counts(state: SearchState, open_outcomes: Sequence[Outcome]) -> dict[str, i
 
 
 def _phase(
-    state: SearchState, finalists: FinalistReport | None, *, over: bool, failed: bool
+    state: SearchState, finalists: FinalistReport | None, assessment: SearchAssessment
 ) -> Phase:
-    if over and (finalists is None or finalists.finished):
-        return Phase.COMPLETE
-    # The failures of trials no longer matter once the budget is spent.
-    if finalists.stopped if over and finalists else failed:
+    over = assessment.over
+    failed = (
+        assessment.too_many_failures
+        or assessment.first_trials_failed
+        or assessment.preparation.failed
+    )
+    if over and assessment.has_result:
+        if finalists is None or finalists.finished:
+            return Phase.COMPLETE
+        # The failures of trials no longer matter once the budget is spent.
+        failed = finalists.stopped
+    if failed or (over and not assessment.has_result):
         return Phase.FAILED
     if state.settings.suspend:
         return Phase.SUSPENDED
@@ -220,6 +227,16 @@ def _message(
 ) -> str:
     reached, preparation = assessment.spent, assessment.preparation
     policy = state.settings.failure_policy
+    if phase is Phase.FAILED and assessment.over and not assessment.has_result and reached:
+        return (
+            f"{reached.message} No trial has an accuracy: {trials.failed} failed, "
+            f"{trials.infeasible} were infeasible. {_WHY_FAILED}"
+        )
+    if phase is Phase.FAILED and assessment.first_trials_failed:
+        return (
+            f"The first {assessment.first_trials_failed} trials failed, so no others are started. "
+            f"{_WHY_FAILED} Correct the cause and create the search again."
+        )
     if reached is not None:
         return (
             reached.message if phase is Phase.COMPLETE else f"{reached.message} {_running(trials)}."
@@ -229,14 +246,16 @@ def _message(
     if phase is Phase.FAILED:
         return (
             f"{trials.failed} trials failed, more than the {policy.max_failed_trials} of "
-            "spec.failurePolicy.maxFailedTrials. The Events and the Jobs' logs give the reasons. "
-            "Raise it to continue."
+            f"spec.failurePolicy.maxFailedTrials. {_WHY_FAILED} Raise it to continue."
         )
     if phase is Phase.SUSPENDED:
         return f"Suspended by spec.suspend; {_running(trials)}."
     if not preparation.ready:
         return f"Trials are waiting for the dataset: {preparation.message}"
     return f"{_running(trials)}{note}."
+
+
+_WHY_FAILED = "The Events and the Jobs' logs give the reasons."
 
 
 def _running(trials: TrialCounts) -> str:

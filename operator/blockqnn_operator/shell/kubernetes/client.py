@@ -5,20 +5,17 @@ Its models are left out, since a manifest here is data that the API server itsel
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import aiohttp
 from kubernetes.aio import client, config
 
 from blockqnn_api.errors import OperatorError
-from blockqnn_operator.errors import ClusterUnavailable
+from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
+from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
 from blockqnn_operator.shell.kubernetes.proxy import proxy_for
-
-Json = dict[str, Any]
 
 Requested = Callable[[str, int], None]
 
@@ -130,11 +127,14 @@ class Cluster:
         query = {"labelSelector": selector, "limit": PAGE}
         while True:
             page = await self._request("GET", path, query=query)
+            metadata, items = page.get("metadata"), page.get("items")
+            if not isinstance(metadata, dict) or not isinstance(items, list):
+                raise AnswerUnreadable(f"{self.server} answered GET {path} with no list.")
             yield page
-            token = page["metadata"].get("continue")
+            token = metadata.get("continue")
             if not token:
                 return
-            query["continue"] = token
+            query["continue"] = str(token)
 
     async def watch(self, path: str, selector: str, version: str) -> AsyncIterator[Json]:
         """Yield what happens to the objects of a collection, until the API server ends the watch.
@@ -151,6 +151,7 @@ class Cluster:
         Raises:
             ApiError: when the watch is refused or broken off, with status 410 when the API server
                 does not remember what happened after that version.
+            AnswerUnreadable: when it brings something that is no event.
             ClusterUnavailable: when the connection fails.
         """
         query = {
@@ -165,15 +166,17 @@ class Cluster:
         try:
             if response.status >= 400:
                 raise _refusal("GET", path, response.status, await self._read(response))
+            lines = lines_of(response.content)
             while True:
                 with self._reaching():
-                    line = await response.content.readline()
-                if not line.endswith(b"\n"):
+                    line = await anext(lines, None)
+                if line is None:
                     return
-                event = _json(line)
-                if event.get("type") == "ERROR":
+                event = read_event(line)
+                if event["type"] == "ERROR":
                     status = event["object"]
-                    raise _refusal("GET", path, int(status.get("code") or 500), status)
+                    code = status.get("code")
+                    raise _refusal("GET", path, code if type(code) is int else 500, status)
                 yield event
         finally:
             response.close()
@@ -247,7 +250,16 @@ class Cluster:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Json:
         with self._reaching():
-            return _json(await response.read())
+            text = await response.read()
+        try:
+            return read_answer(text)
+        except AnswerUnreadable:
+            if response.status >= 400:
+                return {}  # A proxy's own words; the status says enough.
+            raise AnswerUnreadable(
+                f"{self.server} answered {response.method} {response.url.path} with something "
+                "that is no JSON object; is it a proxy that answers?"
+            ) from None
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -265,14 +277,6 @@ def _refusal(method: str, path: str, status: int, answer: Json) -> ApiError:
         str(answer.get("reason", "")),
         str(answer.get("message") or f"{method} {path} was answered {status}."),
     )
-
-
-def _json(text: bytes) -> Json:
-    try:
-        answer = json.loads(text)
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _said(error: BaseException) -> str:

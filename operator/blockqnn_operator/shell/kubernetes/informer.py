@@ -11,9 +11,13 @@ import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from blockqnn_operator.errors import ClusterUnavailable
+from blockqnn.errors import BlockQNNError
+from blockqnn_api.errors import ObjectUnreadable
+from blockqnn_api.object_fields import Fields
+from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
+from blockqnn_operator.shell.kubernetes.answers import Json
 from blockqnn_operator.shell.kubernetes.backoff import delay_after
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json
+from blockqnn_operator.shell.kubernetes.client import Cluster
 
 FIRST_BACKOFF = 0.2
 """Seconds before a collection is asked for again after a failure; doubled by each one after it."""
@@ -64,22 +68,21 @@ class Informer(Generic[T]):
                     self.synced.set()
                 async for event in self._cluster.watch(self._path, self._selector, version):
                     version, failures = self._take(event), 0
-            except ClusterUnavailable as error:
-                # The watch goes on where it was.
-                failures = await self._back_off(failures, error)
-            except ApiError as error:
-                # Mostly 410: the API server does not remember what came after that version.
-                version = None
+            except Exception as error:
+                # An API server that is away only interrupts the watch. All else is mostly 410: it
+                # does not remember what came after that version; or it is no event at all.
+                is_away = isinstance(error, ClusterUnavailable)
+                if not is_away or isinstance(error, AnswerUnreadable):
+                    version = None
                 failures = await self._back_off(failures, error)
 
     async def _list(self) -> str:
         """List the present objects, and return the version of the collection."""
         gone, version = set(self._known), ""
         async for page in self._cluster.pages(self._path, self._selector):
-            version = page["metadata"]["resourceVersion"]
+            version = _version(page)
             for body in page["items"]:
-                gone.discard(_name(body))
-                self._put(body)
+                gone.discard(self._put(body))
         for name in gone:
             self._remove(name)
         return version
@@ -89,19 +92,27 @@ class Informer(Generic[T]):
         kind, body = event["type"], event["object"]
         if kind == "DELETED":
             # Its last state, which the watch may not have reported before.
-            self._put(body)
-            self._remove(_name(body))
+            name = self._put(body)
+            if name is not None:
+                self._remove(name)
         elif kind != "BOOKMARK":
             self._put(body)
-        return str(body["metadata"]["resourceVersion"])
+        return _version(body)
 
-    def _put(self, body: Json) -> None:
-        name, now = _name(body), self._read(body)
+    def _put(self, body: Json) -> Name | None:
+        """Take the present state of an object; return its name, None where it has none."""
+        try:
+            name = _name(body)
+        except ObjectUnreadable as error:
+            logger.warning("watching %s: an object is ignored: %s.", self._path, error)
+            return None
+        now = self._read(body)
         before = self._known.pop(name, None)
         if now is not None:
             self._known[name] = now
         if now != before:
             self._changed(before, now)
+        return name
 
     def _remove(self, name: Name) -> None:
         before = self._known.pop(name, None)
@@ -112,14 +123,32 @@ class Informer(Generic[T]):
         delay = delay_after(failures + 1, FIRST_BACKOFF, LONGEST_BACKOFF)
         # The first failure is nothing: every API server ends watches now and then.
         level = logging.WARNING if failures else logging.DEBUG
-        logger.log(level, "watching %s: %s Trying again in %.1f s.", self._path, error, delay)
+        is_expected = isinstance(error, BlockQNNError)
+        if not is_expected:
+            level = logging.ERROR
+        logger.log(
+            level,
+            "watching %s: %s Trying again in %.1f s.",
+            self._path,
+            error,
+            delay,
+            exc_info=not is_expected,
+        )
         await asyncio.sleep(delay)
         return failures + 1
 
 
 def _name(body: Json) -> Name:
-    metadata = body["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    metadata = Fields(body).part("metadata")
+    return metadata.text("namespace"), metadata.text("name", None)
+
+
+def _version(body: Json) -> str:
+    """Return the resource version of an object or a list."""
+    try:
+        return Fields(body).part("metadata").text("resourceVersion", None)
+    except ObjectUnreadable as error:
+        raise AnswerUnreadable(f"An answer has no version: {error}.") from None
 
 
 Key = tuple[str, str]

@@ -5,14 +5,18 @@ any object. The reconcile decides; a handler only names the search to look at. I
 Kopf runs any other kind in threads.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import kopf
 
 from blockqnn_api import names
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.objects import SearchObject
 from blockqnn_operator.shell.kubernetes.informer import Key
+
+logger = logging.getLogger(__name__)
 
 
 def register(
@@ -28,6 +32,10 @@ def register(
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
     async def search_changed(event: Any, body: Any, **_: Any) -> None:
-        search = SearchObject.read(body)
+        try:
+            search = SearchObject.read(body)
+        except ObjectUnreadable as error:
+            logger.warning("a %s is ignored: %s.", names.KIND, error)
+            return
         gone = event["type"] == "DELETED"
         changed((search.namespace, search.name), None if gone else search)

@@ -117,6 +117,20 @@ async def append(
         shards[write.number :] = [shard]
 
 
+async def adopt(
+    cluster: Cluster, search: SearchObject, shards: Sequence[Shard], kind: str = history.TRIALS
+) -> list[Shard]:
+    """Make shards that were left behind those of the search, so that they are deleted with it."""
+    return [
+        shard
+        if shard.owner_uid == search.uid
+        else await write_shard(
+            cluster, search, ShardWrite(shard.number, shard.text, shard.resource_version), kind
+        )
+        for shard in shards
+    ]
+
+
 async def write_shard(
     cluster: Cluster, search: SearchObject, write: ShardWrite, kind: str = history.TRIALS
 ) -> Shard:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -11,17 +11,20 @@ from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn_api.errors import HistoryUnreadable, InvalidSearch
 from blockqnn_api.history import shards as history
 from blockqnn_api.history import trial_record as records
+from blockqnn_api.history.identity import check_complete, check_owner
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.resolve import pin, resolve
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_api.status import Reason
 from blockqnn_operator import __version__
+from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
+from blockqnn_operator.core.observed.unreadable import UnreadableObject
 from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs
 from blockqnn_operator.core.planning.finalists import FinalistPlan
@@ -88,6 +91,7 @@ class Controller:
         keys: finds the keys of all searches.
         trainer_image: the trainer's image of searches that name none.
         clock: tells the time.
+        unreadable: finds the watched Jobs and Pods of a search that cannot be read.
     """
 
     def __init__(
@@ -104,8 +108,10 @@ class Controller:
         keys: Callable[[], Iterable[Key]],
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        unreadable: Callable[[Key], Iterable[UnreadableObject]] = lambda _key: (),
     ) -> None:
         self._clock = clock
+        self._unreadable = unreadable
         self._resolve = partial(resolve, trainer_image=trainer_image)
         self._slots = slots
         self._cleanup = cleanup
@@ -173,6 +179,7 @@ class Controller:
             pods=tuple(self._pods(key)),
             now=self._clock(),
             preparations=tuple(self._preparations(key)),
+            unreadable=tuple(u for u in self._unreadable(key) if u.is_of(search.uid)),
         )
 
     async def _advance(self, observed: Observed, memory: ReconcileState) -> float | None:
@@ -181,13 +188,13 @@ class Controller:
         if state is None:
             return COLLECTED_SECONDS
         writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a trial")
-        decided = plan(observed, state, assess(observed, state))
+        decided = _plan(observed, state)
         events = decided.events
         if decided.annotate:
             await self._annotate(observed, writer, decided)
             # What is durable now frees slots and may end an iteration: decide again, with that.
             observed = self._observe(_key(search), search, memory)
-            decided = plan(observed, state, assess(observed, state))
+            decided = _plan(observed, state)
             events += decided.events
         self._cleanup.ask(writer, decided.cleanup)
         finalists = await self._finalists.decide(
@@ -207,7 +214,7 @@ class Controller:
             observed,
             state,
             assessment,
-            outcome.problems,
+            [*map(_unreadable, observed.unreadable), *outcome.problems],
             outcome.note,
             self._finalists.report(state, memory.finalists, assessment),
         )
@@ -226,6 +233,8 @@ class Controller:
 
     async def _load(self, search: SearchObject, memory: ReconcileState) -> SearchState | None:
         """Return the state of a search; None while an earlier search's history is collected."""
+        if search.unreadable:
+            raise InvalidSearch(f"The search cannot be read: {search.unreadable}.")
         memory.forget_empty_histories(search)
         if memory.state is None:
             memory.generation = search.generation
@@ -335,6 +344,7 @@ class Controller:
         if shards is None:
             return None
         if not shards:
+            check_complete(search, 0)
             settings = self._resolve(search.spec)
             header = records.Header(
                 operator_version=__version__,
@@ -345,6 +355,9 @@ class Controller:
             shards = [await apply.write_shard(self._cluster, search, history.start(header))]
         header, stored = records.read_lines(history.lines(shards))
         settings = self._resolve(search.spec, header.settings)
+        check_owner(search, header, settings)
+        check_complete(search, len(stored))
+        shards = await apply.adopt(self._cluster, search, shards)
         # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
         return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
 
@@ -359,6 +372,24 @@ class Controller:
         self._slots.ask(key, running + self._finalists.in_flight(key), 0)
         memory.reported = report_stopped(observed, Problem(reason, str(error)))
         await self._write_status(observed, memory)
+
+
+def _plan(observed: Observed, state: SearchState) -> Plan:
+    """Plan the next steps; a trial whose Job is there and cannot be read is not started anew."""
+    decided = plan(observed, state, assess(observed, state))
+    if not observed.unreadable:
+        return decided
+    name = observed.search.name
+    create = tuple(
+        trials
+        for trials in decided.create
+        if not observed.hides(job_name(name, trials[0].number, trials[0].attempt))
+    )
+    return replace(decided, create=create)
+
+
+def _unreadable(seen: UnreadableObject) -> Problem:
+    return Problem(Reason.OBJECT_UNREADABLE, str(seen))
 
 
 def _deleted_jobs(

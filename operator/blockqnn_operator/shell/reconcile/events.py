@@ -8,7 +8,8 @@ from datetime import datetime
 from blockqnn_api import names
 from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_operator.core.planning.events import Event
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json
+from blockqnn_operator.shell.kubernetes.answers import Json
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.reconcile.job_writer import CONFLICT, at_once
 
 logger = logging.getLogger(__name__)

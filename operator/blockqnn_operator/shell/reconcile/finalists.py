@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from blockqnn_api.history.finalist_record import FinalistArchive
+from blockqnn_api.history.identity import check_complete
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.shards import FINALISTS
 from blockqnn_api.objects import SearchObject
@@ -22,7 +23,7 @@ from blockqnn_operator.core.reporting.finalists import FinalistReport, report_fi
 from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
-from blockqnn_operator.shell.reconcile.apply import append
+from blockqnn_operator.shell.reconcile.apply import adopt, append
 from blockqnn_operator.shell.reconcile.job_writer import JobWriter, at_once
 from blockqnn_operator.shell.reconcile.load_history import load_shards
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
@@ -90,10 +91,15 @@ class Finalists:
             shards = await load_shards(self._cluster, observed.search, FINALISTS)
             if shards is None:
                 raise EarlierSearch
-            memory.state = FinalistState(FinalistArchive.recover(shards))
+            archive = FinalistArchive.recover(shards)
+            check_complete(observed.search, len(archive.records), FINALISTS)
+            archive.shards = await adopt(self._cluster, observed.search, shards, FINALISTS)
+            memory.state = FinalistState(archive)
         search = observed.search
         jobs = memory.freshest.over(self._jobs((search.namespace, search.name)))
-        memory.latest = plan_finalists(observed, state, memory.state, jobs, over=assessment.over)
+        decided = plan_finalists(observed, state, memory.state, jobs, over=assessment.over)
+        create = (m for m in decided.create if not observed.hides(m["metadata"]["name"]))
+        memory.latest = replace(decided, create=tuple(create))
         return memory.latest
 
     async def carry_out(

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from blockqnn_api import names
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.observed.job import Job
+from blockqnn_operator.core.observed.unreadable import UnreadableObject
 from blockqnn_operator.core.planning.open_item import OpenItem
 from blockqnn_operator.core.reporting.conditions import Problem
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json, jobs_path
+from blockqnn_operator.shell.kubernetes.answers import Json
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, jobs_path
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 
 CONCURRENCY = 20
@@ -57,17 +60,21 @@ class JobWriter(Generic[AnyJob]):
         """
         name, namespace = manifest["metadata"]["name"], self.search.namespace
         try:
-            self.cache.wrote(await self.cluster.create(jobs_path(namespace), manifest))
+            self._wrote(await self.cluster.create(jobs_path(namespace), manifest))
         except ApiError as error:
             if error.status != CONFLICT or error.reason != "AlreadyExists":
                 return Creation(False, _refusal(error, self.what))
         else:
             return Creation(True)
         existing = await self.cluster.get(jobs_path(namespace, name))
-        job = self.cache.read(existing)
+        try:
+            job = self.cache.read(existing)
+        except ObjectUnreadable as error:
+            unreadable = UnreadableObject.read(existing, "Job", str(error))
+            return Creation(False, Problem(Reason.OBJECT_UNREADABLE, str(unreadable)))
         if job is None or job.owner_uid != self.search.uid:
             return Creation(False, _taken(name))
-        self.cache.wrote(existing)
+        self._wrote(existing)
         return Creation(False)
 
     async def annotate(self, item: OpenItem[AnyJob, Any]) -> bool:
@@ -103,8 +110,15 @@ class JobWriter(Generic[AnyJob]):
         path = jobs_path(self.search.namespace, name)
         answer = await _unless_gone(self.cluster.patch(path, patch))
         if answer is not None:
-            self.cache.wrote(answer)
+            self._wrote(answer)
         return answer is not None
+
+    def _wrote(self, answer: Json) -> None:
+        """Record a Job as the API server returned it; the watch tells of one that is unreadable."""
+        try:
+            self.cache.wrote(answer)
+        except ObjectUnreadable as error:
+            logger.warning("%s: a Job cannot be read: %s.", self.search.key, error)
 
 
 def _taken(name: str) -> Problem:

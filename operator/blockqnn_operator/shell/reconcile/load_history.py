@@ -1,7 +1,9 @@
 """Reads the stored histories of a search."""
 
 from blockqnn_api import names
+from blockqnn_api.errors import HistoryUnreadable, ObjectUnreadable
 from blockqnn_api.history.shards import TRIALS, Shard, read_shard
+from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import SearchObject
 from blockqnn_operator.shell.kubernetes.client import Cluster, config_maps_path
 
@@ -25,9 +27,14 @@ async def load_shards(
     """
     selector = f"{names.SEARCH_LABEL}={search.name},{names.COMPONENT_LABEL}={kind}"
     bodies = await cluster.list(config_maps_path(search.namespace), selector)
-    owners = {
-        owner["uid"] for body in bodies for owner in body["metadata"].get("ownerReferences", ())
-    }
+    try:
+        owners = {
+            owner.text("uid", None)
+            for body in bodies
+            for owner in Fields(body).part("metadata").parts("ownerReferences")
+        }
+    except ObjectUnreadable as error:
+        raise HistoryUnreadable(f"A ConfigMap of the history cannot be read: {error}.") from None
     if owners - {search.uid}:
         return None
     return sorted((read_shard(body) for body in bodies), key=lambda shard: shard.number)

@@ -38,7 +38,7 @@ class Slots:
             return wanted
         served = self._demands[key].served if key in self._demands else 0
         self._demands[key] = Demand(in_flight, wanted, served)
-        granted = share(self._demands, self.limit)[key]
+        granted = share(self._demands, self.limit, _namespace)[key]
         if granted:
             self._grants += 1
             remaining = wanted - granted
@@ -54,6 +54,11 @@ class Slots:
     def _wake_others(self, key: Key) -> None:
         if self.limit is None:
             return
-        for other, count in share(self._demands, self.limit).items():
+        for other, count in share(self._demands, self.limit, _namespace).items():
             if count and other != key:
                 self._wake(other)
+
+
+def _namespace(key: Key) -> str:
+    """Return the namespace of a search: the limit is shared by namespaces first."""
+    return key[0]

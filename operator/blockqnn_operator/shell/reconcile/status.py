@@ -10,7 +10,8 @@ from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.events import transitions
 from blockqnn_operator.core.reporting.conditions import previous_status
 from blockqnn_operator.core.reporting.status import dump
-from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, Json
+from blockqnn_operator.shell.kubernetes.answers import Json
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.job_writer import NOT_FOUND
 

@@ -144,7 +144,7 @@ def test_a_shard_is_a_config_map_that_goes_with_its_search() -> None:
             "controller": True,
         }
     ]
-    assert read_shard(body) == Shard(12, "text", "34")
+    assert read_shard(body) == Shard(12, "text", "34", UID)
 
 
 def test_a_new_shard_names_no_version_so_that_an_existing_one_is_never_replaced() -> None:

@@ -75,5 +75,8 @@ def test_finalists_are_read_through_the_same_place(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_arrives_that_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     carry_elsewhere(monkeypatch)
-    records = search_simulation.Run(search_simulation.spec_of(seed=SEED)).finish().world.records
+    run = search_simulation.Run(search_simulation.spec_of(seed=SEED))
+    run.settle()
+    records = run.world.records
+    assert records
     assert not any(record.outcome == "Succeeded" for record in records)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -45,8 +45,11 @@ def folder_of(path: Path, image_size: int | None = None, source: str = "train") 
 
 
 def grey(path: Path, value: int, width: int = 4, height: int = 4, mode: str = "L") -> None:
+    """An image of one value, but for its last pixel, which is black."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (width, height), value).convert(mode).save(path)
+    image = Image.new("L", (width, height), value)
+    image.putpixel((width - 1, height - 1), 0)
+    image.convert(mode).save(path)
 
 
 @pytest.fixture
@@ -119,7 +122,7 @@ def test_a_folder_of_images_is_read_in_order_as_rgb(images: Path) -> None:
     assert [image.max().item() for image in pixels] == [10, 11, 12]
     assert labels.tolist() == [0, 0, 1]
     tested, _ = read_images(folder_of(images), "test")
-    assert [image.min().item() for image in tested] == [60, 61, 62]
+    assert tested[:, 0, 0, 0].tolist() == [60, 61, 62]
 
 
 def test_class_folders_may_lie_at_the_top_without_test_images(tmp_path: Path) -> None:
@@ -160,7 +163,8 @@ def test_images_are_brought_to_a_size_by_their_shorter_side_and_their_middle(
     wide = Image.fromarray(bands.repeat(8, axis=1))
     (tmp_path / "cat").mkdir()
     wide.save(tmp_path / "cat" / "a.png")
-    grey(tmp_path / "dog" / "a.png", 50, width=3, height=5)
+    (tmp_path / "dog").mkdir()
+    Image.new("L", (3, 5), 50).save(tmp_path / "dog" / "a.png")
     pixels, _ = read_images(folder_of(tmp_path, image_size=4), "train")
     assert pixels.shape == (2, 4, 4, 3)
     assert pixels[0][:, 1:3].tolist() == [[[200] * 3] * 2] * 4
@@ -246,7 +250,7 @@ def test_what_is_no_longer_whole_is_told_and_prepared_anew(images: Path) -> None
         read_images(folder_of(images), "train")
     assert "prepared in" in prepare(folder_of(images))
     array.unlink()
-    with pytest.raises(DatasetInvalid, match="Run blockqnn-train prepare again"):
+    with pytest.raises(DatasetInvalid, match="run blockqnn-train prepare again"):
         read_images(folder_of(images), "train")
     manifest.write_text("{")
     with pytest.raises(DatasetInvalid, match=r"imagefolder\.json cannot be read: .*Delete it, and"):
@@ -272,7 +276,7 @@ def test_digits_and_npz_files_are_read_as_they_are(tmp_path: Path) -> None:
         prepare(spec("npz"))
     numpy.savez(
         tmp_path / "images.npz",
-        x=numpy.zeros((3, 2, 2, 1), dtype=numpy.uint8),
+        x=numpy.arange(12, dtype=numpy.uint8).reshape(3, 2, 2, 1),
         y=numpy.array([0, 1, 0]),
     )
     assert prepare(spec("npz")) == "npz: 3 images to train on, which are read as they are."
@@ -310,6 +314,37 @@ def test_a_volume_that_cannot_be_written_is_told_apart(
     # What is prepared already is found on a volume that cannot be written.
     monkeypatch.setattr(Path, "mkdir", fail)
     assert "prepared before" in prepare(folder_of(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        (".blockqnn", Path.touch, "File exists: "),
+        (".blockqnn/lock", Path.mkdir, "Is a directory: "),
+        (".blockqnn/imagefolder.json.unfinished", Path.mkdir, "Is a directory: "),
+        (".blockqnn/lock", lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_in_the_way_of_prepared_images_is_named(
+    images: Path, name: str, make: Callable[[Path], None], reason: str
+) -> None:
+    path = images / name
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    with pytest.raises(VolumeUnusable) as refused:
+        prepare(folder_of(images))
+    assert str(refused.value).startswith(reason)
+    assert str(refused.value).endswith(
+        f"{path}, on the volume at {images}; remove what is in the way, or use another volume."
+    )
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["lock", "imagefolder.json.unfinished"])
+def test_a_fifo_in_the_folder_of_prepared_images_is_not_waited_for(images: Path, name: str) -> None:
+    (images / ".blockqnn").mkdir()
+    os.mkfifo(images / ".blockqnn" / name)
+    assert "prepared in" in prepare(folder_of(images))
 
 
 def test_too_little_room_is_told_before_anything_is_written(

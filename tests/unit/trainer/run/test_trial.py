@@ -172,12 +172,14 @@ def test_a_trial_file_is_read_instead_of_the_environment(message: Path, tmp_path
 
 
 def test_a_block_that_never_learns_is_infeasible(message: Path, tmp_path: Path) -> None:
-    # All images are the same, and those held out have another label than those trained on.
+    # All images but one are the same, and those held out have another label than those trained on.
     held_out = torch.randperm(256, generator=torch.Generator().manual_seed(2))[:64]
     labels = numpy.zeros(256, dtype=numpy.uint8)
     labels[held_out.numpy()] = 1
     file = tmp_path / "grey.npz"
-    numpy.savez(file, x=numpy.full((256, 4, 4, 1), 9, dtype=numpy.uint8), y=labels)
+    images = numpy.full((256, 4, 4, 1), 9, dtype=numpy.uint8)
+    images[0, 0] = 8
+    numpy.savez(file, x=images, y=labels)
     status, result = run(
         message,
         specification(
@@ -418,7 +420,8 @@ def test_a_network_over_the_constraints_is_infeasible_before_it_is_built(message
 
 def test_images_of_another_shape_than_was_said_are_refused(message: Path, tmp_path: Path) -> None:
     file = tmp_path / "images.npz"
-    numpy.savez(file, x=numpy.zeros((40, 8, 8, 3), numpy.uint8), y=numpy.arange(40) % 4)
+    images = numpy.arange(40 * 8 * 8 * 3).reshape(40, 8, 8, 3).astype(numpy.uint8)
+    numpy.savez(file, x=images, y=numpy.arange(40) % 4)
     shape = {"channels": 3, "height": 8, "width": 8, "classes": 5}
     status, result = run(
         message,

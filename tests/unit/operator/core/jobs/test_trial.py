@@ -1,6 +1,8 @@
 """The Job of a trial, as the API server gets it."""
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +37,9 @@ EVERYTHING = {
         },
     },
 }
+
+
+OWN_LIMITS = {"name": "trainer", "resources": {"limits": {"nvidia.com/gpu": 8}}}
 
 
 def job_of(number: int = 0, /, **changes: Any) -> dict[str, Any]:
@@ -134,6 +139,17 @@ def test_a_further_attempt_is_another_job_that_says_so_and_has_one_retry_less() 
     assert body["spec"]["backoffLimit"] == 1
     last = trial_job(make_search(), make_settings(), make_proposal(6, B), 5)
     assert last["spec"]["backoffLimit"] == 0
+
+
+def test_the_queue_of_the_search_is_that_of_its_jobs_unless_the_template_has_another() -> None:
+    label = "kueue.x-k8s.io/queue-name"
+    search = replace(make_search(), labels={label: "research", "team": "vision"})
+    labels = trial_job(search, make_settings(), make_proposal())["metadata"]["labels"]
+    assert labels[label] == "research"
+    assert "team" not in labels
+    own = {"podTemplate": {"metadata": {"labels": {label: "nightly"}}}}
+    labels = trial_job(search, make_settings(trial=own), make_proposal())["metadata"]["labels"]
+    assert labels[label] == "nightly"
 
 
 def test_the_labels_by_which_kueue_finds_its_jobs_are_on_the_job_and_no_others() -> None:
@@ -291,6 +307,35 @@ def test_the_gpus_of_the_trainer_are_counted(changes: dict[str, Any], count: int
     assert job.gpus == count
 
 
+@pytest.mark.parametrize(
+    ("trial", "count"),
+    [
+        ({}, 1),
+        ({"resources": {"limits": {"nvidia.com/gpu": 2, "nvidia.com/gpumem": 3001}}}, 2),
+        ({"resources": {"limits": {"example.com/npu": 4}}}, 0),
+        ({"resources": {"limits": {"example.com/npu": 4}}, "accelerators": 4}, 4),
+        ({"resources": {}, "podTemplate": {"spec": {"containers": [OWN_LIMITS]}}}, 8),
+    ],
+)
+def test_a_job_says_how_many_accelerators_a_pod_of_it_holds(
+    trial: dict[str, Any], count: int
+) -> None:
+    body = job_of(trial=trial)
+    assert body["metadata"]["annotations"]["blockqnn.dev/accelerators"] == str(count)
+    job = TrialJob.read(body)
+    assert job is not None
+    assert job.gpus == count
+
+
+@given(st.text(max_size=8))
+def test_an_annotation_that_is_no_number_is_counted_instead(text: str) -> None:
+    body = job_of()
+    body["metadata"]["annotations"]["blockqnn.dev/accelerators"] = text
+    job = TrialJob.read(body)
+    assert job is not None
+    assert job.gpus == (int(text) if re.fullmatch("[0-9]{1,7}", text) else 1)
+
+
 def test_one_gpu_is_asked_for_unless_something_is_given() -> None:
     assert trainer(pod_of()["spec"])["resources"] == {"limits": {"nvidia.com/gpu": 1}}
     cpu = {"limits": {"cpu": 1}}
@@ -299,7 +344,7 @@ def test_one_gpu_is_asked_for_unless_something_is_given() -> None:
 
 def test_a_job_of_somebody_else_is_no_trial() -> None:
     body = job_of()
-    for field in ("labels", "annotations", "ownerReferences"):
+    for field in ("labels", "ownerReferences"):
         stranger = {**body, "metadata": {k: v for k, v in body["metadata"].items() if k != field}}
         assert TrialJob.read(stranger) is None
 

@@ -24,6 +24,7 @@ from operator_verdicts import failure_of, judged
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import TrialResult
 from blockqnn.contract.trial_group import TRIALS_VARIABLE, read_trials, write_results
+from blockqnn_api.errors import ObjectUnreadable
 from blockqnn_cli.searches import _trained_by
 from blockqnn_operator.core.jobs.trial import trial_job
 from blockqnn_operator.core.jobs.trial_group import job_of
@@ -109,12 +110,10 @@ class TestReading:
         assert observed_job(body, **texts).is_over
 
     @pytest.mark.parametrize("blocks", ["", "null", "{}", "[1]", '[{"trial":4}]', "[" * 5000])
-    def test_an_annotation_that_somebody_has_spoilt_leaves_a_job_of_no_block(
-        self, blocks: str
-    ) -> None:
+    def test_an_annotation_that_somebody_has_spoilt_is_named(self, blocks: str) -> None:
         body = manifest_of(open_trial(4), open_trial(6))
-        (part,) = observed_job(body, **{"blockqnn.dev/blocks": blocks}).parts
-        assert (part.trial, part.block, part.shared) == (4, "", False)
+        with pytest.raises(ObjectUnreadable, match=r"^metadata.annotations\[blockqnn.dev/blocks\]"):
+            observed_job(body, **{"blockqnn.dev/blocks": blocks})
 
 
 GOOD = [make_result(number, block) for number, block in enumerate(BLOCKS)]

@@ -38,6 +38,44 @@ def test_nobody_is_given_a_job_who_has_more_than_another_that_goes_without(
                 assert count == 0 or wanting[other].in_flight + count <= has + 1
 
 
+two_levels = st.dictionaries(
+    st.tuples(st.sampled_from("ab"), st.integers(0, 5)),
+    st.builds(Demand, st.integers(0, 9), st.integers(0, 9), st.integers(0, 3)),
+)
+
+
+@given(two_levels, st.integers(0, 60))
+def test_namespaces_share_as_one_however_many_searches_each_has(
+    wanting: dict[tuple[str, int], Demand], limit: int
+) -> None:
+    granted = share(wanting, limit, lambda key: key[0])
+    free = limit - sum(demand.in_flight for demand in wanting.values())
+    wanted = sum(demand.wanted for demand in wanting.values())
+    assert sum(granted.values()) == min(max(free, 0), wanted)
+    flight = dict.fromkeys("ab", 0)
+    for (namespace, _), demand in wanting.items():
+        flight[namespace] += demand.in_flight
+    given = {n: sum(c for (m, _), c in granted.items() if m == n) for n in flight}
+    for namespace, other in ("ab", "ba"):
+        goes_without = any(
+            granted[key] < demand.wanted for key, demand in wanting.items() if key[0] == namespace
+        )
+        if goes_without and given[other]:
+            has = flight[namespace] + given[namespace]
+            assert flight[other] + given[other] <= has + 1
+    # Within a namespace it is as if there were no other.
+    for namespace, count in given.items():
+        own = {key: demand for key, demand in wanting.items() if key[0] == namespace}
+        in_flight = sum(demand.in_flight for demand in own.values())
+        assert share(own, in_flight + count) == {key: granted[key] for key in own}
+
+
+def test_a_hundred_searches_of_one_user_leave_half_to_another() -> None:
+    crowd = {("greedy", str(number)): Demand(0, 10) for number in range(99)}
+    granted = share({**crowd, ("lab", "one"): Demand(0, 100)}, 100, lambda key: key[0])
+    assert granted["lab", "one"] == 50
+
+
 def test_a_new_search_gets_the_next_jobs_that_are_free() -> None:
     crowd = {"old": Demand(8, 10, 5), "new": Demand(0, 4)}
     assert share(crowd, 8) == {"old": 0, "new": 0}

@@ -175,7 +175,9 @@ def test_one_that_was_overtaken_is_trained_to_its_end() -> None:
     assert best.trial == 1, "only those that are wanted in the end can win"
 
 
-@pytest.mark.parametrize("reason", ["VolumeMissing", "VolumeUnusable", "DatasetMissing"])
+@pytest.mark.parametrize(
+    "reason", ["VolumeMissing", "VolumeUnusable", "DatasetMissing", "DatasetTooLarge"]
+)
 def test_what_would_end_the_others_too_keeps_them_from_starting(reason: str) -> None:
     job = make_job(own(1), result=failure(reason, own(1)))
     assert planned(job, count=5).create == ()

@@ -158,7 +158,7 @@ class TestWhen:
     @pytest.mark.parametrize(
         ("changes", "why"),
         [
-            ({"dataset": {"name": "digits", "volume": CLAIM}}, "part of the trainer's image"),
+            ({"dataset": {"name": "digits"}}, "part of the trainer's image"),
             ({"dataset": {"name": "cifar10"}}, "no spec.dataset.volume"),
             ({"dataset": {"name": "cifar10", "volume": {"emptyDir": {}}}}, "of kind emptyDir"),
             (
@@ -194,6 +194,7 @@ class TestFailing:
         [
             (2, "DatasetInvalid", "DatasetInvalid"),
             (2, "DatasetMissing", "DatasetMissing"),
+            (2, "DatasetTooLarge", "DatasetTooLarge"),
             (2, "VolumeUnusable", "VolumeUnusable"),
             (1, "DownloadFailed", "DownloadFailed"),
             (1, "Error", "PreparationFailed"),

@@ -27,7 +27,7 @@ def job(
     }
     metadata = {
         "namespace": key[0],
-        "name": "job",
+        "name": f"job-of-a-{component}",
         "resourceVersion": str(version),
         "labels": labels,
         "annotations": {names.ATTEMPT_ANNOTATION: "0"},

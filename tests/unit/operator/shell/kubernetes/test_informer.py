@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
+from blockqnn_operator.shell.kubernetes import answers
 from blockqnn_operator.shell.kubernetes import informer as informers
 from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.informer import Informer
@@ -262,3 +263,102 @@ async def test_a_list_that_fails_is_tried_again_and_said_from_the_second_time_on
     assert [record.getMessage() for record in caplog.records] == [
         f"watching {PATH}: No. Trying again in 0.0 s."
     ]
+
+
+def raw(text: bytes, status: int = 200) -> Reply:
+    """Anything at all."""
+
+    async def reply(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=text, status=status)
+
+    return reply
+
+
+NO_EVENTS = [
+    b"{not json}\n",
+    b"<html>a load balancer's page</html>\n",
+    b"[1]\n",
+    b"{}\n",
+    b'{"type":"ADDED","object":null}\n',
+    b'{"type":7,"object":{}}\n',
+    b'{"type":"ADDED","object":{"metadata":[]}}\n',
+    b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":7}}}\n',
+    b'{"type":"ERROR","object":{"code":"many"}}\n',
+    b'{"type":"ADDED","object":"\xff\xfe"}\n',
+    b'{"type":"ADDED","object":' + b"9" * 5000 + b"}\n",
+    b'{"type":"ADDED","object":' + b"[" * 5000 + b"\n",
+]
+
+
+@pytest.mark.parametrize("line", NO_EVENTS, ids=range(len(NO_EVENTS)))
+async def test_a_line_that_is_no_event_leads_to_another_list(
+    server: ApiServer, changes: Told, line: bytes
+) -> None:
+    server.replies = [
+        page(job("a", 1), version=1),
+        raw(json.dumps(event("ADDED", job("b", 2))).encode() + b"\n" + line),
+        page(job("b", 2), job("c", 3), version=9),
+    ]
+    async with running(server, changes):
+        assert changes.colors == {"b red", "c red"}
+        assert server.watched_from == ["1", "9"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"<html></html>", b"", b"[]", b'{"items":[]}', b'{"metadata":{},"items":[]}', b'{"items":1}'],
+)
+async def test_a_list_that_is_none_is_asked_for_again(
+    server: ApiServer, changes: Told, text: bytes
+) -> None:
+    server.replies = [raw(text), page(job("a", 1), version=2)]
+    async with running(server, changes):
+        assert changes.colors == {"a red"}
+        assert server.watched_from == ["2"]
+
+
+async def test_objects_without_a_name_are_passed_over(server: ApiServer, changes: Told) -> None:
+    strange: list[Any] = [None, [], {"metadata": {"name": 7}}, {"metadata": {}}]
+    server.replies = [page(*strange, job("a", 1), version=1)]
+    async with running(server, changes):
+        assert changes.colors == {"a red"}
+
+
+async def test_an_object_that_is_nested_deeper_than_python_reads_is_one_of_many(
+    server: ApiServer, changes: Told
+) -> None:
+    deep = json.dumps({**job("deep", 1), "more": 0}).replace(
+        '"more": 0', '"more": ' + '{"a":' * 3000 + "1" + "}" * 3000
+    )
+    text = f'{{"metadata":{{"resourceVersion":"1"}},"items":[{deep},{json.dumps(job("a", 1))}]}}'
+    line = f'{{"type":"MODIFIED","object":{deep.replace("red", "blue")}}}\n'
+    server.replies = [raw(text.encode()), raw(line.encode())]
+    async with running(server, changes):
+        assert changes.colors == {"a red", "deep blue"}
+
+
+async def test_an_event_that_is_larger_than_any_object_leads_to_another_list(
+    server: ApiServer, changes: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LONGEST_LINE", 10_000)
+    large = event("ADDED", {**job("b", 2), "data": "x" * 500_000})
+    server.replies = [page(version=1), watch(large), page(job("a", 1), version=5)]
+    async with running(server, changes):
+        assert server.watched_from == ["1", "5"]
+
+
+async def test_an_event_of_several_megabytes_is_an_event(server: ApiServer, changes: Told) -> None:
+    large = event("ADDED", {**job("b", 2), "data": "x" * 6_000_000})
+    server.replies = [page(version=1), watch(large)]
+    async with running(server, changes):
+        assert changes.colors == {"b red"}
+
+
+async def test_a_fault_of_the_reader_does_not_end_the_watch(
+    server: ApiServer, changes: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    colorless = {"metadata": job("x", 1)["metadata"]}
+    server.replies = [page(colorless, version=1), page(job("a", 1), version=2)]
+    async with running(server, changes):
+        assert changes.colors == {"a red"}
+    assert "KeyError" in caplog.text
