@@ -21,6 +21,10 @@ DEEPEST = 32
 MOST_VALUES = 10_000
 """The most values of such a part: a hundred times those of a large Pod's spec."""
 
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_VALUE = re.compile(rf"({_NAME.pattern})?")
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
 _GENERIC = re.compile(r"(List|Dict)\[(?:str, )?(.+)\]")
 
 _QUANTITIES = {
@@ -115,6 +119,31 @@ class PodFields:
                 yield from _check_quantities(item, inner)
         if kind == "V1ResourceRequirements":
             yield from check_resources(value, path)
+
+
+def check_metadata(metadata: Any, path: FieldPath) -> Iterator[PodFinding]:
+    """Yield the findings about labels and annotations that the API server takes on no object."""
+    for field in ("labels", "annotations"):
+        entries = metadata.get(field) if isinstance(metadata, Mapping) else None
+        for name, value in entries.items() if isinstance(entries, Mapping) else ():
+            inner = (*path, field, str(name))
+            if not _is_qualified(str(name)):
+                yield PodFinding(
+                    inner, "is no name of Kubernetes; it must be letters, digits, `-`, `_` and "
+                    "`.`, at most 63, after a domain and a slash or without",
+                )  # fmt: skip
+            elif field == "labels" and isinstance(value, str) and not _VALUE.fullmatch(value):
+                yield PodFinding(
+                    inner, f"is {write_value(value)}; it must be at most 63 letters, digits, `-`, "
+                    "`_` and `.`, and begin and end with a letter or a digit",
+                )  # fmt: skip
+
+
+def _is_qualified(name: str) -> bool:
+    domain, slash, last = name.rpartition("/")
+    return bool(_NAME.fullmatch(last)) and (
+        not slash or (len(domain) <= 253 and _DOMAIN.fullmatch(domain) is not None)
+    )
 
 
 def check_extent(value: Any, path: FieldPath) -> Iterator[PodFinding]:

@@ -5,11 +5,19 @@ from datetime import UTC, datetime
 
 from blockqnn.contract.metrics import METRICS
 
+LONGEST = 1_000 * 365 * 86_400.0
+"""Seconds of the longest duration that is written with digits."""
+
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def duration(seconds: float) -> str:
-    """Write a duration with its two largest units, such as ``2 h 5 min`` or ``12 s``."""
+    """Write a duration with its two largest units, such as ``2 h 5 min`` or ``12 s``.
+
+    A trainer may have told any number: one that no clock has counted is written without digits.
+    """
+    if seconds > LONGEST or seconds != seconds:
+        return "more than 1,000 years"
     total = round(seconds)
     for index, (size, unit) in enumerate(_UNITS):
         if total >= size:
@@ -51,8 +59,13 @@ def measurements(values: Mapping[str, float | None], write: Callable[[float], st
     ]
 
 
+_MOST = 1e30
+
+
 def short(number: float) -> str:
     """Write a large number briefly, such as ``1.2M``, ``35k`` or ``980``."""
+    if number > _MOST:
+        return f"more than {_MOST:.0e}"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size * 0.9995:
             return f"{number / size:.3g}{unit}"

@@ -22,6 +22,9 @@ from blockqnn_cli.validation.schema import Finding, field_paths, findings, witho
 
 _TWICE = "is given twice; remove one of them"
 
+LONGEST_SENTENCE = 1_000
+"""Characters of the longest message; longer ones are cut in the middle."""
+
 LONGEST_FIELD = 200
 """Characters of the longest path that a message names; longer ones are cut."""
 
@@ -71,7 +74,15 @@ def check(text: str) -> tuple[Checked, ...]:
 
 
 def _unreadable(error: Unreadable) -> Checked:
-    return Checked("", error.line, (Problem(error.line, "", str(error)),))
+    return Checked("", error.line, (Problem(error.line, "", _bounded(str(error))),))
+
+
+def _bounded(sentence: str) -> str:
+    """Cut the middle of a sentence that repeats more of the file than anybody reads."""
+    if len(sentence) <= LONGEST_SENTENCE:
+        return sentence
+    half = LONGEST_SENTENCE // 2
+    return f"{sentence[:half]} ... {sentence[-half:]}"
 
 
 def _searches(document: Document) -> Iterator[Path]:
@@ -137,9 +148,8 @@ def _sentence(finding: Finding) -> str:
     field = write_path(finding.path)
     if len(field) > LONGEST_FIELD:
         field = f"{field[: LONGEST_FIELD - 3]}..."
-    return f"{field} {finding.message}".strip().rstrip(".?") + (
-        "?" if finding.message.endswith("?") else "."
-    )
+    end = "?" if finding.message.endswith("?") else "."
+    return _bounded(f"{field} {finding.message}".strip().rstrip(".?") + end)
 
 
 @cache

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from blockqnn_api.pod_fields import PodFields, check_extent
+from blockqnn_api.pod_fields import PodFields, check_extent, check_metadata
 from blockqnn_api.resources import KINDS, PodFinding, check_resources
 from blockqnn_api.spelling import nearest
 from blockqnn_cli.validation.documents import Path
@@ -32,6 +32,7 @@ def _parts(spec: Mapping[str, Any]) -> Iterator[tuple[Path, Check]]:
     yield ("agent", "settings"), lambda _value, _path: iter(())
     for section in ("trial", "finalists"):
         yield (section, "resources"), _resources
+    yield ("trial", "podTemplate", "metadata"), check_metadata
     yield ("trial", "podTemplate", "spec"), lambda value, path: _fields().check_spec(value, path)
     targets = _at(_at(spec, "finalists"), "targets")
     places: list[Path] = [("dataset",), ("finalists",)]

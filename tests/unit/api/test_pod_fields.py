@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from kubernetes.client import models
 
-from blockqnn_api.pod_fields import DEEPEST, MOST_VALUES, PodFields, check_extent
+from blockqnn_api.pod_fields import DEEPEST, MOST_VALUES, PodFields, check_extent, check_metadata
 from blockqnn_api.resources import PodFinding
 from blockqnn_api.spelling import nearest
 
@@ -257,3 +257,41 @@ def test_an_empty_field_is_a_warning_since_kubectl_apply_drops_it() -> None:
     (warning,) = sentences({"securityContext": {"runAsUser": None}}, fails=False)
     assert warning.startswith("securityContext.runAsUser is empty, and kubectl apply leaves")
     assert not sentences({"securityContext": {"runAsUser": None}}, fails=True)
+
+
+DOMAIN = r"[a-z0-9]([-a-z0-9]{0,5}[a-z0-9])?(\.[a-z0-9]{1,9})?"
+LABEL = r"([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]"
+
+
+@given(
+    st.from_regex(
+        rf"([a-z0-9]([-a-z0-9]{{0,5}}[a-z0-9])?(\.[a-z0-9]{{1,9}})?/)?{LABEL}", fullmatch=True
+    ),
+    st.from_regex(rf"({LABEL})?", fullmatch=True),
+)
+def test_labels_that_kubernetes_takes_are_accepted(name: str, value: str) -> None:
+    assert not list(check_metadata({"labels": {name: value}, "annotations": {name: "\x1b"}}, ()))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"labels": {"a b": "c"}}, "is no name of Kubernetes"),
+        ({"labels": {"": "c"}}, "is no name of Kubernetes"),
+        ({"annotations": {"/a": "c"}}, "is no name of Kubernetes"),
+        ({"annotations": {"A.example/a": "c"}}, "is no name of Kubernetes"),
+        ({"labels": {"a" * 64: "c"}}, "is no name of Kubernetes"),
+        ({"labels": {"a": "b c"}}, "is 'b c'; it must be at most 63 letters"),
+        ({"labels": {"a": "b" * 64}}, "it must be at most 63 letters"),
+        ({"labels": {"a": "b\n"}}, "it must be at most 63 letters"),
+    ],
+)
+def test_labels_that_no_object_can_have_are_told(metadata: Any, message: str) -> None:
+    (finding,) = check_metadata(metadata, ())
+    assert message in finding.message
+    assert finding.fails
+
+
+@given(ANYTHING)
+def test_metadata_of_any_form_is_answered(value: Any) -> None:
+    assert all(finding.fails for finding in check_metadata(value, ()))

@@ -75,6 +75,17 @@ def test_csv_has_a_line_for_each_trial_and_reads_back(cluster, capsys) -> None:
     ]
 
 
+@pytest.mark.parametrize("number", [2**63, 10**30, 10**400])
+def test_a_number_that_no_parquet_can_hold_is_one_line(number, cluster, capsys) -> None:
+    huge = SEARCH.records[0].model_copy(update={"parameters": number, "macs": number})
+    cluster.search = replace(SEARCH, records=(huge, *SEARCH.records[1:]))
+    assert main(["trials", "digits", "-o", "parquet"]) == ExitStatus.FAILED
+    assert "Trial 0 has a number in parameters that the whole" in capsys.readouterr().err
+    for output in ("table", "csv", "json"):
+        assert main(["trials", "digits", "-o", output]) == ExitStatus.OK
+        assert capsys.readouterr().err == ""
+
+
 def test_parquet_has_the_columns_of_the_csv_with_their_types(cluster, capsysbinary) -> None:
     assert main(["trials", "digits", "-o", "parquet", "--top", "20"]) == ExitStatus.OK
     table = read_parquet(io.BytesIO(capsysbinary.readouterr().out)).read_all()

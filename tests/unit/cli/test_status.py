@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from cli_searches import EVENTS, NOW, empty, simulated
+from hypothesis import given
+from hypothesis import strategies as st
 from repository_paths import ROOT
 from rich.console import Console, RenderableType
 
@@ -287,3 +289,11 @@ def test_the_documentation_has_every_command() -> None:
     page = ROOT / "docs" / "tasks" / "use-the-command-line.md"
     for command in all_commands():
         assert f"| `{command.name}" in page.read_text()
+
+
+@given(st.floats() | st.integers(0, 10**400))
+def test_any_number_of_a_trainer_can_be_written(number: float) -> None:
+    for text in (duration(number), short(number)):
+        assert 0 < len(text) < 30
+    assert duration(float("inf")) == "more than 1,000 years"
+    assert short(10**400) == "more than 1e+30"
