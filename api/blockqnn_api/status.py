@@ -102,9 +102,9 @@ class Reason(StrEnum):
     """Jobs have had no Pod for a minute: a quota or a webhook refuses it, or the Job controller
     does not run."""
     PODS_STALLED = "PodsStalled"
-    """Pods cannot start, such as for an image that cannot be pulled; have a node and have not started
-    for 2 minutes; or have not ended a minute after they should. Or a deleted Job stays. The message
-    names the Pod, its node and the kubelet's words."""
+    """Pods cannot start, such as for an image that cannot be pulled; have a node and have not
+    started for 2 minutes; or have not ended a minute after they should. Or a deleted Job stays.
+    The message names the Pod, its node and the kubelet's words."""
     PODS_INTERRUPTED = "PodsInterrupted"
     """The Pods of a Job were drained, preempted, evicted or deleted at least 3 times. After 20
     times the trial has failed."""
