@@ -172,10 +172,19 @@ class Search:
             return ()
         return self._curves.rules(-self.reward(block, {}))
 
+    @property
+    def has_proposed_next(self) -> bool:
+        """True once the proposals that may be requested next have been computed."""
+        return all(iteration in self._proposals for iteration in self._next)
+
     def propose_next(self) -> None:
         """Compute in advance the proposals that may be requested next."""
-        for iteration in range(self._learned, self._learned + self._pipelining + 1):
+        for iteration in self._next:
             self.proposals(iteration)
+
+    @property
+    def _next(self) -> range:
+        return range(self._learned, self._learned + self._pipelining + 1)
 
     def _in_flight(self, iteration: int) -> list[Candidate]:
         """Return the candidates before an iteration that are not learned yet when it is proposed.

@@ -281,9 +281,8 @@ class Controller:
         return outcome
 
     async def _propose(self, state: SearchState) -> None:
-        """Compute the next proposals; with a predictor or constraints this takes a while."""
-        settings = state.settings
-        if settings.agent.predictor is not None or settings.space.constraints:
+        """Compute the next proposals beside the loop: what a spec asks for may take a while."""
+        if not state.agent.has_proposed_next:
             await asyncio.to_thread(state.agent.propose_next)
 
     async def _annotate(
