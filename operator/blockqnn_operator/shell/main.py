@@ -23,6 +23,7 @@ from blockqnn_operator.shell.kubernetes.backoff import delay_after
 from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
 from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
+from blockqnn_operator.shell.kubernetes.kopf_connection import Listed, open_session
 from blockqnn_operator.shell.kubernetes.kopf_handlers import register
 from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
 from blockqnn_operator.shell.metrics.operator import Metrics
@@ -292,10 +293,17 @@ class Operator:
             self._queue.forget(key)
         self._watched.remember(key, search)
 
+    def _listed(self, namespace: str, keys: set[Key]) -> None:
+        """Forget the searches that are gone, though no watch has reported their deletion."""
+        for key in self._watched.known():
+            if key not in keys and namespace in ("", key[0]):
+                self._search_changed(key, None)
+
     async def _watch_searches(self, stopping: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._search_changed)
-        _register_login(registry)
+        sessions: list[kopf.AiohttpSession] = []
+        _register_login(registry, self._listed, sessions)
         namespaces = tuple(self._options.namespace)
         try:
             await kopf.operator(
@@ -313,6 +321,9 @@ class Operator:
                 f"The API server ended a watch permanently: {error}. Restart the operator; a "
                 "Deployment does so automatically."
             ) from error
+        finally:
+            for session in sessions:
+                await session.aiohttp_session.close()
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self._controller.reconcile(key) if self._controller else None
@@ -330,10 +341,16 @@ class Operator:
                 self._queue.add(key)
 
 
-def _register_login(registry: kopf.OperatorRegistry) -> None:
+def _register_login(
+    registry: kopf.OperatorRegistry, listed: Listed, sessions: list[kopf.AiohttpSession]
+) -> None:
     @kopf.on.login(registry=registry)
-    def login(**kwargs: object) -> kopf.ConnectionInfo | None:
-        return kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+    async def login(**kwargs: object) -> kopf.AiohttpSession | None:
+        info = kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+        if info is None:
+            return None
+        sessions.append(open_session(info, listed))
+        return sessions[-1]
 
 
 if __name__ == "__main__":
