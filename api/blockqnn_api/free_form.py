@@ -45,8 +45,8 @@ def check_depth(spec: object) -> None:
             return
     part = write_path(tuple(str(step)[:63] for step in layer[0][0][:4]))
     raise InvalidSearch(
-        f"{part} is nested more than {DEEPEST} levels deep, as no field of a Pod is; leave out what "
-        "is below."
+        f"{part} is nested more than {DEEPEST} levels deep, as no field of a Pod is; leave out "
+        "what is below."
     )
 
 

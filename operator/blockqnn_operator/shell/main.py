@@ -31,7 +31,7 @@ from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.controller import Controller
-from blockqnn_operator.shell.reconcile.job_writer import NOT_FOUND
+from blockqnn_operator.shell.reconcile.refusals import NOT_FOUND
 from blockqnn_operator.shell.reconcile.slots import Slots
 from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
@@ -247,7 +247,7 @@ class Operator:
             Exception: the error that ended another task of the process before.
         """
         watched = self._watched
-        self._cleanup = JobCleanup(self._leftovers.add)
+        self._cleanup = JobCleanup(self._leftovers.add, news=self._queue.add)
         self._controller = Controller(
             cluster,
             watched.search,

@@ -13,6 +13,7 @@ from urllib.request import getproxies
 import aiohttp
 from kubernetes.aio import client, config
 
+from blockqnn_api import names
 from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
@@ -41,12 +42,14 @@ MERGE_PATCH = "application/merge-patch+json"
 class ApiError(OperatorError):
     """The API server answered a request with a refusal."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, request: str = "") -> None:
         super().__init__(message)
         self.status = status
         """The HTTP status."""
         self.reason = reason
         """The API server's reason in CamelCase, such as ``AlreadyExists``."""
+        self.request = request or "a request"
+        """The request, such as ``create ConfigMap digits-history-0000``."""
 
 
 class Cluster:
@@ -216,7 +219,8 @@ class Cluster:
                 raise
         self._requested(method, response.status)
         if response.status >= 400:
-            raise _refusal(method, path, response.status, answer)
+            name = ((body or {}).get("metadata") or {}).get("name", "") if method == "POST" else ""
+            raise _refusal(method, f"{path}/{name}".rstrip("/"), response.status, answer)
         return answer
 
     async def _send(
@@ -266,11 +270,29 @@ class Cluster:
 
 
 def _refusal(method: str, path: str, status: int, answer: Json) -> ApiError:
+    words = answer.get("message")
     return ApiError(
         status,
         str(answer.get("reason", "")),
-        str(answer.get("message") or f"{method} {path} was answered {status}."),
+        words[:1000] if isinstance(words, str) and words else f"The answer was {status}.",
+        _in_words(method, path),
     )
+
+
+_VERBS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete", "GET": "read"}
+_KINDS = {
+    **{"jobs": "Job", "pods": "Pod", "configmaps": "ConfigMap", "events": "Event"},
+    names.PLURAL: names.KIND,
+}
+
+
+def _in_words(method: str, path: str) -> str:
+    """Describe a request, such as ``change the status of BlockSearch digits``."""
+    plural, _, rest = path.partition("/namespaces/")[2].partition("/")[2].partition("/")
+    name, _, part = rest.partition("/")
+    of_part = f"the {part} of " if part else ""
+    subject = f"{_KINDS[plural]} {name}".strip() if plural in _KINDS else path
+    return f"{_VERBS.get(method, method)} {of_part}{subject}"
 
 
 def _said(error: BaseException) -> str:

@@ -18,12 +18,17 @@ from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.shell.kubernetes.answers import Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, jobs_path
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
+from blockqnn_operator.shell.reconcile.refusals import (
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    is_refusal,
+    refusal,
+)
 
 CONCURRENCY = 20
 """Requests of one search in flight: twenty creators kept a development API server busy
 (53 trials a second on two cores), and more of them only wait."""
-
-NOT_FOUND, CONFLICT, UNPROCESSABLE, FORBIDDEN = 404, 409, 422, 403
 
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 Item = TypeVar("Item")
@@ -63,7 +68,7 @@ class JobWriter(Generic[AnyJob]):
             self._wrote(await self.cluster.create(jobs_path(namespace), manifest))
         except ApiError as error:
             if error.status != CONFLICT or error.reason != "AlreadyExists":
-                return Creation(False, _refusal(error, self.what))
+                return Creation(False, _refusal(error, f"{self.what}, {name}"))
         else:
             return Creation(True)
         existing = await self.cluster.get(jobs_path(namespace, name))
@@ -133,8 +138,8 @@ def _taken(name: str) -> Problem:
 def _refusal(error: ApiError, what: str) -> Problem:
     """Return the problem of a Job that the API server refuses; raise what may pass by itself."""
     if error.status == FORBIDDEN and "quota" in str(error).lower():
-        return Problem(Reason.QUOTA_EXCEEDED, f"Waiting for quota: {error}")
-    if error.status in (UNPROCESSABLE, FORBIDDEN, 400, NOT_FOUND):
+        return refusal(error)
+    if is_refusal(error) or error.status == NOT_FOUND:
         return Problem(Reason.JOB_REFUSED, f"The API server refuses {what}: {error}")
     raise error
 

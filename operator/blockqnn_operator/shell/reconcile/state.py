@@ -32,6 +32,8 @@ class ReconcileState:
     """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
     reported: BlockSearchStatus | None = None
     """The status as last computed."""
+    failures: int = 0
+    """Number of passes in a row that have ended with an error."""
     written_status: WrittenStatus = field(default_factory=WrittenStatus)
 
     def forget_empty_histories(self, search: SearchObject) -> None:
