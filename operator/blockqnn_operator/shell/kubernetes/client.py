@@ -16,7 +16,14 @@ from kubernetes.aio import client, config
 from blockqnn_api import names
 from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
-from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
+from blockqnn_operator.shell.kubernetes.answers import (
+    Answer,
+    Json,
+    lines_of,
+    read_answer,
+    read_event,
+    read_warnings,
+)
 
 Requested = Callable[[str, int], None]
 
@@ -179,8 +186,11 @@ class Cluster:
             response.close()
 
     async def create(self, path: str, body: Json) -> Json:
-        """Create an object in a collection and return it."""
-        return await self._request("POST", path, body=body)
+        """Create an object in a collection and return it.
+
+        A field that Kubernetes does not know is refused; else it would be left out in silence.
+        """
+        return await self._request("POST", path, query={"fieldValidation": "Strict"}, body=body)
 
     async def replace(self, path: str, body: Json) -> Json:
         """Replace an object; refused with 409 when ``resourceVersion`` is not the current one."""
@@ -221,7 +231,9 @@ class Cluster:
         if response.status >= 400:
             name = ((body or {}).get("metadata") or {}).get("name", "") if method == "POST" else ""
             raise _refusal(method, f"{path}/{name}".rstrip("/"), response.status, answer)
-        return answer
+        result = Answer(answer)
+        result.warnings = read_warnings(response.headers.getall("Warning", ()))
+        return result
 
     async def _send(
         self,

@@ -39,11 +39,7 @@ from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, Finalists
 from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, JobWriter
 from blockqnn_operator.shell.reconcile.load_history import load_shards
-from blockqnn_operator.shell.reconcile.outcome import (
-    Outcome,
-    events_of_deleted_jobs,
-    plan_around,
-)
+from blockqnn_operator.shell.reconcile.outcome import Outcome, events_of_pass, plan_around
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 from blockqnn_operator.shell.reconcile.refusals import CONFLICT, problem_of
 from blockqnn_operator.shell.reconcile.slots import Slots
@@ -200,7 +196,8 @@ class Controller:
         state = await self._load(search, memory)
         if state is None:
             return COLLECTED_SECONDS
-        writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a trial")
+        what, warned = "the Job of a trial", memory.warnings.add
+        writer = JobWriter(self._cluster, search, memory.freshest, what, warned)
         decided = plan_around(observed, state)
         events = decided.events
         if decided.annotate:
@@ -214,11 +211,8 @@ class Controller:
             observed, state, memory.finalists, decided.assessment
         )
         outcome = await self._carry_out(writer, state, decided, finalists, memory)
-        events += (
-            *beginning(search, state),
-            *events_of_deleted_jobs(observed, decided, outcome, memory),
-        )
-        events += finalists.events
+        events += (*beginning(search, state), *finalists.events)
+        events += events_of_pass(observed, decided, outcome, memory)
         await tell(self._cluster, search, events, observed.now, memory.events)
         assessment = decided.assessment
         if outcome.acted:
@@ -287,12 +281,14 @@ class Controller:
             outcome.note = f"; more wait for the operator's limit of {limit} Jobs in flight"
         preparation = decided.assessment.preparation.create
         outcome.acted = finalists.acts or bool(trials or decided.archive or preparation)
-        outcome.problems += await create_preparation(self._cluster, search, preparation)
+        outcome.problems += await create_preparation(
+            self._cluster, search, preparation, writer.warned
+        )
         outcome.problems += await apply.create_jobs(
             writer, state, trials[:CREATIONS], outcome.created.append
         )
         outcome.problems += await self._finalists.carry_out(
-            search, finalists, memory.finalists, granted - len(trials)
+            search, finalists, memory.finalists, granted - len(trials), writer.warned
         )
         if outcome.problems:
             # Jobs that were not created take no slots from others until they are tried again.

@@ -15,7 +15,7 @@ from blockqnn_operator.core.observed.job import Job
 from blockqnn_operator.core.observed.unreadable import UnreadableObject
 from blockqnn_operator.core.planning.open_item import OpenItem
 from blockqnn_operator.core.reporting.conditions import Problem
-from blockqnn_operator.shell.kubernetes.answers import Json
+from blockqnn_operator.shell.kubernetes.answers import Answer, Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, jobs_path
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 from blockqnn_operator.shell.reconcile.refusals import (
@@ -37,6 +37,10 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
+def ignore(_words: str) -> None:
+    """Do nothing about a warning."""
+
+
 class Creation(NamedTuple):
     """The outcome of an attempt to create a Job."""
 
@@ -56,6 +60,8 @@ class JobWriter(Generic[AnyJob]):
     """Records what is written."""
     what: str
     """The Jobs, as a refusal names them."""
+    warned: Callable[[str], None] = ignore
+    """Called with each warning of the API server about a Job that it has created."""
 
     async def create(self, manifest: Manifest) -> Creation:
         """Create a Job; one of the same search that exists already is no error.
@@ -65,11 +71,14 @@ class JobWriter(Generic[AnyJob]):
         """
         name, namespace = manifest["metadata"]["name"], self.search.namespace
         try:
-            self._wrote(await self.cluster.create(jobs_path(namespace), manifest))
+            answer = await self.cluster.create(jobs_path(namespace), manifest)
         except ApiError as error:
             if error.status != CONFLICT or error.reason != "AlreadyExists":
                 return Creation(False, _refusal(error, f"{self.what}, {name}"))
         else:
+            self._wrote(answer)
+            for words in answer.warnings if isinstance(answer, Answer) else ():
+                self.warned(words)
             return Creation(True)
         existing = await self.cluster.get(jobs_path(namespace, name))
         try:

@@ -1,8 +1,10 @@
 """A pass over one search: the plan as far as it can be carried out, and what came of it."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from blockqnn_api.events import EventReason
 from blockqnn_api.history.replay import SearchState
 from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.observed.snapshot import Observed
@@ -43,11 +45,27 @@ def plan_around(observed: Observed, state: SearchState) -> Plan:
     return replace(decided, create=create)
 
 
-def events_of_deleted_jobs(
+def events_of_pass(
     observed: Observed, decided: Plan, outcome: Outcome, memory: ReconcileState
 ) -> tuple[Event, ...]:
-    """Return the events of Jobs that existed at the last pass and had to be created again."""
+    """Return the events of what the API server did beside its answers.
+
+    They are its warnings, and the Jobs that existed at the last pass and had to be created again.
+    """
     events = deleted_jobs(observed.search, outcome.created, memory.seen_jobs, observed.now)
     seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
-    return events
+    return (*events, *_events_of_warnings(memory.warnings))
+
+
+def _events_of_warnings(warnings: Iterable[str]) -> tuple[Event, ...]:
+    """Return the events of the API server's warnings, one for each text."""
+    return tuple(
+        Event(
+            f"{EventReason.API_SERVER_WARNING}/{hashlib.sha256(words.encode()).hexdigest()[:16]}",
+            "Warning",
+            EventReason.API_SERVER_WARNING,
+            f"The API server warns about a Job: {words}",
+        )
+        for words in sorted(warnings)
+    )

@@ -28,6 +28,8 @@ class ReconcileState:
     """The open trials as last surveyed."""
     events: set[str] = field(default_factory=set)
     """Keys of the Events that were reported."""
+    warnings: set[str] = field(default_factory=set)
+    """Warnings of the API server about the Jobs that this process has created."""
     seen_jobs: set[str] = field(default_factory=set)
     """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
     reported: BlockSearchStatus | None = None

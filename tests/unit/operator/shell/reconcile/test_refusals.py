@@ -14,6 +14,7 @@ from operator_world import Json, World
 from search_simulation import serial, spec_of
 from search_under_faults import UP_TO_DATE, Disturbed, Pass, quick_passes
 
+from blockqnn_operator.shell.kubernetes.answers import Answer
 from blockqnn_operator.shell.kubernetes.client import ApiError, _refusal
 from blockqnn_operator.shell.reconcile import outcome
 
@@ -157,6 +158,55 @@ def test_a_server_that_is_busy_is_told_when_it_stays_so() -> None:
     assert not run.server.status
     run.go_on(2)
     assert run.degraded["reason"] == "RequestRefused"
+
+
+class StrictServer(Server):
+    """An API server that refuses fields it does not know if asked to, and warns about others."""
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Json | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        is_strict = (query or {}).get("fieldValidation") == "Strict"
+        if method == "POST" and path.endswith("/jobs") and is_strict and body:
+            unknown = set(body["spec"]["template"]["spec"]) & {"tolerationz"}
+            for name in unknown:
+                words = f'strict decoding error: unknown field "spec.template.spec.{name}"'
+                raise _refusal(method, path, 400, {"message": words})
+        answer = Answer(
+            await super()._request(method, path, query=query, body=body, content_type=content_type)
+        )
+        answer.warnings = ("spec.a: deprecated since v1.99",) if path.endswith("/jobs") else ()
+        return answer
+
+
+def on_a_strict_server(**changes: Any) -> Refusals:
+    run = Refusals(None)
+    search = make_search(spec_of(seed=1, parallelism=3, **changes))
+    run.server = StrictServer(search, World())  # type: ignore[assignment]
+    run.processes = [run.process(run.server)]
+    return run
+
+
+def test_a_misspelt_field_of_the_pod_template_is_refused_with_its_name() -> None:
+    template = {"spec": {"tolerationz": [{"key": "x"}]}}
+    run = on_a_strict_server(trial={"podTemplate": template})
+    run.go_on(2)
+    assert run.degraded["reason"] == "JobRefused"
+    assert 'unknown field "spec.template.spec.tolerationz"' in run.degraded["message"]
+    assert not run.server.world.created
+
+
+def test_a_warning_of_the_api_server_is_an_event_once() -> None:
+    run = on_a_strict_server()
+    run.go_on(6)
+    assert len(run.server.world.created) > 2
+    assert run.server.reasons.count("ApiServerWarning") == 1
 
 
 @given(st.sampled_from([OverflowError("x" * 5000), KeyError("\n"), RecursionError(), ValueError()]))
