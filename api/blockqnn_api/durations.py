@@ -5,8 +5,11 @@ from functools import lru_cache
 
 from blockqnn.errors import InvalidSettings
 
-PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-_DURATION = re.compile(r"(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
+PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$"
+_DURATION = re.compile(r"(?:([0-9]{1,15})h)?(?:([0-9]{1,15})m)?(?:([0-9]{1,15})s)?")
+
+LONGEST_HOURS = 999_999
+"""The longest duration, a century: it can be added to any time that is read."""
 
 
 @lru_cache(maxsize=256)
@@ -14,13 +17,18 @@ def seconds(text: str) -> int:
     """Return the length of a duration in seconds, at least 1.
 
     Raises:
-        InvalidSettings: when the text is no duration, or the duration is zero.
+        InvalidSettings: when the text is no duration, or the duration is zero or too long.
     """
     match = _DURATION.fullmatch(text)
     hours, minutes, rest = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + rest
     if total < 1:
         raise InvalidSettings(
-            f"{text!r} is not a duration; write hours, minutes and seconds as in 90s, 45m or 1h30m."
+            f"{text[:40]!r} is not a duration; write hours, minutes and seconds as in 90s, 45m or "
+            "1h30m."
+        )
+    if total > LONGEST_HOURS * 3600:
+        raise InvalidSettings(
+            f"{text[:40]!r} is longer than a century; write a duration of at most {LONGEST_HOURS}h."
         )
     return total

@@ -44,3 +44,6 @@ class EventReason(StrEnum):
     CHECKPOINT_DAMAGED = "CheckpointDamaged"
     """Warning. A finalist that has ended found checkpoints that it could not read. It continued
     from another one, or started anew."""
+    API_SERVER_WARNING = "ApiServerWarning"
+    """Warning. The API server has created a Job, and warns about it in the words of the message,
+    for instance that a field of `trial.podTemplate` is deprecated."""

@@ -10,18 +10,13 @@ from blockqnn.contract.dataset import Validation
 from blockqnn.contract.finalist import Checkpoints, FinalistNetwork, FinalistTraining
 from blockqnn.model import Model
 from blockqnn.network.datasets import DatasetName
+from blockqnn_api.free_form import Resources, Volume
 
 MOST_ACCELERATORS = 1024
 """The most accelerators of one Pod."""
 
 MOST_TARGETS = 16
 """Maximum number of targets: the API server checks each against its earlier value."""
-
-Volume = Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
-"""One volume source of a Pod."""
-
-Resources = Annotated[dict[str, dict[str, str | int]], Field(max_length=3)]
-"""The resources of a container, as in a Pod."""
 
 Recipe = Literal["cifar", "imagenet"]
 

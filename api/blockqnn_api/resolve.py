@@ -17,6 +17,7 @@ from blockqnn.surrogate.early_termination import stopping_epochs
 from blockqnn_api.durations import seconds
 from blockqnn_api.errors import InvalidSearch, UnusedFields
 from blockqnn_api.finalist_targets import check_finalists, check_stages
+from blockqnn_api.free_form import check_depth
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_api.unused_settings import unused_settings, without_unused
 
@@ -59,6 +60,7 @@ def resolve(
     Raises:
         InvalidSearch: when a field is missing, wrong, contradicts another, or has no effect.
     """
+    check_depth(spec)
     name = preset_of(spec, pinned)
     base = _from_preset(name, spec)
     if pinned is not None:

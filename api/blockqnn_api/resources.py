@@ -1,11 +1,11 @@
 """Checks the resources of a container as the API server does: names, quantities, pairs. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from blockqnn_api.errors import FieldPath, write_value
+from blockqnn_api.quantities import LARGEST, read_quantity
 from blockqnn_api.spelling import nearest
 
 KINDS = ("limits", "requests")
@@ -14,28 +14,11 @@ KINDS = ("limits", "requests")
 STANDARD = ("cpu", "memory", "ephemeral-storage")
 """The resources whose names have no domain; there are those that begin with ``hugepages-`` too."""
 
-LONGEST_QUANTITY = 64
-"""Characters of the longest quantity: the largest number that Kubernetes keeps has 19 digits."""
-
-MOST = 2**63 - 1
-"""The largest quantity that Kubernetes keeps; it takes any larger one for this."""
-
 MOST_PROCESSORS = 1_000_000
 """More than any machine has: a larger number was meant to be thousandths, or anything else."""
 
 LEAST_MEMORY = 2**20
 """Bytes with which no container starts: less was meant to have another unit, as in ``500m``."""
-
-_QUANTITY = re.compile(
-    r"([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?"
-)
-_UNITS = {
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 10**3),
-    **{unit: Fraction(1000) ** power for power, unit in enumerate("kMGTPE", 1)},
-    **{f"{unit}i": Fraction(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
-}
 
 
 class PodFinding(NamedTuple):
@@ -46,22 +29,6 @@ class PodFinding(NamedTuple):
     """A clause that completes a sentence which begins with the field's name."""
     fails: bool = True
     """True if the API server refuses or drops the field; else it may be what was meant."""
-
-
-def quantity(written: Any) -> Fraction | None:
-    """Return the value of a quantity, a text or a number; None when it is none."""
-    if not isinstance(written, str | int | float) or isinstance(written, bool):
-        return None
-    if isinstance(written, int) and abs(written) > MOST:
-        return None
-    text = str(written)
-    match = _QUANTITY.fullmatch(text) if len(text) <= LONGEST_QUANTITY else None
-    if match is None:
-        return None
-    sign, digits, unit, exponent = match.groups()
-    value = Fraction(f"0{digits}" if digits.startswith(".") else digits.rstrip("."))
-    value *= _UNITS[unit] if unit else Fraction(10) ** int(exponent or 0)
-    return -value if sign == "-" else value
 
 
 def check_resources(resources: Any, path: FieldPath) -> Iterator[PodFinding]:
@@ -80,7 +47,7 @@ def check_resources(resources: Any, path: FieldPath) -> Iterator[PodFinding]:
             wrong = list(_check_amount(kind, str(name), written, (*path, kind, str(name))))
             yield from wrong
             if not any(finding.fails for finding in wrong) and written is not None:
-                amounts[kind][str(name)] = quantity(written) or Fraction(0)
+                amounts[kind][str(name)] = read_quantity(written) or Fraction(0)
     for name, request in amounts["requests"].items():
         limit = amounts["limits"].get(name)
         inner = (*path, "requests", name)
@@ -103,7 +70,7 @@ def _check_amount(kind: str, name: str, written: Any, path: FieldPath) -> Iterat
         return
     wrong = list(check_quantity(written, path))
     yield from wrong
-    amount = quantity(written)
+    amount = read_quantity(written)
     if wrong or amount is None:
         return
     shown = write_value(written)
@@ -127,13 +94,13 @@ def _check_amount(kind: str, name: str, written: Any, path: FieldPath) -> Iterat
 
 def check_quantity(written: Any, path: FieldPath) -> Iterator[PodFinding]:
     """Yield the finding about a value that is no quantity, or one that means nothing."""
-    amount = quantity(written)
+    amount = read_quantity(written)
     shown = write_value(written)
     if amount is None:
         yield PodFinding(path, f"is {shown}; it must be a quantity such as 500m, 2 or 4Gi")
     elif amount < 0:
         yield PodFinding(path, f"is {shown}; it must be at least 0")
-    elif amount > MOST:
+    elif amount > LARGEST:
         yield PodFinding(path, f"is {shown}; no machine has as much")
 
 

@@ -5,7 +5,7 @@ the other fields come from the preset (:mod:`blockqnn_api.resolve`) or from the 
 The docstrings are the descriptions that ``kubectl explain blocksearch.spec`` prints.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -17,6 +17,7 @@ from blockqnn.network.spec import NetworkSpec
 from blockqnn.settings.presets import DEFAULT_PRESET, PURPOSES
 from blockqnn.settings.search import AgentSettings, RewardSettings, SpaceSettings
 from blockqnn_api.finalists_spec import MOST_ACCELERATORS, Finalists
+from blockqnn_api.free_form import FreeForm, Resources, Volume
 
 LONGEST_NAME = 40
 """The longest name of a BlockSearch: its Jobs' names, and their Pods', must fit 63 characters."""
@@ -85,7 +86,7 @@ class Dataset(DatasetSpec):
     (or `val`, or `validation`), that hold them.
     """
 
-    volume: Annotated[dict[str, Any], Field(min_length=1, max_length=1)] | None = None
+    volume: Volume | None = None
     """The volume that holds the files: one volume source of a Pod, such as
     `persistentVolumeClaim: {claimName: datasets}`. It is mounted at `path`: writable for the Job
     that prepares the images before the first trial, read-only for the trials."""
@@ -120,7 +121,7 @@ class PodTemplate(Model):
     """
 
     metadata: PodMetadata = PodMetadata()
-    spec: dict[str, Any] = Field(default_factory=dict)
+    spec: FreeForm = Field(default_factory=dict)
     """Any field of a Pod's spec; the container that trains is called `trainer`."""
 
 
@@ -134,9 +135,7 @@ class Trial(Model):
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] = DEFAULT_TRAINER_IMAGE
     """The trainer's image; by default the one that the operator was installed with."""
 
-    resources: dict[str, dict[str, str | int]] = Field(
-        default={"limits": {"nvidia.com/gpu": 1}}, max_length=3
-    )
+    resources: Resources = Field(default={"limits": {"nvidia.com/gpu": 1}})
     """The resources of the trainer's container, as in a Pod; one GPU unless something is given."""
 
     accelerators: Annotated[int, Field(ge=0, le=MOST_ACCELERATORS)] | None = None

@@ -93,7 +93,8 @@ class Reason(StrEnum):
     JOB_REFUSED = "JobRefused"
     """The API server refuses a Job, for instance because of `trial.podTemplate`."""
     QUOTA_EXCEEDED = "QuotaExceeded"
-    """A ResourceQuota refuses a Job. The operator tries again every ten seconds."""
+    """A ResourceQuota refuses a Job or a ConfigMap. The operator tries again, at least once a
+    minute."""
     QUEUED = "Queued"
     """Jobs are suspended until a queue such as Kueue's admits them."""
     UNSCHEDULABLE = "Unschedulable"
@@ -111,6 +112,14 @@ class Reason(StrEnum):
     OBJECT_UNREADABLE = "ObjectUnreadable"
     """A label, an annotation or another field of a Job or Pod is not as it must be. The message
     names it. The trial of that Job waits; all others go on."""
+    REQUEST_REFUSED = "RequestRefused"
+    """The API server refuses to store, change or delete an object of the search, for instance
+    because a ConfigMap of its history is immutable. The message names the object and quotes the
+    API server. The operator tries again with growing delays, at least once a minute."""
+    INTERNAL_ERROR = "InternalError"
+    """A fault of the operator keeps it from going on with the search. The message quotes the
+    error, and the operator's log has the rest. It tries again with growing delays, at least once a
+    minute; other searches go on."""
     NOT_NEEDED = "NotNeeded"
     """The dataset needs no preparation, or no trial waits for it."""
     PREPARED = "Prepared"
@@ -221,7 +230,9 @@ CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reaso
             Reason.RESULT_INVALID,
             Reason.DATASET_NOT_READY,
             Reason.FINALISTS_NOT_READY,
+            Reason.INTERNAL_ERROR,
             Reason.OBJECT_UNREADABLE,
+            Reason.REQUEST_REFUSED,
             Reason.JOB_REFUSED,
             Reason.QUOTA_EXCEEDED,
             *_WAITING,

@@ -134,6 +134,7 @@ def reconcile() -> Row:
                 [
                     Query(rate("blockqnn_reconcile_duration_seconds_count"), "passes"),
                     Query(rate("blockqnn_reconcile_errors_total"), "errors"),
+                    Query(rate("blockqnn_internal_errors_total"), "faults of the operator"),
                 ],
                 "ops",
                 width=8,

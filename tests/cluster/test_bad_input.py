@@ -39,6 +39,14 @@ def test_a_pod_template_that_the_api_server_refuses_is_a_condition(searching, ev
     eventually(searching.jobs, within=30)
 
 
+def test_a_misspelt_field_of_the_pod_template_is_named(searching, eventually):
+    template = {"spec": {"tolerationz": [{"key": "x"}]}}
+    searching.apply(search_manifest(trial={"resources": {}, "podTemplate": template}))
+    eventually(lambda: searching.condition("Degraded").get("reason") == "JobRefused")
+    assert "tolerationz" in searching.condition("Degraded")["message"]
+    assert not searching.jobs()
+
+
 @pytest.mark.long
 def test_a_quota_slows_a_search_down_and_does_not_fail_it(searching, eventually):
     searching.kubectl("create", "quota", "few", "--hard=count/jobs.batch=0")

@@ -220,7 +220,7 @@ class Server(Cluster):
         assert name == f"{self.search.name}/status"
         merged = {**self.status, **patch["status"]}
         before, self.status = self.status, {k: v for k, v in merged.items() if v is not None}
-        if before and not self.was_late:
+        if "trials" in before and not self.was_late:
             assert self.status["trials"]["total"] >= before["trials"]["total"]
             assert self.status["history"]["records"] >= before["history"]["records"]
         self.version += 1

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from blockqnn.contract import fields
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn.contract.message import Accuracy, Message, Reason, ResultMessage
+from blockqnn.contract.message import LARGEST_COUNT, Accuracy, Message, Reason, ResultMessage
 from blockqnn.contract.metrics import Measured
 from blockqnn.contract.recipes import fill_in
 from blockqnn.model import Model
@@ -239,7 +239,7 @@ class FinalistVerdict(ResultMessage):
     """
     epoch: fields.Count = 0
     """Number of epochs trained, including those before a checkpoint."""
-    epochs: Annotated[int, Field(ge=1)] = 1
+    epochs: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] = 1
     """Number of epochs of the whole training."""
     curve: fields.Curve = ()
     resumed: fields.Count = 0
@@ -261,7 +261,7 @@ class FinalistResult(Measured, FinalistVerdict):
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     """Number of processes that trained together at the end."""
     device: fields.Device = ""
-    folder: Annotated[str, StringConstraints(max_length=512)] = ""
+    folder: fields.Folder = ""
     """The finalist's directory on the volume; it holds the model if the finalist succeeded."""
     weights: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The SHA-256 of the file `weights.safetensors`."""

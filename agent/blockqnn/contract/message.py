@@ -17,6 +17,9 @@ RESULT_LIMIT = 3584
 MESSAGE_LIMIT = 400
 """The maximum length of a result's ``message``, in characters."""
 
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of things in a message."""
+
 CURVE_LIMIT = 128
 """The most points of a result's curve; a longer training thins its curve to this many."""
 
@@ -88,9 +91,14 @@ def bounded(text: str, name: str) -> str:
     """Return a message if it fits; `name`, with its verb, begins the sentence of the error.
 
     Raises:
-        InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes.
+        InvalidMessage: when it is longer than :data:`RESULT_LIMIT` bytes, or no text.
     """
-    length = len(text.encode())
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        raise InvalidMessage(
+            f"{name} not text: it has half of a pair of characters; write it as UTF-8."
+        ) from None
     if length > RESULT_LIMIT:
         raise InvalidMessage(f"{name} {length} bytes long; at most {RESULT_LIMIT} fit.")
     return text

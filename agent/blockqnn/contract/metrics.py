@@ -20,6 +20,13 @@ Metrics = Mapping[str, float]
 """What was measured, by the names of :data:`METRICS`; what was not measured is absent."""
 
 
+MOST_PARAMETERS = 10**15
+"""The most parameters of a network that are believed."""
+
+MOST_MACS = 10**18
+"""The most multiply-accumulates; the API server stores whole numbers below 2^63."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A quantity that a training measures."""
@@ -42,9 +49,11 @@ class Measured(Model):
     the JSON.
     """
 
-    parameters: Annotated[int | None, Field(ge=0), Metric("parameters", int, "", "lower")] = None
+    parameters: Annotated[
+        int | None, Field(ge=0, le=MOST_PARAMETERS), Metric("parameters", int, "", "lower")
+    ] = None
     """Trainable parameters of the whole network, counted on the network itself."""
-    macs: Annotated[int | None, Field(ge=0), Metric("MACs", int, "", "lower")] = None
+    macs: Annotated[int | None, Field(ge=0, le=MOST_MACS), Metric("MACs", int, "", "lower")] = None
     """Multiply-accumulates of one image's forward pass (convolutions and the classifier)."""
 
     @property

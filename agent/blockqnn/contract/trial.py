@@ -15,7 +15,14 @@ from pydantic import Field
 
 from blockqnn.contract import fields
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn.contract.message import SCHEMA_VERSION, Accuracy, Message, Reason, ResultMessage
+from blockqnn.contract.message import (
+    LARGEST_COUNT,
+    SCHEMA_VERSION,
+    Accuracy,
+    Message,
+    Reason,
+    ResultMessage,
+)
 from blockqnn.contract.metrics import Measured
 from blockqnn.contract.training import StoppingRule, TrainingSpec
 from blockqnn.network.spec import Constraints, NetworkSpec
@@ -74,7 +81,7 @@ class TrialVerdict(ResultMessage):
     message: fields.Sentence = ""
     accuracy: Accuracy | None = None
     """After the last epoch, on the held-out images; present exactly when the trial succeeded."""
-    stopped_after: Annotated[int, Field(ge=1)] | None = None
+    stopped_after: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] | None = None
     """The epoch after which the training stopped early, by a rule of its specification; then the
     accuracy is extrapolated."""
     curve: fields.Curve = ()

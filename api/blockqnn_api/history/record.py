@@ -4,19 +4,42 @@ Records are versioned. A reader takes its own version and the older ones it know
 stops the search; nothing is guessed.
 """
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
+from blockqnn.contract.fields import MOST_SECONDS
 from blockqnn.contract.message import describe
+from blockqnn.contract.metrics import MOST_MACS, MOST_PARAMETERS
 from blockqnn.model import Model
 from blockqnn_api.errors import HistoryUnreadable
 
 RECORD_VERSION: Literal[1] = 1
 
 
+_BOUNDS = {"parameters": MOST_PARAMETERS, "macs": MOST_MACS}
+
+
 class Record(Model):
     """A line of a history."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _within_bounds(cls, values: Any) -> Any:
+        """Read larger numbers than results may have as the largest: histories hold some.
+
+        Versions before there were bounds have stored them, and a search goes on all the same.
+        """
+        if not isinstance(values, Mapping):
+            return values
+        read = {
+            name: _at_most(values[name], most) for name, most in _BOUNDS.items() if name in values
+        }
+        seconds = values.get("seconds")
+        if isinstance(seconds, Mapping):
+            read["seconds"] = {name: _at_most(v, MOST_SECONDS) for name, v in seconds.items()}
+        return {**values, **read} if read else values
 
     def write(self) -> str:
         """Write the record as one line of JSON, without empty fields."""
@@ -36,3 +59,8 @@ class Record(Model):
                 f"A {cls.__name__} of the history {describe(error)}; it was damaged, or written by "
                 "a newer operator: use that version or a later one."
             ) from None
+
+
+def _at_most(value: Any, most: float) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return most if is_number and value > most else value

@@ -24,6 +24,7 @@ from blockqnn_operator.shell.kubernetes.backoff import delay_after
 from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
 from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
+from blockqnn_operator.shell.kubernetes.kopf_connection import Listed, open_session
 from blockqnn_operator.shell.kubernetes.kopf_handlers import register
 from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
 from blockqnn_operator.shell.listening import listen_all
@@ -32,7 +33,7 @@ from blockqnn_operator.shell.metrics.search import Measured
 from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.controller import Controller
-from blockqnn_operator.shell.reconcile.job_writer import NOT_FOUND
+from blockqnn_operator.shell.reconcile.refusals import NOT_FOUND
 from blockqnn_operator.shell.reconcile.slots import Slots
 from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
@@ -262,7 +263,7 @@ class Operator:
             Exception: the error that ended another task of the process before.
         """
         watched = self._watched
-        self._cleanup = JobCleanup(self._leftovers.add)
+        self._cleanup = JobCleanup(self._leftovers.add, news=self._queue.add)
         self._controller = Controller(
             cluster,
             watched.search,
@@ -307,10 +308,17 @@ class Operator:
             self._queue.forget(key)
         self._watched.remember(key, search)
 
+    def _listed(self, namespace: str, keys: set[Key]) -> None:
+        """Forget the searches that are gone, though no watch has reported their deletion."""
+        for key in self._watched.known():
+            if key not in keys and namespace in ("", key[0]):
+                self._search_changed(key, None)
+
     async def _watch_searches(self, stopping: asyncio.Event, proxy: str | None) -> None:
         registry = kopf.OperatorRegistry()
         register(registry, self._search_changed)
-        _register_login(registry, proxy)
+        sessions: list[kopf.AiohttpSession] = []
+        _register_login(registry, self._listed, sessions, proxy)
         namespaces = tuple(self._options.namespace)
         try:
             await kopf.operator(
@@ -328,6 +336,9 @@ class Operator:
                 f"The API server ended a watch permanently: {error}. Restart the operator; a "
                 "Deployment does so automatically."
             ) from error
+        finally:
+            for session in sessions:
+                await session.aiohttp_session.close()
 
     async def _reconcile(self, key: Key) -> float | None:
         return await self._controller.reconcile(key) if self._controller else None
@@ -345,12 +356,20 @@ class Operator:
                 self._queue.add(key)
 
 
-def _register_login(registry: kopf.OperatorRegistry, proxy: str | None) -> None:
+def _register_login(
+    registry: kopf.OperatorRegistry,
+    listed: Listed,
+    sessions: list[kopf.AiohttpSession],
+    proxy: str | None,
+) -> None:
     @kopf.on.login(registry=registry)
-    def login(**kwargs: object) -> kopf.ConnectionInfo | None:
-        credentials = kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+    async def login(**kwargs: object) -> kopf.AiohttpSession | None:
+        info = kopf.login_via_client(**kwargs)  # type: ignore[arg-type]
+        if info is None:
+            return None
         # Kopf leaves out the proxy that the credentials' client would use.
-        return credentials and dataclasses.replace(credentials, proxy_url=proxy)
+        sessions.append(open_session(dataclasses.replace(info, proxy_url=proxy), listed))
+        return sessions[-1]
 
 
 if __name__ == "__main__":

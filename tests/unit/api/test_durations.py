@@ -1,11 +1,14 @@
 """Durations as Kubernetes users write them."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blockqnn.errors import InvalidSettings
 from blockqnn_api.durations import seconds
+from blockqnn_api.object_fields import LATEST
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,20 @@ def test_anything_else_is_refused_with_an_example(text: str) -> None:
 @given(st.integers(0, 99), st.integers(0, 999), st.integers(1, 9999))
 def test_every_duration_that_is_written_is_read(hours: int, minutes: int, rest: int) -> None:
     assert seconds(f"{hours}h{minutes}m{rest}s") == hours * 3600 + minutes * 60 + rest
+
+
+@given(st.text("0123456789hms٩", max_size=40))
+def test_what_is_read_can_be_added_to_any_time(text: str) -> None:
+    try:
+        length = seconds(text)
+    except InvalidSettings as refusal:
+        said = str(refusal)
+    else:
+        said = ""
+        assert LATEST + timedelta(seconds=length) > LATEST
+    assert not said or "is not a duration" in said or "longer than a century" in said
+
+
+def test_a_duration_that_is_too_long_is_refused_with_the_longest() -> None:
+    with pytest.raises(InvalidSettings, match=r"'99999999999h' is longer .* at most 999999h\."):
+        seconds("99999999999h")

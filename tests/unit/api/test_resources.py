@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blockqnn_api.resources import MOST, check_quantity, check_resources, quantity
+from blockqnn_api.quantities import LARGEST, read_quantity
+from blockqnn_api.resources import check_quantity, check_resources
 
 UNITS = {
     "": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": 10**3,
@@ -21,9 +22,9 @@ def test_a_quantity_has_the_value_that_kubernetes_gives_it(
     whole_part: int, thousandths: int, unit: str
 ) -> None:
     number = whole_part + Fraction(thousandths, 1000)
-    assert quantity(f"{whole_part}.{thousandths:03}{unit}") == number * UNITS[unit]
-    assert quantity(f"-{whole_part}.{thousandths:03}{unit}") == -number * UNITS[unit]
-    assert quantity(whole_part) == whole_part
+    assert read_quantity(f"{whole_part}.{thousandths:03}{unit}") == number * UNITS[unit]
+    assert read_quantity(f"-{whole_part}.{thousandths:03}{unit}") == -number * UNITS[unit]
+    assert read_quantity(whole_part) == whole_part
 
 
 NONE = [
@@ -55,8 +56,8 @@ def test_any_value_is_answered(value: Any) -> None:
     findings = list(check_quantity(value, ("cpu",)))
     assert len(findings) <= 1
     assert all(len(finding.message) < 200 for finding in findings)
-    amount = quantity(value)
-    assert bool(findings) == (amount is None or not 0 <= amount <= MOST)
+    amount = read_quantity(value)
+    assert bool(findings) == (amount is None or not 0 <= amount <= LARGEST)
 
 
 RESOURCES = [

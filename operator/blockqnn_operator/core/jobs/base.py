@@ -17,7 +17,6 @@ and let ``shell/reconcile/controller.py`` carry out its plan with a ``JobWriter`
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
@@ -28,6 +27,7 @@ from blockqnn_api import names
 from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.objects import SearchObject
+from blockqnn_api.quantities import number
 from blockqnn_api.spec import BlockSearchSpec, Dataset
 
 BAD_INPUT_STATUS = 2
@@ -41,7 +41,8 @@ SIGTERM_STATUS = 143
 """The exit status of a process that SIGTERM ended: the Pod was deleted or its node drained."""
 TRAINER_USER = 65532
 """The user that the trainer runs as, which is the image's; any user but root works."""
-_CPU_QUANTITY = re.compile(r"^(\d+(?:\.\d+)?)(m?)$")
+MOST_THREADS = 1024
+"""The most threads that a trainer is told to use; no node has as many processors."""
 Manifest = dict[str, Any]
 
 
@@ -273,11 +274,11 @@ def threads(resources: Mapping[str, Mapping[str, str | int]]) -> list[Manifest]:
     training on a processor is the same to the last bit for the same number of threads only.
     """
     asked = resources.get("limits", {}).get("cpu", resources.get("requests", {}).get("cpu"))
-    match = _CPU_QUANTITY.match(str(asked))
-    if match is None:
+    try:
+        processors = int(number("" if asked is None else asked))
+    except ValueError:
         return []
-    processors = float(match[1]) / (1000 if match[2] else 1)
-    return [{"name": THREADS_VARIABLE, "value": str(max(1, int(processors)))}]
+    return [{"name": THREADS_VARIABLE, "value": str(min(max(1, processors), MOST_THREADS))}]
 
 
 def derived_seed(seed: int, purpose: str) -> int:

@@ -131,6 +131,19 @@ def report_stopped(observed: Observed, problem: Problem) -> BlockSearchStatus:
     return with_conditions(status, facts, observed)
 
 
+def report_hindered(observed: Observed, problem: Problem) -> BlockSearchStatus:
+    """Return the status of a search that a pass could not bring further; all else of it stays."""
+    status = previous_status(observed) or BlockSearchStatus(
+        observed_generation=observed.search.generation,
+        phase=Phase.RUNNING,
+        message=problem.message[:LONGEST_MESSAGE],
+    )
+    facts: Facts = {ConditionType.DEGRADED: (True, problem.reason, problem.message)}
+    degraded = with_conditions(status, facts, observed).conditions
+    others = (c for c in status.conditions if c.type is not ConditionType.DEGRADED)
+    return status.model_copy(update={"conditions": (*others, *degraded)})
+
+
 def dump(status: BlockSearchStatus) -> dict[str, Any]:
     """Return the status as the API server takes it."""
     return status.model_dump(mode="json", exclude_none=True)

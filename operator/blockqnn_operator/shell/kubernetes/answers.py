@@ -6,12 +6,22 @@ reads; a proxy in front of the API server may answer with a page of its own.
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol
 
 from blockqnn_operator.errors import AnswerUnreadable
 
 Json = dict[str, Any]
+
+
+class Answer(dict[str, Any]):
+    """An object that the API server returned, and its words about the request."""
+
+    warnings: tuple[str, ...] = ()
+    """Its warnings, such as that a field is deprecated."""
+
+
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 DEEPEST = 100
 """Levels of maps and lists that are kept of an answer that is nested too deeply; what is below them
@@ -42,6 +52,12 @@ def read_answer(text: bytes, deepest: int | None = None) -> Json:
     if not isinstance(answer, dict):
         raise AnswerUnreadable("An answer is no JSON object.")
     return answer
+
+
+def read_warnings(headers: Iterable[str]) -> tuple[str, ...]:
+    """Read the texts of ``Warning`` headers, as RFC 7234 writes them."""
+    texts = (text for header in headers for text in _WARNING.findall(header))
+    return tuple(re.sub(r"\\(.)", r"\1", text) for text in texts)
 
 
 def read_event(line: bytes, deepest: int | None = None) -> Json:

@@ -12,9 +12,17 @@ from contextlib import contextmanager
 import aiohttp
 from kubernetes.aio import client, config
 
+from blockqnn_api import names
 from blockqnn_api.errors import OperatorError
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
-from blockqnn_operator.shell.kubernetes.answers import Json, lines_of, read_answer, read_event
+from blockqnn_operator.shell.kubernetes.answers import (
+    Answer,
+    Json,
+    lines_of,
+    read_answer,
+    read_event,
+    read_warnings,
+)
 from blockqnn_operator.shell.kubernetes.proxy import proxy_for
 from blockqnn_operator.shell.kubernetes.server_clock import ServerClock
 
@@ -42,12 +50,14 @@ MERGE_PATCH = "application/merge-patch+json"
 class ApiError(OperatorError):
     """The API server answered a request with a refusal."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, request: str = "") -> None:
         super().__init__(message)
         self.status = status
         """The HTTP status."""
         self.reason = reason
         """The API server's reason in CamelCase, such as ``AlreadyExists``."""
+        self.request = request or "a request"
+        """The request, such as ``create ConfigMap digits-history-0000``."""
 
 
 class Cluster:
@@ -184,8 +194,11 @@ class Cluster:
             response.close()
 
     async def create(self, path: str, body: Json) -> Json:
-        """Create an object in a collection and return it."""
-        return await self._request("POST", path, body=body)
+        """Create an object in a collection and return it.
+
+        A field that Kubernetes does not know is refused; else it would be left out in silence.
+        """
+        return await self._request("POST", path, query={"fieldValidation": "Strict"}, body=body)
 
     async def replace(self, path: str, body: Json) -> Json:
         """Replace an object; refused with 409 when ``resourceVersion`` is not the current one."""
@@ -224,8 +237,11 @@ class Cluster:
                 raise
         self._requested(method, response.status)
         if response.status >= 400:
-            raise _refusal(method, path, response.status, answer)
-        return answer
+            name = ((body or {}).get("metadata") or {}).get("name", "") if method == "POST" else ""
+            raise _refusal(method, f"{path}/{name}".rstrip("/"), response.status, answer)
+        result = Answer(answer)
+        result.warnings = read_warnings(response.headers.getall("Warning", ()))
+        return result
 
     async def _send(
         self,
@@ -275,11 +291,29 @@ class Cluster:
 
 
 def _refusal(method: str, path: str, status: int, answer: Json) -> ApiError:
+    words = answer.get("message")
     return ApiError(
         status,
         str(answer.get("reason", "")),
-        str(answer.get("message") or f"{method} {path} was answered {status}."),
+        words[:1000] if isinstance(words, str) and words else f"The answer was {status}.",
+        _in_words(method, path),
     )
+
+
+_VERBS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete", "GET": "read"}
+_KINDS = {
+    **{"jobs": "Job", "pods": "Pod", "configmaps": "ConfigMap", "events": "Event"},
+    names.PLURAL: names.KIND,
+}
+
+
+def _in_words(method: str, path: str) -> str:
+    """Describe a request, such as ``change the status of BlockSearch digits``."""
+    plural, _, rest = path.partition("/namespaces/")[2].partition("/")[2].partition("/")
+    name, _, part = rest.partition("/")
+    of_part = f"the {part} of " if part else ""
+    subject = f"{_KINDS[plural]} {name}".strip() if plural in _KINDS else path
+    return f"{_VERBS.get(method, method)} {of_part}{subject}"
 
 
 def _said(error: BaseException) -> str:

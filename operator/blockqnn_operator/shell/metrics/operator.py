@@ -83,6 +83,11 @@ class Metrics:
             "Passes that ended with an error, after which the operator tries again.",
             registry=registry,
         )
+        self._internal_errors = Counter(
+            "blockqnn_internal_errors",
+            "Passes that a fault of the operator ended; the search's condition Degraded quotes it.",
+            registry=registry,
+        )
         self._api_requests = Counter(
             "blockqnn_api_requests",
             "Requests to the API server, without watches; code 0 if there was no answer.",
@@ -116,6 +121,10 @@ class Metrics:
             raise
         finally:
             self._reconcile_duration.observe(time.perf_counter() - start)
+
+    def internal_error(self) -> None:
+        """Count a pass that a fault of the operator has ended."""
+        self._internal_errors.inc()
 
     def requested(self, verb: str, code: int) -> None:
         """Count a request to the API server."""

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,7 +17,6 @@ from blockqnn_api.resolve import pin, resolve
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_api.status import Reason
 from blockqnn_operator import __version__
-from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
@@ -26,10 +24,10 @@ from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.observed.unreadable import UnreadableObject
 from blockqnn_operator.core.planning.assessment import assess
-from blockqnn_operator.core.planning.events import Event, beginning, deleted_jobs
+from blockqnn_operator.core.planning.events import beginning
 from blockqnn_operator.core.planning.finalists import FinalistPlan
 from blockqnn_operator.core.planning.open_trials import OpenTrial
-from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.planning.trials import Plan
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.status import report, report_stopped
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
@@ -40,12 +38,15 @@ from blockqnn_operator.shell.reconcile import apply
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, Finalists
-from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, CONFLICT, JobWriter
+from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, JobWriter
 from blockqnn_operator.shell.reconcile.load_history import load_shards
+from blockqnn_operator.shell.reconcile.outcome import Outcome, events_of_pass, plan_around
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
+from blockqnn_operator.shell.reconcile.refusals import CONFLICT, problem_of
 from blockqnn_operator.shell.reconcile.slots import Slots
 from blockqnn_operator.shell.reconcile.state import ReconcileState
 from blockqnn_operator.shell.reconcile.status import write_status
+from blockqnn_operator.shell.reconcile.trouble import report_trouble
 
 RETRY_SECONDS = 10.0
 """Seconds before a retry of what the API server refused for a passing reason, such as a quota."""
@@ -58,21 +59,6 @@ CREATIONS = 2 * CONCURRENCY
 pass, and the first one of a search of hundreds of parallel trials would take many seconds."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """Parts of its plans that a pass has carried out, and the reason why others had to wait."""
-
-    created: list[Sequence[OpenTrial]] = field(default_factory=list)
-    """The trials of each Job that did not exist before."""
-    problems: list[Problem] = field(default_factory=list)
-    note: str = ""
-    """A clause about what running trials wait for, if anything."""
-    acted: bool = False
-    """It has changed what holds of the search or its finalists."""
-    cut_short: bool = False
-    """More Jobs are to be created at once, in the next pass."""
 
 
 class Controller:
@@ -152,12 +138,21 @@ class Controller:
         search = self._searches(key)
         if search is None or search.deleting:
             self._slots.forget(key)
+            self._cleanup.forget(key)
             self._memories.pop(key, None)
             return None
         memory = self._memories.get(key)
         if memory is None or memory.uid != search.uid:
             memory = self._memories[key] = ReconcileState(search.uid)
-        observed = self._observe(key, search, memory)
+        try:
+            again = await self._advance_or_stop(self._observe(key, search, memory), memory)
+        except Exception as error:
+            await self._report_error(search, memory, error)
+            raise
+        memory.failures = 0
+        return again
+
+    async def _advance_or_stop(self, observed: Observed, memory: ReconcileState) -> float | None:
         try:
             return await self._advance(observed, memory)
         except (InvalidSearch, HistoryUnreadable, InvalidHistory, InvalidBlock) as error:
@@ -171,6 +166,21 @@ class Controller:
             # Somebody else wrote the history: what is stored counts, so read it again.
             memory.state, memory.finalists.state = None, None
             return COLLECTED_SECONDS
+
+    async def _report_error(
+        self, search: SearchObject, memory: ReconcileState, error: Exception
+    ) -> None:
+        """Report that a pass has ended with an error; the queue logs it and tries again."""
+        memory.failures += 1
+        problem = problem_of(error, memory.failures)
+        if problem is None:
+            return
+        if problem.reason is Reason.INTERNAL_ERROR:
+            self._metrics.internal_error()
+            # Nobody knows what holds of it now; what is stored counts.
+            memory.state, memory.finalists.state = None, None
+        observed = Observed(memory.written_status.over(search), (), (), self._clock())
+        await report_trouble(self._cluster, observed, memory, problem)
 
     def _observe(self, key: Key, search: SearchObject, memory: ReconcileState) -> Observed:
         return Observed(
@@ -187,22 +197,23 @@ class Controller:
         state = await self._load(search, memory)
         if state is None:
             return COLLECTED_SECONDS
-        writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a trial")
-        decided = _plan(observed, state)
+        what, warned = "the Job of a trial", memory.warnings.add
+        writer = JobWriter(self._cluster, search, memory.freshest, what, warned)
+        decided = plan_around(observed, state)
         events = decided.events
         if decided.annotate:
             await self._annotate(observed, writer, decided)
             # What is durable now frees slots and may end an iteration: decide again, with that.
             observed = self._observe(_key(search), search, memory)
-            decided = _plan(observed, state)
+            decided = plan_around(observed, state)
             events += decided.events
         self._cleanup.ask(writer, decided.cleanup)
         finalists = await self._finalists.decide(
             observed, state, memory.finalists, decided.assessment
         )
         outcome = await self._carry_out(writer, state, decided, finalists, memory)
-        events += (*beginning(search, state), *_deleted_jobs(observed, decided, outcome, memory))
-        events += finalists.events
+        events += (*beginning(search, state), *finalists.events)
+        events += events_of_pass(observed, decided, outcome, memory)
         await tell(self._cluster, search, events, observed.now, memory.events)
         assessment = decided.assessment
         if outcome.acted:
@@ -214,7 +225,7 @@ class Controller:
             observed,
             state,
             assessment,
-            [*map(_unreadable, observed.unreadable), *outcome.problems],
+            self._problems(observed, outcome),
             outcome.note,
             self._finalists.report(state, memory.finalists, assessment),
         )
@@ -230,6 +241,12 @@ class Controller:
             # What has just become durable frees slots or opens the next iteration: go on at once.
             waits.append(0.0)
         return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    def _problems(self, observed: Observed, outcome: Outcome) -> list[Problem]:
+        """Return what kept the plans from being carried out, the most exact reason first."""
+        refused = self._cleanup.problems.get(_key(observed.search))
+        unreadable = [Problem(Reason.OBJECT_UNREADABLE, str(o)) for o in observed.unreadable]
+        return [*unreadable, *outcome.problems, *([refused] if refused else [])]
 
     async def _load(self, search: SearchObject, memory: ReconcileState) -> SearchState | None:
         """Return the state of a search; None while an earlier search's history is collected."""
@@ -252,9 +269,9 @@ class Controller:
         decided: Plan,
         finalists: FinalistPlan,
         memory: ReconcileState,
-    ) -> _Outcome:
+    ) -> Outcome:
         """Carry out both plans, as far as the operator's limit allows."""
-        search, outcome = writer.search, _Outcome()
+        search, outcome = writer.search, Outcome()
         wanted = len(decided.create) + len(finalists.create)
         in_flight = decided.assessment.open_trials.running_jobs + finalists.running
         granted = self._granted(search, in_flight, wanted)
@@ -265,12 +282,14 @@ class Controller:
             outcome.note = f"; more wait for the operator's limit of {limit} Jobs in flight"
         preparation = decided.assessment.preparation.create
         outcome.acted = finalists.acts or bool(trials or decided.archive or preparation)
-        outcome.problems += await create_preparation(self._cluster, search, preparation)
+        outcome.problems += await create_preparation(
+            self._cluster, search, preparation, writer.warned
+        )
         outcome.problems += await apply.create_jobs(
             writer, state, trials[:CREATIONS], outcome.created.append
         )
         outcome.problems += await self._finalists.carry_out(
-            search, finalists, memory.finalists, granted - len(trials)
+            search, finalists, memory.finalists, granted - len(trials), writer.warned
         )
         if outcome.problems:
             # Jobs that were not created take no slots from others until they are tried again.
@@ -371,34 +390,6 @@ class Controller:
         self._slots.ask(key, running + self._finalists.in_flight(key), 0)
         memory.reported = report_stopped(observed, Problem(reason, str(error)))
         await self._write_status(observed, memory)
-
-
-def _plan(observed: Observed, state: SearchState) -> Plan:
-    """Plan the next steps; a trial whose Job is there and cannot be read is not started anew."""
-    decided = plan(observed, state, assess(observed, state))
-    if not observed.unreadable:
-        return decided
-    name = observed.search.name
-    create = tuple(
-        trials
-        for trials in decided.create
-        if not observed.hides(job_name(name, trials[0].number, trials[0].attempt))
-    )
-    return replace(decided, create=create)
-
-
-def _unreadable(seen: UnreadableObject) -> Problem:
-    return Problem(Reason.OBJECT_UNREADABLE, str(seen))
-
-
-def _deleted_jobs(
-    observed: Observed, decided: Plan, outcome: _Outcome, memory: ReconcileState
-) -> tuple[Event, ...]:
-    """Return the events of Jobs that existed at the last pass and had to be created again."""
-    events = deleted_jobs(observed.search, outcome.created, memory.seen_jobs, observed.now)
-    seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
-    memory.seen_jobs = seen.difference(decided.cleanup.delete)
-    return events
 
 
 def _key(search: SearchObject) -> Key:

@@ -10,7 +10,8 @@ from blockqnn_api.objects import SearchObject, write_time
 from blockqnn_operator.core.planning.events import Event
 from blockqnn_operator.shell.kubernetes.answers import Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
-from blockqnn_operator.shell.reconcile.job_writer import CONFLICT, at_once
+from blockqnn_operator.shell.reconcile.job_writer import at_once
+from blockqnn_operator.shell.reconcile.refusals import CONFLICT
 
 logger = logging.getLogger(__name__)
 

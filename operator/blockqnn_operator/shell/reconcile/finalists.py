@@ -24,7 +24,7 @@ from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 from blockqnn_operator.shell.reconcile.apply import adopt, append
-from blockqnn_operator.shell.reconcile.job_writer import JobWriter, at_once
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter, at_once, ignore
 from blockqnn_operator.shell.reconcile.load_history import load_shards
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 
@@ -103,7 +103,12 @@ class Finalists:
         return memory.latest
 
     async def carry_out(
-        self, search: SearchObject, decided: FinalistPlan, memory: FinalistMemory, granted: int
+        self,
+        search: SearchObject,
+        decided: FinalistPlan,
+        memory: FinalistMemory,
+        granted: int,
+        warned: Callable[[str], None] = ignore,
     ) -> list[Problem]:
         """Carry out a plan; return the API server's objections to it, if any.
 
@@ -112,17 +117,19 @@ class Finalists:
             decided: the plan.
             memory: the kept state of its finalists.
             granted: the largest number of Jobs to create.
+            warned: called with each warning of the API server about a Job.
         """
         if memory.state is None:
             return []
-        writer = JobWriter(self._cluster, search, memory.freshest, "the Job of a finalist")
+        what = "the Job of a finalist"
+        writer = JobWriter(self._cluster, search, memory.freshest, what, warned)
         await at_once(writer.annotate, decided.annotate)
         await self._archive(search, decided, memory)
         await at_once(writer.delete, decided.delete)
         problems = []
         for preparation in decided.preparations.values():
             await at_once(writer.delete, preparation.delete)
-            problems += await create_preparation(self._cluster, search, preparation.create)
+            problems += await create_preparation(self._cluster, search, preparation.create, warned)
         for manifest in decided.create[:granted]:
             creation = await writer.create(manifest)
             if creation.is_new:

@@ -15,21 +15,30 @@ from blockqnn_operator.core.observed.job import Job
 from blockqnn_operator.core.observed.unreadable import UnreadableObject
 from blockqnn_operator.core.planning.open_item import OpenItem
 from blockqnn_operator.core.reporting.conditions import Problem
-from blockqnn_operator.shell.kubernetes.answers import Json
+from blockqnn_operator.shell.kubernetes.answers import Answer, Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster, jobs_path
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
+from blockqnn_operator.shell.reconcile.refusals import (
+    CONFLICT,
+    FORBIDDEN,
+    NOT_FOUND,
+    is_refusal,
+    refusal,
+)
 
 CONCURRENCY = 20
 """Requests of one search in flight: twenty creators kept a development API server busy
 (53 trials a second on two cores), and more of them only wait."""
-
-NOT_FOUND, CONFLICT, UNPROCESSABLE, FORBIDDEN = 404, 409, 422, 403
 
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
+
+
+def ignore(_words: str) -> None:
+    """Do nothing about a warning."""
 
 
 class Creation(NamedTuple):
@@ -51,6 +60,8 @@ class JobWriter(Generic[AnyJob]):
     """Records what is written."""
     what: str
     """The Jobs, as a refusal names them."""
+    warned: Callable[[str], None] = ignore
+    """Called with each warning of the API server about a Job that it has created."""
 
     async def create(self, manifest: Manifest) -> Creation:
         """Create a Job; one of the same search that exists already is no error.
@@ -60,11 +71,14 @@ class JobWriter(Generic[AnyJob]):
         """
         name, namespace = manifest["metadata"]["name"], self.search.namespace
         try:
-            self._wrote(await self.cluster.create(jobs_path(namespace), manifest))
+            answer = await self.cluster.create(jobs_path(namespace), manifest)
         except ApiError as error:
             if error.status != CONFLICT or error.reason != "AlreadyExists":
-                return Creation(False, _refusal(error, self.what))
+                return Creation(False, _refusal(error, f"{self.what}, {name}"))
         else:
+            self._wrote(answer)
+            for words in answer.warnings if isinstance(answer, Answer) else ():
+                self.warned(words)
             return Creation(True)
         existing = await self.cluster.get(jobs_path(namespace, name))
         try:
@@ -133,8 +147,8 @@ def _taken(name: str) -> Problem:
 def _refusal(error: ApiError, what: str) -> Problem:
     """Return the problem of a Job that the API server refuses; raise what may pass by itself."""
     if error.status == FORBIDDEN and "quota" in str(error).lower():
-        return Problem(Reason.QUOTA_EXCEEDED, f"Waiting for quota: {error}")
-    if error.status in (UNPROCESSABLE, FORBIDDEN, 400, NOT_FOUND):
+        return refusal(error)
+    if is_refusal(error) or error.status == NOT_FOUND:
         return Problem(Reason.JOB_REFUSED, f"The API server refuses {what}: {error}")
     raise error
 

@@ -1,6 +1,7 @@
 """Creates the Jobs that make images ready."""
 
 import logging
+from collections.abc import Callable
 
 from blockqnn_api.objects import SearchObject
 from blockqnn_operator.core.jobs.base import Manifest
@@ -8,13 +9,16 @@ from blockqnn_operator.core.observed.preparation_job import PreparationJob
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.shell.kubernetes.client import Cluster
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
-from blockqnn_operator.shell.reconcile.job_writer import JobWriter
+from blockqnn_operator.shell.reconcile.job_writer import JobWriter, ignore
 
 logger = logging.getLogger(__name__)
 
 
 async def create_preparation(
-    cluster: Cluster, search: SearchObject, manifest: Manifest | None
+    cluster: Cluster,
+    search: SearchObject,
+    manifest: Manifest | None,
+    warned: Callable[[str], None] = ignore,
 ) -> list[Problem]:
     """Create the Job, if there is one to create; return the API server's objection, if any.
 
@@ -24,7 +28,7 @@ async def create_preparation(
     if manifest is None:
         return []
     unkept = WriteThroughCache(PreparationJob.read)
-    writer = JobWriter(cluster, search, unkept, "the Job that prepares the dataset")
+    writer = JobWriter(cluster, search, unkept, "the Job that prepares the dataset", warned)
     creation = await writer.create(manifest)
     if creation.is_new:
         logger.info("%s: Job %s prepares the dataset", search.key, manifest["metadata"]["name"])

@@ -28,10 +28,14 @@ class ReconcileState:
     """The open trials as last surveyed."""
     events: set[str] = field(default_factory=set)
     """Keys of the Events that were reported."""
+    warnings: set[str] = field(default_factory=set)
+    """Warnings of the API server about the Jobs that this process has created."""
     seen_jobs: set[str] = field(default_factory=set)
     """Names of open trials' Jobs that existed; one that no longer exists was deleted."""
     reported: BlockSearchStatus | None = None
     """The status as last computed."""
+    failures: int = 0
+    """Number of passes in a row that have ended with an error."""
     written_status: WrittenStatus = field(default_factory=WrittenStatus)
 
     def forget_empty_histories(self, search: SearchObject) -> None:

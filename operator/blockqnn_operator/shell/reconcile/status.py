@@ -13,7 +13,7 @@ from blockqnn_operator.core.reporting.status import dump
 from blockqnn_operator.shell.kubernetes.answers import Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.reconcile.events import tell
-from blockqnn_operator.shell.reconcile.job_writer import NOT_FOUND
+from blockqnn_operator.shell.reconcile.refusals import NOT_FOUND
 
 STATUS_SECONDS = 1.0
 """The shortest time between two status writes of a search that only counts on: people and

@@ -9,10 +9,13 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
+from operator_builders import make_record
 from repository_paths import FIXTURES
 
 from blockqnn.block.nsc import Block
+from blockqnn.contract.fields import MOST_SECONDS
 from blockqnn.contract.message import Outcome
+from blockqnn.contract.metrics import MOST_MACS, MOST_PARAMETERS
 from blockqnn_api.history.finalist_record import FinalistArchive, FinalistRecord
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import Header, TrialRecord, read_lines
@@ -104,3 +107,14 @@ def _rounded(expected: tuple[float, float] | None) -> tuple[float | None, float 
     if expected is None:
         return None, None
     return round(expected[0], PREDICTED_DIGITS), round(expected[1], PREDICTED_DIGITS)
+
+
+def test_records_with_numbers_beyond_today_s_bounds_are_read() -> None:
+    """A trainer's 1e30 parameters were stored before there were bounds; the search goes on."""
+    line = make_record().write()
+    document = json.loads(line)
+    document |= {"parameters": 10**30, "macs": 2**63, "seconds": {"total": 1.5e308}}
+    record = TrialRecord.read(json.dumps(document))
+    assert (record.parameters, record.macs) == (MOST_PARAMETERS, MOST_MACS)
+    assert record.gpu_seconds == MOST_SECONDS
+    assert TrialRecord.read(line) == make_record()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blockqnn_operator.errors import AnswerUnreadable
-from blockqnn_operator.shell.kubernetes.answers import cut, is_deeper, read_answer
+from blockqnn_operator.shell.kubernetes.answers import cut, is_deeper, read_answer, read_warnings
 
 TEXTS = st.text(st.sampled_from('"\\{}[]ab,: é\n'))
 VALUES = st.recursive(
@@ -51,3 +51,16 @@ def test_no_depth_ends_anything(levels: int, deepest: int | None) -> None:
     answer = read_answer(text.encode(), deepest)
     assert answer["kind"] == "BlockSearch"
     assert is_deeper(answer, 100) == (levels == 900 and deepest is None)
+
+
+@pytest.mark.parametrize(
+    ("header", "texts"),
+    [
+        ('299 - "unknown field \\"spec.a\\""', ('unknown field "spec.a"',)),
+        ('299 - "one", 299 - "two \\\\ three"', ("one", "two \\ three")),
+        ("299", ()),
+        ('199 - "stale"', ()),
+    ],
+)
+def test_warnings_are_read_from_their_headers(header: str, texts: tuple[str, ...]) -> None:
+    assert read_warnings([header]) == texts

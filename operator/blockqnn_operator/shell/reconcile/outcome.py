@@ -1,0 +1,71 @@
+"""A pass over one search: the plan as far as it can be carried out, and what came of it."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from blockqnn_api.events import EventReason
+from blockqnn_api.history.replay import SearchState
+from blockqnn_operator.core.jobs.trial import job_name
+from blockqnn_operator.core.observed.snapshot import Observed
+from blockqnn_operator.core.planning.assessment import assess
+from blockqnn_operator.core.planning.events import Event, deleted_jobs
+from blockqnn_operator.core.planning.open_trials import OpenTrial
+from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.reporting.conditions import Problem
+from blockqnn_operator.shell.reconcile.state import ReconcileState
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Parts of its plans that a pass has carried out, and the reason why others had to wait."""
+
+    created: list[Sequence[OpenTrial]] = field(default_factory=list)
+    """The trials of each Job that did not exist before."""
+    problems: list[Problem] = field(default_factory=list)
+    note: str = ""
+    """A clause about what running trials wait for, if anything."""
+    acted: bool = False
+    """It has changed what holds of the search or its finalists."""
+    cut_short: bool = False
+    """More Jobs are to be created at once, in the next pass."""
+
+
+def plan_around(observed: Observed, state: SearchState) -> Plan:
+    """Plan the next steps; a trial whose Job is there and cannot be read is not started anew."""
+    decided = plan(observed, state, assess(observed, state))
+    if not observed.unreadable:
+        return decided
+    name = observed.search.name
+    create = tuple(
+        trials
+        for trials in decided.create
+        if not observed.hides(job_name(name, trials[0].number, trials[0].attempt))
+    )
+    return replace(decided, create=create)
+
+
+def events_of_pass(
+    observed: Observed, decided: Plan, outcome: Outcome, memory: ReconcileState
+) -> tuple[Event, ...]:
+    """Return the events of what the API server did beside its answers.
+
+    They are its warnings, and the Jobs that existed at the last pass and had to be created again.
+    """
+    events = deleted_jobs(observed.search, outcome.created, memory.seen_jobs, observed.now)
+    seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
+    memory.seen_jobs = seen.difference(decided.cleanup.delete)
+    return (*events, *_events_of_warnings(memory.warnings))
+
+
+def _events_of_warnings(warnings: Iterable[str]) -> tuple[Event, ...]:
+    """Return the events of the API server's warnings, one for each text."""
+    return tuple(
+        Event(
+            f"{EventReason.API_SERVER_WARNING}/{hashlib.sha256(words.encode()).hexdigest()[:16]}",
+            "Warning",
+            EventReason.API_SERVER_WARNING,
+            f"The API server warns about a Job: {words}",
+        )
+        for words in sorted(warnings)
+    )
