@@ -47,3 +47,6 @@ class EventReason(StrEnum):
     API_SERVER_WARNING = "ApiServerWarning"
     """Warning. The API server has created a Job, and warns about it in the words of the message,
     for instance that a field of `trial.podTemplate` is deprecated."""
+    HISTORY_RESTORED = "HistoryRestored"
+    """Warning. The API server has gone back to an earlier state, for instance from a backup of
+    etcd, and the history of the search is another than before. The search goes on from there."""

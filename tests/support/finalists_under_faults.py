@@ -74,7 +74,7 @@ class FinalistProcess(Process):
 
     def __init__(self, server: Server) -> None:
         super().__init__(server)
-        self._controller = Controller(
+        self.controller = Controller(
             server,
             lambda _key: self._search(),
             lambda _key: self.watches.of(TrialJob.read),

@@ -75,7 +75,7 @@ class Process:
         self.server, self.watches = server, Informers(server)
         self.cleanup = JobCleanup(lambda _key: None, clock=lambda: float(server.world.steps))
         metrics = Metrics(lambda: (), lambda: 0, CollectorRegistry())
-        self._controller = Controller(
+        self.controller = Controller(
             server,
             lambda _key: self._search(),
             lambda _key: self.watches.of(TrialJob.read),
@@ -108,7 +108,7 @@ class Process:
         return asyncio.run(self._reconcile())
 
     async def _reconcile(self) -> float | None:
-        again = await self._controller.reconcile(KEY)
+        again = await self.controller.reconcile(KEY)
         await self.cleanup.carry_out(KEY)
         return again
 

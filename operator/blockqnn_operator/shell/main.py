@@ -280,7 +280,7 @@ class Operator:
             unreadable=watched.unreadable,
         )
         stopping = asyncio.Event()
-        watches = Informers(cluster, self._options.namespace, watched)
+        watches = Informers(cluster, self._options.namespace, watched, self._restored)
         kopf_task = asyncio.create_task(self._watch_searches(stopping, cluster.proxy), name="kopf")
         others = [
             asyncio.create_task(watches.run(), name="watches"),
@@ -307,6 +307,13 @@ class Operator:
         if search is None:
             self._queue.forget(key)
         self._watched.remember(key, search)
+
+    def _restored(self) -> None:
+        """Look at every search anew: the API server has gone back to an earlier version."""
+        if self._controller:
+            self._controller.restored()
+        for key in self._watched.known():
+            self._queue.add(key)
 
     def _listed(self, namespace: str, keys: set[Key]) -> None:
         """Forget the searches that are gone, though no watch has reported their deletion."""

@@ -172,11 +172,18 @@ class Informers:
         cluster: the API server.
         namespaces: those to watch; none for all.
         watched: receives what the watches report.
+        restored: called when the API server has gone back to an earlier version.
     """
 
-    def __init__(self, cluster: Cluster, namespaces: Sequence[str], watched: ObjectCache) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespaces: Sequence[str],
+        watched: ObjectCache,
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
         self._informers = [
-            Informer(cluster, path, SELECTOR, read, watched.changed)
+            Informer(cluster, path, SELECTOR, read, watched.changed, restored)
             for within in ([f"/namespaces/{name}" for name in namespaces] or [""])
             for path, read in (
                 (f"/apis/batch/v1{within}/jobs", CachedObject.job),

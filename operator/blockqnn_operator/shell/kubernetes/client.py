@@ -148,6 +148,15 @@ class Cluster:
                 return
             query["continue"] = str(token)
 
+    async def collection_version(self, path: str) -> str:
+        """Return the present version of a collection, by a list of one object."""
+        page = await self._request("GET", path, query={"limit": "1"})
+        metadata = page.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        if not isinstance(version, str):
+            raise AnswerUnreadable(f"{self.server} answered GET {path} with no list.")
+        return version
+
     async def watch(self, path: str, selector: str, version: str) -> AsyncIterator[Json]:
         """Yield what happens to the objects of a collection, until the API server ends the watch.
 

@@ -8,6 +8,7 @@ was deleted while a watch was away.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -24,6 +25,10 @@ FIRST_BACKOFF = 0.2
 
 LONGEST_BACKOFF = 10.0
 """Seconds that the back-off never exceeds: a search stands still for as long."""
+
+RELIST_SECONDS = 600.0
+"""Seconds after which a collection is listed again when its watch ends, however well that goes. A
+watch from a version that the API server has never had, after its data were restored, is silent."""
 
 T = TypeVar("T")
 
@@ -42,6 +47,8 @@ class Informer(Generic[T]):
         selector: the label selector of the objects that matter.
         read: reads what matters of an object from its JSON; None when nothing does.
         changed: called with the previous and the present state of an object; None for no state.
+        restored: called when the API server has gone back to an earlier version.
+        clock: tells the seconds that have passed, from any origin.
     """
 
     def __init__(
@@ -51,30 +58,44 @@ class Informer(Generic[T]):
         selector: str,
         read: Callable[[Json], T | None],
         changed: Callable[[T | None, T | None], None],
+        restored: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.synced = asyncio.Event()
         """Set when everything that was there at the start is known."""
         self._cluster, self._path, self._selector = cluster, path, selector
         self._read, self._changed = read, changed
+        self._restored, self._clock = restored, clock
+        self._latest = ""
+        """The latest version that was listed or heard of."""
+        self._listed_at = 0.0
         self._known: dict[Name, T] = {}
 
     async def run(self) -> None:
         """Keep the copy until cancelled, however often the API server goes away."""
-        version, failures = None, 0
+        is_current, failures = False, 0
         while True:
             try:
-                if version is None:
-                    version = await self._list()
+                is_current = is_current and await self._is_current()
+                if not is_current:
+                    self._latest = await self._list()
+                    is_current = True
                     self.synced.set()
-                async for event in self._cluster.watch(self._path, self._selector, version):
-                    version, failures = self._take(event), 0
+                path, selector = self._path, self._selector
+                async for event in self._cluster.watch(path, selector, self._latest):
+                    self._latest, failures = self._take(event), 0
             except Exception as error:
                 # An API server that is away only interrupts the watch. All else is mostly 410: it
                 # does not remember what came after that version; or it is no event at all.
                 is_away = isinstance(error, ClusterUnavailable)
-                if not is_away or isinstance(error, AnswerUnreadable):
-                    version = None
+                is_current = is_current and is_away and not isinstance(error, AnswerUnreadable)
                 failures = await self._back_off(failures, error)
+
+    async def _is_current(self) -> bool:
+        """Return whether a watch can go on: the API server is no older than the latest version."""
+        if self._clock() - self._listed_at >= RELIST_SECONDS:
+            return False
+        return not _is_older(await self._cluster.collection_version(self._path), self._latest)
 
     async def _list(self) -> str:
         """List the present objects, and return the version of the collection."""
@@ -85,6 +106,13 @@ class Informer(Generic[T]):
                 gone.discard(self._put(body))
         for name in gone:
             self._remove(name)
+        self._listed_at = self._clock()
+        if _is_older(version, self._latest):
+            logger.warning(
+                "watching %s: the API server is at version %s after %s: it was restored.",
+                *(self._path, version, self._latest),
+            )
+            self._restored()
         return version
 
     def _take(self, event: Json) -> str:
@@ -141,6 +169,13 @@ class Informer(Generic[T]):
 def _name(body: Json) -> Name:
     metadata = Fields(body).part("metadata")
     return metadata.text("namespace"), metadata.text("name", None)
+
+
+def _is_older(version: str, latest: str) -> bool:
+    """Return whether a version is of an earlier time; versions that are no numbers may be."""
+    if not (version.isdecimal() and latest.isdecimal()):
+        return version != latest and bool(latest)
+    return int(version[:30]) < int(latest[:30])
 
 
 def _version(body: Json) -> str:

@@ -121,6 +121,12 @@ class Controller:
         with self._metrics.reconciling():
             return await self._reconcile(key)
 
+    def restored(self) -> None:
+        """Read everything anew: the API server has gone back to an earlier version."""
+        for key, memory in self._memories.items():
+            memory.forget_what_is_stored()
+            self._cleanup.forget(key)
+
     def measured(self) -> Iterable[Measured]:
         """Yield what is known of each search, for the metrics."""
         for (namespace, name), memory in tuple(self._memories.items()):
@@ -172,19 +178,20 @@ class Controller:
     ) -> None:
         """Report that a pass has ended with an error; the queue logs it and tries again."""
         memory.failures += 1
-        problem = problem_of(error, memory.failures)
-        if problem is None:
+        if (problem := problem_of(error, memory.failures)) is None:
             return
         if problem.reason is Reason.INTERNAL_ERROR:
             self._metrics.internal_error()
             # Nobody knows what holds of it now; what is stored counts.
             memory.state, memory.finalists.state = None, None
-        observed = Observed(memory.written_status.over(search), (), (), self._clock())
+        observed = Observed(
+            memory.written_status.over(search, self._clock()), (), (), self._clock()
+        )
         await report_trouble(self._cluster, observed, memory, problem)
 
     def _observe(self, key: Key, search: SearchObject, memory: ReconcileState) -> Observed:
         return Observed(
-            search=memory.written_status.over(search),
+            search=memory.written_status.over(search, self._clock()),
             jobs=memory.freshest.over(self._jobs(key)),
             pods=tuple(self._pods(key)),
             now=self._clock(),

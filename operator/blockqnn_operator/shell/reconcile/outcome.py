@@ -50,12 +50,28 @@ def events_of_pass(
 ) -> tuple[Event, ...]:
     """Return the events of what the API server did beside its answers.
 
-    They are its warnings, and the Jobs that existed at the last pass and had to be created again.
+    They are its warnings, its return to an earlier state, and the Jobs that existed at the last
+    pass and had to be created again.
     """
     events = deleted_jobs(observed.search, outcome.created, memory.seen_jobs, observed.now)
     seen = {trial.job.name for trial in decided.assessment.open_trials.trials if trial.job}
     memory.seen_jobs = seen.difference(decided.cleanup.delete)
-    return (*events, *_events_of_warnings(memory.warnings))
+    return (*events, *_events_of_warnings(memory.warnings), *_events_of_restoring(memory))
+
+
+def _events_of_restoring(memory: ReconcileState) -> tuple[Event, ...]:
+    before, memory.restored = memory.restored, None
+    if before is None or memory.state is None or before == len(memory.state.archive):
+        return ()
+    records = len(memory.state.archive)
+    event = Event(
+        f"{EventReason.HISTORY_RESTORED}/{before}/{records}",
+        "Warning",
+        EventReason.HISTORY_RESTORED,
+        f"The API server went back to an earlier state: the history has {records} trials, where it "
+        f"had {before}. The search goes on from there.",
+    )
+    return (event,)
 
 
 def _events_of_warnings(warnings: Iterable[str]) -> tuple[Event, ...]:

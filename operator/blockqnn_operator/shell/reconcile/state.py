@@ -36,7 +36,17 @@ class ReconcileState:
     """The status as last computed."""
     failures: int = 0
     """Number of passes in a row that have ended with an error."""
+    restored: int | None = None
+    """Number of trials in the history before the API server went back to an earlier version; None
+    where it has not."""
     written_status: WrittenStatus = field(default_factory=WrittenStatus)
+
+    def forget_what_is_stored(self) -> None:
+        """Forget histories and status: the API server has gone back to an earlier version."""
+        if self.state is not None:
+            self.restored = len(self.state.archive)
+        self.state, self.finalists.state = None, None
+        self.written_status = WrittenStatus()
 
     def forget_empty_histories(self, search: SearchObject) -> None:
         """Forget histories without a trial: some may be imported while a search is suspended."""

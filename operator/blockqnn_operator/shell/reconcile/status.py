@@ -12,6 +12,7 @@ from blockqnn_operator.core.reporting.conditions import previous_status
 from blockqnn_operator.core.reporting.status import dump
 from blockqnn_operator.shell.kubernetes.answers import Json
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
+from blockqnn_operator.shell.kubernetes.write_through import UNSEEN_SECONDS
 from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.refusals import NOT_FOUND
 
@@ -29,9 +30,14 @@ class WrittenStatus:
     """The resource version of the search after that write."""
     at: datetime | None = None
 
-    def over(self, search: SearchObject) -> SearchObject:
-        """Return a search with this status, unless the watch has reported the write already."""
-        if self.body is None or search.version >= self.version:
+    def over(self, search: SearchObject, now: datetime) -> SearchObject:
+        """Return a search with this status, unless the watch has reported the write already.
+
+        After some seconds the watch is right: somebody may have restored an earlier state.
+        """
+        if self.body is None or self.at is None or search.version >= self.version:
+            return search
+        if (now - self.at).total_seconds() > UNSEEN_SECONDS:
             return search
         return replace(search, status=self.body)
 

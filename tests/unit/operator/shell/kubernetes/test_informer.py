@@ -76,9 +76,13 @@ class ApiServer:
         self.replies: list[Reply] = []
         self.asked: list[dict[str, str]] = []
         self.done = asyncio.Event()
+        self.version = 10**6
+        """The version that a list of one object tells."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         assert request.path == PATH
+        if request.query.get("limit") == "1":
+            return await page(version=self.version)(request)
         assert request.query["labelSelector"] == SELECTOR
         self.asked.append(dict(request.query))
         if self.replies:
@@ -99,6 +103,7 @@ class Told:
 
     def __init__(self) -> None:
         self.changes: list[tuple[str | None, str | None]] = []
+        self.restored = 0
         self.colors: set[str] = set()
 
     def changed(self, before: str | None, now: str | None) -> None:
@@ -134,7 +139,11 @@ async def running(server: ApiServer, changes: Told) -> AsyncIterator[Informer[st
     port = runner.addresses[0][1]
     configuration = client.Configuration(host=f"http://127.0.0.1:{port}")
     cluster = Cluster(client.ApiClient(configuration), lambda _verb, _code: None)
-    informer = Informer(cluster, PATH, SELECTOR, _color, changes.changed)
+
+    def restored() -> None:
+        changes.restored += 1
+
+    informer = Informer(cluster, PATH, SELECTOR, _color, changes.changed, restored)
     task = asyncio.create_task(informer.run())
     try:
         await asyncio.wait_for(server.done.wait(), DEADLINE)
@@ -362,3 +371,36 @@ async def test_a_fault_of_the_reader_does_not_end_the_watch(
     async with running(server, changes):
         assert changes.colors == {"a red"}
     assert "KeyError" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["", "cut"], ids=["ended", "cut off"])
+async def test_an_api_server_of_an_earlier_time_is_listed_anew_when_a_watch_ends(
+    server: ApiServer, changes: Told, end: str
+) -> None:
+    """Its watch from a version that it has never had would be silent."""
+    server.version = 5
+    server.replies = [
+        page(job("a", 7), job("b", 8), version=9),
+        watch(event("MODIFIED", job("a", 10, "blue")), end=end),
+        page(job("a", 3), version=5),
+    ]
+    async with running(server, changes):
+        assert changes.colors == {"a red"}
+        assert server.watched_from == ["9", "5"]
+        assert changes.restored == 1
+
+
+async def test_a_list_is_repeated_although_the_watches_end_well(
+    server: ApiServer, changes: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(informers, "RELIST_SECONDS", 0.0)
+    server.replies = [
+        page(job("a", 7), version=9),
+        watch(),
+        page(job("b", 11), version=12),
+        watch(),
+        page(job("c", 13), version=14),
+    ]
+    async with running(server, changes):
+        assert changes.colors == {"c red"}
+        assert changes.restored == 0

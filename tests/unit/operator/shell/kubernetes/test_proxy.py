@@ -114,13 +114,16 @@ async def test_kopf_goes_the_way_of_the_operator(
         monkeypatch.setenv("NO_PROXY", exceptions)
     registry = kopf.OperatorRegistry()
     cluster = await Cluster.connect()
-    _register_login(registry, cluster.proxy)
+    sessions: list[kopf.AiohttpSession] = []
+    _register_login(registry, lambda _namespace, _keys: None, sessions, cluster.proxy)
     await cluster.close()
     (handler,) = registry._activities.get_all_handlers()
-    credentials = handler.fn(logger=logging.getLogger(), settings=kopf.OperatorSettings())  # type: ignore[call-arg]
-    assert isinstance(credentials, kopf.ConnectionInfo)
-    assert credentials.proxy_url == (servers if way == "by proxy" else None)
-    assert credentials.server == servers
+    await handler.fn(logger=logging.getLogger(), settings=kopf.OperatorSettings())  # type: ignore[call-arg,misc]
+    (session,) = sessions
+    async with session.aiohttp_session.get(f"{session.server}/version") as answer:
+        assert (await answer.json())["gitVersion"] == way
+    await session.aiohttp_session.close()
+    assert session.server == servers
 
 
 @pytest.mark.parametrize(

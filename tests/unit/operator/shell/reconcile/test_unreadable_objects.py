@@ -36,7 +36,7 @@ class WatchingProcess(Process):
         self.spoilt: Json = {}
         """Objects that the watch reports instead of those of the same names."""
         super().__init__(server)
-        self._controller = Controller(
+        self.controller = Controller(
             server,
             lambda _key: self._search(),
             lambda key: self.cache().jobs(key),
