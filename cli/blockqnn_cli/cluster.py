@@ -4,6 +4,7 @@ import codecs
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -51,6 +52,8 @@ class Cluster:
         """The namespace of the context, as kubectl takes it."""
         self.server: str = configuration.host
         self._api = client.ApiClient(configuration)
+        # The API server takes the name before the slash for the manager of the fields.
+        self._api.user_agent = f"kubectl-blockqnn/{version('blockqnn')}"
         self.objects = client.CustomObjectsApi(self._api)
         self.core = client.CoreV1Api(self._api)
         self.batch = client.BatchV1Api(self._api)

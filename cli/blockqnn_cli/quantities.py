@@ -18,6 +18,7 @@ def duration(seconds: float) -> str:
     """
     if seconds > LONGEST or seconds != seconds:
         return "more than 1,000 years"
+    seconds = max(seconds, 0.0)
     total = round(seconds)
     for index, (size, unit) in enumerate(_UNITS):
         if total >= size:

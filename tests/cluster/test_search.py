@@ -127,3 +127,20 @@ def result_of(job: dict, accuracy: float) -> str:
             "accuracy": accuracy,
         }
     )
+
+
+def test_the_operator_is_the_manager_of_what_it_writes(searching, eventually):
+    searching.apply(search_manifest(**CUSTOM_TRAINER, budget={"trials": 4}))
+    eventually(lambda: searching.status().get("phase"))
+    eventually(searching.jobs)
+    kinds = ("blocksearch", "jobs", "configmaps")
+    managers = {
+        entry["manager"]
+        for kind in kinds
+        for body in json.loads(
+            searching.kubectl("get", kind, "-o", "json", "--show-managed-fields")
+        )["items"]
+        for entry in body["metadata"].get("managedFields", ())
+    }
+    assert "blockqnn-operator" in managers
+    assert "OpenAPI-Generator" not in managers

@@ -15,6 +15,7 @@ from blockqnn_api.definition.rule import Rule
 from blockqnn_api.durations import PATTERN, seconds
 from blockqnn_api.errors import InvalidSearch, UnusedFields, write_path, write_value
 from blockqnn_api.resolve import resolve
+from blockqnn_api.resources import PodFinding
 from blockqnn_api.spec import LONGEST_NAME
 from blockqnn_cli.validation.documents import Document, Path, Unreadable, decoded, documents
 from blockqnn_cli.validation.pods import check_pods
@@ -109,11 +110,7 @@ def _checked(document: Document, path: Path) -> Checked:
     of_pods = list(check_pods(stored["spec"])) if isinstance(stored.get("spec"), Mapping) else []
     problems = [
         _problem(document, path, finding)
-        for finding in (
-            *_identity(body),
-            *_all_findings(stored),
-            *(Finding(where, message) for where, message, fails in of_pods if fails),
-        )
+        for finding in (*_identity(body), *_all_findings(stored, of_pods))
     ]
     problems += [
         Problem(
@@ -174,8 +171,12 @@ def _elsewhere() -> Mapping[str, str]:
     return {str(path[-1]): write_path(path) for path in paths}
 
 
-def _all_findings(stored: Mapping[str, Any]) -> Iterator[Finding]:
-    wrong = [*findings(stored, _schema(), elsewhere=_elsewhere()), *_durations(stored)]
+def _all_findings(stored: Mapping[str, Any], of_pods: list[PodFinding]) -> Iterator[Finding]:
+    wrong = [
+        *findings(stored, _schema(), elsewhere=_elsewhere()),
+        *_durations(stored),
+        *(Finding(where, message) for where, message, fails in of_pods if fails),
+    ]
     yield from wrong
     if not wrong:
         # A spec can be checked as a whole only if each of its fields is valid.

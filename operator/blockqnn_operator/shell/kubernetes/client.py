@@ -14,6 +14,7 @@ from kubernetes.aio import client, config
 
 from blockqnn_api import names
 from blockqnn_api.errors import OperatorError
+from blockqnn_operator import __version__
 from blockqnn_operator.errors import AnswerUnreadable, ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.answers import (
     Answer,
@@ -103,7 +104,10 @@ class Cluster:
         configuration.proxy = proxy_for(configuration.host, configuration.proxy)
         # Else each request looks for proxies by another rule, and reads .netrc, in a thread.
         configuration.client_session_kwargs = {"trust_env": False}
-        return cls(client.ApiClient(configuration), requested, connections)
+        api = client.ApiClient(configuration)
+        # The API server takes the name before the slash for the manager of the fields.
+        api.user_agent = f"{names.FIELD_MANAGER}/{__version__}"
+        return cls(api, requested, connections)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import kopf
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes import client
 
+from blockqnn_api import names
 from blockqnn_cli.cluster import Cluster as CommandLine
 from blockqnn_operator.errors import ClusterUnavailable
 from blockqnn_operator.shell.kubernetes.client import Cluster
@@ -27,7 +28,11 @@ VERSION = ["buildDate", "compiler", "gitCommit", "gitTreeState", "gitVersion", "
 class Answering(BaseHTTPRequestHandler):
     """An API server that says its version, or a proxy that says it is one."""
 
+    asking: ClassVar[list[str]] = []
+    """The programs that have asked, as they call themselves."""
+
     def do_GET(self) -> None:
+        self.asking.append(self.headers["User-Agent"])
         # A proxy is asked for the whole URL.
         way = "by proxy" if self.path.startswith("http:") else "directly"
         body = json.dumps(dict.fromkeys(VERSION, "x") | {"gitVersion": way}).encode()
@@ -168,3 +173,17 @@ async def test_a_proxy_of_the_kubeconfig_wins(
     with pytest.raises(ClusterUnavailable, match="cannot be reached"):
         await cluster.version()
     await cluster.close()
+
+
+async def test_the_programs_name_themselves_as_the_managers_of_what_they_write(
+    servers: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The API server calls a manager of fields by the program's name, up to the slash."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    Answering.asking.clear()
+    await by_operator()
+    by_command_line(tmp_path / "config")
+    assert [program.partition("/")[0] for program in Answering.asking] == [
+        names.FIELD_MANAGER,
+        "kubectl-blockqnn",
+    ]
