@@ -30,6 +30,11 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", 
 
 _TEST_FOLDERS = ("test", "val", "validation")
 
+_PARTS = frozenset(
+    {"train", "training", "test", "testing", "val", "valid", "validation", "eval", "evaluation"}
+)
+"""Names of folders, in lower case, that would be taken for classes if there is no folder train."""
+
 _FEWEST_VALUES = 4096
 """16-bit images that use fewer values would be left with 16 shades of grey: they hold 12 bits."""
 
@@ -138,6 +143,11 @@ def _list_files(root: Path, part: Part) -> tuple[list[Path], list[int]]:
     divided = os.path.isdir(root / "train")
     training = root / "train" if divided else root
     classes = _class_names(training)
+    if not divided and classes and _PARTS.issuperset(map(str.lower, classes)):
+        raise DatasetInvalid(
+            f"{root} has the folders {', '.join(classes)}, which are parts of a dataset and no "
+            "classes; rename the one to train on to train, and the one to test on to test."
+        )
     if len(classes) < 2:
         content = f"only the class folder {classes[0]}" if classes else "no class folder"
         raise DatasetInvalid(
