@@ -1,5 +1,6 @@
 """The dataset is made ready before the first trial, by a real Job on a real volume."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,19 @@ def test_a_broken_dataset_is_told_in_a_sentence_and_the_search_goes_on_when_it_i
     eventually(lambda: searching.status()["phase"] == "Complete", within=WHILE_TRAINING)
     assert searching.condition("DatasetReady")["reason"] == "Prepared"
     assert len(searching.records()) == 2
+
+
+def test_a_fifo_among_the_images_is_refused_and_nothing_waits_for_it(
+    searching, eventually, tmp_path
+):
+    draw_folder(tmp_path)
+    os.mkfifo(tmp_path / "above" / "pipe.png")
+    searching.apply(search_manifest(**SMALL, **on(tmp_path, "imagefolder")))
+    eventually(searching.is_over, within=WHILE_TRAINING)
+    ready = searching.condition("DatasetReady")
+    assert (ready["status"], ready["reason"]) == ("False", "DatasetInvalid")
+    assert f"{tmp_path}/above/pipe.png is a FIFO, where a file is needed" in ready["message"]
+    assert trials(searching) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

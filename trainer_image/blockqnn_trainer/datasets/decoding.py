@@ -4,6 +4,7 @@ A mode that the library would only clip or guess at is refused, since that destr
 """
 
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy
@@ -19,8 +20,11 @@ _OF_BYTES = frozenset({"1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV"})
 _WITH_ALPHA = frozenset({"LA", "PA", "RGBA"})
 _OF_16_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 
-DEEPEST = 65_535
+_DEEPEST = 65_535
 """The largest value of 16 bits, which becomes 255."""
+
+_FEWEST_VALUES = 4096
+"""16-bit images that use fewer values would be left with 16 shades of grey: they hold 12 bits."""
 
 
 class Decoded(NamedTuple):
@@ -30,6 +34,34 @@ class Decoded(NamedTuple):
     """RGB."""
     highest: int | None
     """Its largest value before it was scaled, 0 to 65,535; None if it had bytes."""
+
+
+class Depth:
+    """The values that the 16-bit images of a dataset use, all together."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._highest: int | None = None
+        self._lock = Lock()
+
+    def add(self, decoded: Decoded) -> None:
+        """Take one more image into account; any thread may."""
+        if decoded.highest is not None:
+            with self._lock:
+                self._highest = max(decoded.highest, self._highest or 0)
+
+    def check(self) -> None:
+        """Refuse images of which little would be left.
+
+        Raises:
+            DatasetInvalid: when they use the lowest values of 16 bits alone.
+        """
+        if self._highest is not None and self._highest < _FEWEST_VALUES:
+            raise DatasetInvalid(
+                f"The 16-bit images of {self._root} have no value above {self._highest:,} of "
+                f"{_DEEPEST:,}, so that they would become almost black; scale them to all 16 bits, "
+                "or save them with 8."
+            )
 
 
 def read_file(file: Path) -> Image.Image:
@@ -90,7 +122,7 @@ def _as_bytes(file: Path, opened: Image.Image) -> Decoded:
 def _scaled(opened: Image.Image) -> Decoded:
     """Scale 16 bits to 8, to the nearest: 0 stays 0, 65,535 becomes 255."""
     deep = numpy.asarray(opened).astype(numpy.uint32)
-    shallow = (deep * 255 + DEEPEST // 2) // DEEPEST
+    shallow = (deep * 255 + _DEEPEST // 2) // _DEEPEST
     image = Image.fromarray(shallow.astype(numpy.uint8)).convert("RGB")
     return Decoded(image, int(deep.max()))
 

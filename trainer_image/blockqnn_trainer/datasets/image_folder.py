@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blockqnn_trainer.datasets.arrays import Part, Source
-from blockqnn_trainer.datasets.decoding import DEEPEST, Decoded, decode
+from blockqnn_trainer.datasets.decoding import Depth, decode
 from blockqnn_trainer.datasets.files import file_size, is_folder, list_folder
 from blockqnn_trainer.errors import DatasetInvalid, DatasetMissing
 
@@ -30,8 +30,10 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", 
 
 _TEST_FOLDERS = ("test", "val", "validation")
 
-_FEWEST_VALUES = 4096
-"""16-bit images that use fewer values would be left with 16 shades of grey: they hold 12 bits."""
+_PARTS = frozenset(
+    {"train", "training", "test", "testing", "val", "valid", "validation", "eval", "evaluation"}
+)
+"""Names of folders, in lower case, that would be taken for classes if there is no folder train."""
 
 
 class ImageFolder:
@@ -91,7 +93,7 @@ class ImageFolder:
     def _pieces(self) -> Iterator[NDArray[numpy.uint8]]:
         first = self.files[0]
         shape: tuple[int, ...] | None = None
-        depth = _Depth(self._root)
+        depth = Depth(self._root)
         for file in self.files:
             decoded = decode(file)
             depth.add(decoded)
@@ -108,36 +110,15 @@ class ImageFolder:
         depth.check()
 
 
-class _Depth:
-    """The values that the 16-bit images of a dataset use, all together."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._highest: int | None = None
-
-    def add(self, decoded: Decoded) -> None:
-        """Take one more image into account."""
-        if decoded.highest is not None:
-            self._highest = max(decoded.highest, self._highest or 0)
-
-    def check(self) -> None:
-        """Refuse images of which little would be left.
-
-        Raises:
-            DatasetInvalid: when they use the lowest values of 16 bits alone.
-        """
-        if self._highest is not None and self._highest < _FEWEST_VALUES:
-            raise DatasetInvalid(
-                f"The 16-bit images of {self._root} have no value above {self._highest:,} of "
-                f"{DEEPEST:,}, so that they would become almost black; scale them to all 16 bits, "
-                "or save them with 8."
-            )
-
-
 def _list_files(root: Path, part: Part) -> tuple[list[Path], list[int]]:
     divided = os.path.isdir(root / "train")
     training = root / "train" if divided else root
     classes = _class_names(training)
+    if not divided and classes and _PARTS.issuperset(map(str.lower, classes)):
+        raise DatasetInvalid(
+            f"{root} has the folders {', '.join(classes)}, which are parts of a dataset and no "
+            "classes; rename the one to train on to train, and the one to test on to test."
+        )
     if len(classes) < 2:
         content = f"only the class folder {classes[0]}" if classes else "no class folder"
         raise DatasetInvalid(

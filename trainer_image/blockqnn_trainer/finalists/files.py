@@ -18,8 +18,10 @@ from torch import Tensor
 
 from blockqnn.contract.dataset import DatasetSpec
 from blockqnn.contract.finalist import Scale
-from blockqnn_trainer.datasets.decoding import read_file
+from blockqnn_trainer.datasets.arrays import check_images
+from blockqnn_trainer.datasets.decoding import Depth, decode, read_file
 from blockqnn_trainer.datasets.image_folder import ImageFolder
+from blockqnn_trainer.datasets.sources import source_title
 from blockqnn_trainer.datasets.split import channel_statistics, hold_out
 from blockqnn_trainer.finalists.augmentation import normalise
 from blockqnn_trainer.finalists.draws import Draws, draw_variations, generator_for
@@ -56,7 +58,7 @@ class FileFeed:
         self.classes = 1 + max(int(part.labels.max()) for part in (self._training, self._test))
         self.training_images = len(self._training.labels)
         self.test_images = len(self._test.labels)
-        self.mean, self.deviation = self._statistics(spec.split_seed)
+        self.mean, self.deviation = self._statistics(spec)
         self._mean, self._deviation = self.mean.to(device), self.deviation.to(device)
 
     def training_batches(self, epoch: int, batches: Sequence[Tensor]) -> Batches:
@@ -107,15 +109,27 @@ class FileFeed:
         return pixels[:, ::-1] if draws.flips[row] else pixels
 
     def _middle(self, file: Path) -> Pixels:
-        opened = read_file(file)
+        return self._middle_of(read_file(file))
+
+    def _middle_of(self, opened: Image.Image) -> Pixels:
         side = self._scale.crop * min(opened.size) / self._scale.test_short_side
         x, y = (opened.width - side) / 2, (opened.height - side) / 2
         return _cut(opened, x, y, side, self._scale)
 
-    def _statistics(self, seed: int) -> tuple[Tensor, Tensor]:
-        order = torch.randperm(self.training_images, generator=generator_for(seed, "statistics"))
+    def _statistics(self, spec: FeedSpec) -> tuple[Tensor, Tensor]:
+        generator = generator_for(spec.split_seed, "statistics")
+        order = torch.randperm(self.training_images, generator=generator)
         files = [self._training.files[image] for image in order[:STATISTICS_IMAGES]]
-        pixels = numpy.stack(list(self._pool.map(self._middle, files)))
+        depth = Depth(Path(spec.dataset.path))
+
+        def read(file: Path) -> Pixels:
+            decoded = decode(file)
+            depth.add(decoded)
+            return self._middle_of(decoded.image)
+
+        pixels = numpy.stack(list(self._pool.map(read, files)))
+        depth.check()
+        check_images(source_title(spec.dataset), pixels, flat_allowed=True)
         mean, deviation = channel_statistics(pixels)
         return torch.from_numpy(mean), torch.from_numpy(deviation)
 

@@ -14,6 +14,9 @@ UNFINISHED = ".unfinished"
 
 
 _LIMITED = "The volume at {place} takes no files of this size; use another kind of volume."
+_UNSUPPORTED = (
+    "The volume at {place} cannot do what is needed: {error}; use another kind of volume."
+)
 _OTHER = "{error}, on the volume at {place}; remove what is in the way, or use another volume."
 
 
@@ -24,6 +27,7 @@ def volume_sentences(read_only: str, forbidden: str, full: str) -> Mapping[int, 
     """
     return {
         **dict.fromkeys(_IN_THE_WAY, _OTHER),
+        **dict.fromkeys((errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK), _UNSUPPORTED),
         errno.EFBIG: _LIMITED,
         errno.EROFS: read_only,
         errno.EACCES: forbidden,
@@ -40,11 +44,8 @@ _IN_THE_WAY = (
     errno.ENXIO,
     errno.ELOOP,
     errno.ENAMETOOLONG,
-    errno.ENOTSUP,
-    errno.ENOSYS,
-    errno.ENOLCK,
 )
-"""Errors of names that are something else than expected, and of locks that a volume lacks."""
+"""Errors of names that are something else than expected."""
 
 
 @contextmanager

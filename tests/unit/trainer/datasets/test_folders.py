@@ -128,6 +128,32 @@ def test_the_folder_of_test_images_has_three_names(animals: Path, name: str) -> 
     assert "4 images to train on and 1 to test on" in prepare(folder_of(root))
 
 
+@IN_A_SHARED_FOLDER
+@given(
+    st.lists(
+        st.sampled_from(["Train", "training", "TEST", "val", "valid", "Validation"]),
+        min_size=1,
+        max_size=3,
+        unique=True,
+    )
+)
+def test_parts_without_the_folder_train_are_no_classes(tmp_path: Path, parts: list[str]) -> None:
+    root = tmp_path / "images"
+    shutil.rmtree(root, ignore_errors=True)
+    for part in parts:
+        for kind in ("cats", "dogs"):
+            draw(root / part / kind / "0.png")
+    assert refusal(folder_of(root)) == (
+        f"{root} has the folders {', '.join(sorted(parts))}, which are parts of a dataset and no "
+        "classes; rename the one to train on to train, and the one to test on to test."
+    )
+
+
+def test_a_class_may_have_the_name_of_a_part(animals: Path) -> None:
+    draw(animals / "test" / "0.png", 5)
+    assert "5 images to train on, 6x6x3, 3 classes" in prepare(folder_of(animals))
+
+
 def make_fifo(path: Path) -> None:
     os.mkfifo(path)
 

@@ -298,6 +298,8 @@ def test_without_a_volume_there_is_nowhere_to_prepare(tmp_path: Path) -> None:
         (errno.EROFS, "is mounted read-only, so that no dataset can be prepared on it; mount it"),
         (errno.EACCES, f"This process, with user id {os.getuid()}, may not write to the directory"),
         (errno.ENOSPC, "is full; enlarge it."),
+        (errno.EFBIG, "takes no files of this size; use another kind of volume."),
+        (errno.ENOLCK, "cannot do what is needed: No locks available; use another kind of volume."),
     ],
 )
 def test_a_volume_that_cannot_be_written_is_told_apart(
