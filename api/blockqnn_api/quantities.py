@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 LONGEST = 32
 """The longest quantity, in characters; Kubernetes itself keeps 19 digits."""
@@ -47,7 +47,6 @@ def _checked(quantity: str | int) -> str | int:
 
 
 Quantity = Annotated[
-    Annotated[str, StringConstraints(max_length=LONGEST)] | Annotated[int, Field(le=LARGEST)],
-    AfterValidator(_checked),
+    str | int, Field(json_schema_extra={"maxLength": LONGEST}), AfterValidator(_checked)
 ]
 """An amount of a resource: a number, or a text of a number and a unit."""
