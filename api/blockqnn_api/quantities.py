@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
 LONGEST = 64
 """The longest quantity, in characters; Kubernetes itself keeps 19 digits."""
@@ -62,7 +62,6 @@ def _checked(quantity: str | int) -> str | int:
 
 
 Quantity = Annotated[
-    Annotated[str, StringConstraints(max_length=LONGEST)] | Annotated[int, Field(le=LARGEST)],
-    AfterValidator(_checked),
+    str | int, Field(json_schema_extra={"maxLength": LONGEST}), AfterValidator(_checked)
 ]
 """An amount of a resource: a number, or a text of a number and a unit."""

@@ -57,9 +57,8 @@ class _Translation:
     def translate(self, node: Mapping[str, Any], path: str) -> Schema:
         node = self._resolved(node)
         if _is_int_or_string(node):
-            longest = [part["maxLength"] for part in node["anyOf"] if "maxLength" in part]
-            length = {"maxLength": longest[0]} if longest else {}
-            return {"x-kubernetes-int-or-string": True, **length}
+            longest = {key: node[key] for key in ("maxLength",) if key in node}
+            return {"x-kubernetes-int-or-string": True, **longest}
         schema: Schema = {key: node[key] for key in _COPIED if key in node}
         _describe(schema, path)
         if schema.get("default", "") is None or not _has_defaults(path):

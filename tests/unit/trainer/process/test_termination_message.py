@@ -10,7 +10,8 @@ from latency_process import LatencyProcess, LatencyResult, variables
 from trainer_trials import environment, specification
 
 from blockqnn.contract.dataset import DatasetSpec
-from blockqnn.contract.message import CURVE_LIMIT, RESULT_LIMIT, Outcome
+from blockqnn.contract.message import CURVE_LIMIT, LARGEST_COUNT, RESULT_LIMIT, Outcome
+from blockqnn.contract.metrics import MOST_MACS, MOST_PARAMETERS
 from blockqnn.contract.preparation import PreparationResult
 from blockqnn.contract.trial import TrialResult
 from blockqnn_trainer.process import termination_message as result
@@ -34,15 +35,15 @@ def finished(path: Path) -> TrialResult:
     st.text(st.characters(exclude_categories=["Cs"]), max_size=100),
 )
 def test_every_result_fits_and_can_be_read(curve: list[float], message: str, device: str) -> None:
-    progress = TrialProgress(2**40, 3, HASH)
+    progress = TrialProgress(LARGEST_COUNT, 3, HASH)
     progress.curve = tuple(curve)
     progress.device = device
-    progress.measured = {"parameters": 2**60, "macs": 2**60}
+    progress.measured = {"parameters": MOST_PARAMETERS, "macs": MOST_MACS}
     text = encode(progress.result(Outcome.FAILED, "Error", message))
     assert len(text.encode()) <= RESULT_LIMIT
     read = TrialResult.read(text)
     assert read.curve == thin(tuple(round(accuracy, 6) for accuracy in curve), len(read.curve))
-    assert read.message == message or read.message.endswith("…")
+    assert read.message == message.replace("\0", "?") or read.message.endswith("…")
 
 
 def test_the_longest_result_keeps_its_cause_and_the_end_of_its_curve() -> None:
