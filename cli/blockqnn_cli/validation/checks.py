@@ -222,9 +222,9 @@ def _durations(body: Mapping[str, Any]) -> Iterator[Finding]:
             text = text.get(part) if isinstance(text, Mapping) else None
         try:
             seconds(text if isinstance(text, str) else "1s")
-        except InvalidSettings:
-            message = "it must be hours, minutes and seconds such as 90s, 45m or 1h30m"
-            yield Finding(path, f"is {write_value(text)}; {message}")
+        except InvalidSettings as error:
+            remedy = str(error).rpartition("; ")[2].removesuffix(".")
+            yield Finding(path, f"is {write_value(text)}; {remedy}")
 
 
 def is_duration(rule: Rule) -> bool:
