@@ -72,7 +72,7 @@ WRONG = [
         "training.schedule.factor is 0; it must be more than",
     ),
     ("failurePolicy:\n  trialTimeout: 5 min", 9, "failurePolicy.trialTimeout is '5 min'; write "),
-    ("failurePolicy:\n  trialTimeout: 0s", 9, "failurePolicy.trialTimeout is '0s'; write be ho"),
+    ("failurePolicy:\n  trialTimeout: 0s", 9, "failurePolicy.trialTimeout is '0s'; write hours"),
     ("seed: 1\nseed: 2", 9, "seed is given twice; remove one of them."),
     ("trial:\n  resources: {limits: {cpu: 1.5}}", 9, "trial.resources.limits.cpu is 1.5; it must"),
     (SCHEDULE, 12, "agent.epsilonSchedule has 3 iterations, but the budget of 8 trials makes 2"),
