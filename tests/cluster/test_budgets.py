@@ -44,7 +44,10 @@ def test_a_search_ends_when_its_time_is_up_and_stops_what_runs(searching, eventu
     searching.apply(search_manifest(budget=budget, trial=trial, suspendPolicy="Stop"))
     eventually(searching.jobs)
     eventually(searching.is_over)
-    assert searching.condition("Complete")["reason"] == "DurationSpent"
+    # Nothing has a result: that the time is up is no success.
+    failed = searching.condition("Failed")
+    assert (failed["status"], failed["reason"]) == ("True", "NoResults")
+    assert failed["message"].startswith("The search has lasted for spec.budget.duration, 3s.")
     eventually(lambda: not searching.items("jobs,pods", "blockqnn.dev/search"))
     assert not searching.records()
 

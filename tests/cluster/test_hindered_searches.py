@@ -2,7 +2,7 @@
 
 import json
 
-from searching import search_manifest
+from searching import CUSTOM_TRAINER, search_manifest
 
 
 def degraded(searching):
@@ -30,7 +30,8 @@ def test_a_spoilt_annotation_of_a_job_is_told_and_the_operator_lives(searching, 
 
 
 def test_a_history_that_somebody_has_made_immutable_is_told(searching, eventually):
-    searching.apply(search_manifest(trial={"resources": {}}))
+    agent = {"batchSize": 4, "epsilonSchedule": [{"epsilon": 1.0, "iterations": 50}]}
+    searching.apply(search_manifest(**CUSTOM_TRAINER, budget={"trials": 200}, agent=agent))
     eventually(searching.jobs)
     (history,) = searching.items("configmap", "app.kubernetes.io/component=history")
     patch = json.dumps({"immutable": True})

@@ -88,7 +88,12 @@ BOUNDS = [
     Case("network.filters", [8], [0], "greater than or equal to 1"),
     Case("network.repeats", 1, 0, "greater than or equal to 1"),
     Case("dataset.name", "npz", "mnist", '"digits", "npz", "cifar10", "cifar100"'),
-    Case("dataset.path", "/images", "", "at least 1 chars long"),
+    Case(
+        "dataset",
+        {"name": "npz", "path": "/images"},
+        {"name": "npz", "path": ""},
+        "at least 1 chars long",
+    ),
     Case("dataset.validation.fraction", 0.5, 0, "greater than 0"),
     Case("dataset.validation.fraction", 0.5, 1, "less than 1"),
     Case(
@@ -98,9 +103,9 @@ BOUNDS = [
         "imageSize is for imagefolder; images of other datasets keep their size",
     ),
     Case(
-        "dataset.volume",
-        {"persistentVolumeClaim": {"claimName": "images"}},
-        {"emptyDir": {}, "hostPath": {"path": "/"}},
+        "dataset",
+        {"name": "npz", "volume": {"persistentVolumeClaim": {"claimName": "images"}}},
+        {"name": "npz", "volume": {"emptyDir": {}, "hostPath": {"path": "/"}}},
         "must have at most 1 item",
     ),
     Case("training.epochs", 1, 0, "greater than or equal to 1"),
@@ -324,7 +329,6 @@ def test_every_rule_has_its_examples() -> None:
         {"trial": {"image": "trainer:2", "retain": {"succeeded": 3}}},
         {"trial": {"podTemplate": {"spec": {"nodeSelector": {"pool": "gpu"}}}}},
         {"trial": {"blocksPerJob": 4}},
-        {"dataset": {"volume": {"emptyDir": {}}}},
     ],
     ids=str,
 )
@@ -333,6 +337,10 @@ def test_what_decides_about_the_running_may_change(
     server: Server, search: str, change: Spec
 ) -> None:
     assert accepted(server.change(search, change))
+
+
+def test_the_volume_of_the_images_may_change(server: Server) -> None:
+    assert accepted(server.change("explicit", {"dataset": {"volume": {"emptyDir": {}}}}))
 
 
 def test_kubectl_explain_knows_the_fields(installed: DevCluster) -> None:

@@ -130,7 +130,7 @@ def result_of(job: dict, accuracy: float) -> str:
 
 
 def test_the_operator_is_the_manager_of_what_it_writes(searching, eventually):
-    searching.apply(search_manifest(**CUSTOM_TRAINER, budget={"trials": 4}))
+    searching.apply(search_manifest(trial={"resources": {}}))
     eventually(lambda: searching.status().get("phase"))
     eventually(searching.jobs)
     kinds = ("blocksearch", "jobs", "configmaps")
