@@ -19,8 +19,8 @@ from blockqnn_cli.validation.scalars import TAG, NotAScalar, read_scalar, unknow
 Path = tuple[str | int, ...]
 """Path of a field: the keys and positions that lead to it."""
 
-LARGEST_FILE = 4 * 1024 * 1024
-"""Bytes of the largest file: the API server takes objects of at most 3 MiB."""
+LARGEST_FILE = 2 * 1024 * 1024
+"""Bytes of the largest file: etcd stores no object above 1.5 MiB, and more would take minutes."""
 
 MOST_VALUES = 100_000
 """The most values of a file, with those that its aliases repeat: ten times the fields of the
@@ -64,7 +64,7 @@ def decoded(content: bytes) -> str:
     """
     if len(content) > LARGEST_FILE:
         raise Unreadable(
-            f"This file has more than {LARGEST_FILE // 1024**2} MiB, and the API server takes no "
+            f"This file has more than {LARGEST_FILE // 1024**2} MiB, and Kubernetes stores no "
             "object of that size; put each search into a file of its own.",
             1,
         )

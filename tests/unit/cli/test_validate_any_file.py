@@ -200,7 +200,7 @@ FILES = [
     (SEARCH.encode() + b"  # caf\xe9\n", 6, "This is not UTF-8: the byte 0xe9 begins"),
     (SEARCH.encode() + b"  seed: \0\n", 6, "The character U+0000 cannot be in a YAML file"),
     (b"a: 1\n" * MOST_VALUES, 50_000, "There are more than 100,000 values up to here"),
-    (b"#" * LARGEST_FILE + b"#", 1, "This file has more than 4 MiB"),
+    (b"#" * LARGEST_FILE + b"#", 1, "This file has more than 2 MiB"),
     (b"a: !!set {x}\n", 1, "The tag 'tag:yaml.org,2002:set' means a type that Kubernetes"),
     (b"a:\n  ? [x]\n  : y\n", 2, "The name of a field is a map, a list or empty"),
     (b"a: 1\nb: {<<: x}\n", 2, "`<<` adds the fields of another map, and this is none"),
@@ -224,7 +224,7 @@ def test_a_file_without_an_end_is_read_no_further_than_needed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["validate", "/dev/zero"]) == ExitStatus.FAILED
-    assert "more than 4 MiB" in capsys.readouterr().out
+    assert "more than 2 MiB" in capsys.readouterr().out
 
 
 def test_names_that_are_no_text_are_read_as_kubernetes_does() -> None:
