@@ -62,13 +62,13 @@ def test_a_folder_of_images_is_decoded_once_and_all_trials_read_the_array(
     searching.apply(search_manifest(**SMALL, **on(tmp_path, "imagefolder")))
     ready = eventually(
         lambda: (
-            (c := searching.condition("DatasetReady"))["status"] == "True" and c
+            (c := searching.condition("DatasetReady"))["reason"] == "Prepared" and c
             if searching.status()
             else None
         ),
         within=WHILE_TRAINING,
     )
-    assert ready["reason"] == "Prepared"
+    assert ready["status"] == "True"
     assert "80 images to train on" in ready["message"]
     assert (tmp_path / ".blockqnn" / "imagefolder.json").exists()
     eventually(searching.is_over, within=WHILE_TRAINING)
