@@ -157,13 +157,15 @@ class _Planning:
         ready = [item for item, images in waiting if images.ready]
         running = [item for item in open_ if item.stage is Stage.RUNNING]
         over = [item for item in open_ if item.stage is Stage.OVER]
+        manifests = map(self._manifest, ready[: max(self._parallelism - len(running), 0)])
         moments = [item.assessment.wait_until for item in open_]
         moments += [images.wait_until for images in preparations.values()]
         return FinalistPlan(
             wanted=wanted,
             open=open_,
             settled=not (waiting or running or over),
-            create=tuple(map(self._manifest, ready[: max(self._parallelism - len(running), 0)])),
+            # One whose Job is there and cannot be read is not started anew.
+            create=tuple(m for m in manifests if not self._observed.hides(m["metadata"]["name"])),
             annotate=tuple(item for item in open_ if item.to_annotate),
             archive=tuple(map(finalist_record_of, over)),
             delete=self._to_delete(running),

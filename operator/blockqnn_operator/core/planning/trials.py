@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
-from blockqnn_operator.core.jobs.trial import trial_template_hash
+from blockqnn_operator.core.jobs.trial import job_name, trial_template_hash
 from blockqnn_operator.core.judging.pod_start import never_ran
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.planning.archiving import record_of
@@ -54,7 +54,7 @@ def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -
     outdated = _outdated(observed, assessment, state)
     return Plan(
         assessment=assessment,
-        create=_to_create(assessment, state) if preparation.ready else (),
+        create=_to_create(observed, assessment, state) if preparation.ready else (),
         annotate=tuple(trial for trial in open_trials.trials if trial.to_annotate),
         archive=archive,
         cleanup=replace(
@@ -66,19 +66,25 @@ def plan(observed: Observed, state: SearchState, assessment: SearchAssessment) -
 
 
 def _to_create(
-    assessment: SearchAssessment, state: SearchState
+    observed: Observed, assessment: SearchAssessment, state: SearchState
 ) -> tuple[tuple[OpenTrial, ...], ...]:
     """Return the trials to be started now, those of each Job together.
 
     Which trials may share a Job depends on their numbers alone, so that the same Jobs come out
-    again after a crash.
+    again after a crash. A trial whose Job is there and cannot be read is not started anew.
     """
     groups: dict[tuple[int, int, int], list[OpenTrial]] = {}
     for trial in assessment.wanted:
         group = group_of(trial.proposal, state)[0]
         groups.setdefault((trial.proposal.iteration, group, trial.attempt), []).append(trial)
     free = state.settings.parallelism - assessment.open_trials.running_jobs
-    return tuple(tuple(group) for group in groups.values())[: max(free, 0)]
+    startable = [tuple(group) for group in groups.values()][: max(free, 0)]
+    search = observed.search.name
+    return tuple(
+        trials
+        for trials in startable
+        if not observed.hides(job_name(search, trials[0].number, trials[0].attempt))
+    )
 
 
 def _to_stop(

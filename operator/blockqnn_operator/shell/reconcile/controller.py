@@ -27,7 +27,7 @@ from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.events import beginning
 from blockqnn_operator.core.planning.finalists import FinalistPlan
 from blockqnn_operator.core.planning.open_trials import OpenTrial
-from blockqnn_operator.core.planning.trials import Plan
+from blockqnn_operator.core.planning.trials import Plan, plan
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.status import report, report_stopped
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
@@ -40,7 +40,7 @@ from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, Finalists
 from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, JobWriter
 from blockqnn_operator.shell.reconcile.load_history import load_shards
-from blockqnn_operator.shell.reconcile.outcome import Outcome, events_of_pass, plan_around
+from blockqnn_operator.shell.reconcile.outcome import Outcome, events_of_pass
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 from blockqnn_operator.shell.reconcile.refusals import CONFLICT, problem_of
 from blockqnn_operator.shell.reconcile.slots import Slots
@@ -206,13 +206,13 @@ class Controller:
             return COLLECTED_SECONDS
         what, warned = "the Job of a trial", memory.warnings.add
         writer = JobWriter(self._cluster, search, memory.freshest, what, warned)
-        decided = plan_around(observed, state)
+        decided = plan(observed, state, assess(observed, state))
         events = decided.events
         if decided.annotate:
             await self._annotate(observed, writer, decided)
             # What is durable now frees slots and may end an iteration: decide again, with that.
             observed = self._observe(_key(search), search, memory)
-            decided = plan_around(observed, state)
+            decided = plan(observed, state, assess(observed, state))
             events += decided.events
         self._cleanup.ask(writer, decided.cleanup)
         finalists = await self._finalists.decide(

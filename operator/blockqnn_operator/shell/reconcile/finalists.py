@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from blockqnn_api.history.finalist_record import FinalistArchive
 from blockqnn_api.history.identity import check_complete
@@ -97,9 +97,7 @@ class Finalists:
             memory.state = FinalistState(archive)
         search = observed.search
         jobs = memory.freshest.over(self._jobs((search.namespace, search.name)))
-        decided = plan_finalists(observed, state, memory.state, jobs, over=assessment.over)
-        create = (m for m in decided.create if not observed.hides(m["metadata"]["name"]))
-        memory.latest = replace(decided, create=tuple(create))
+        memory.latest = plan_finalists(observed, state, memory.state, jobs, over=assessment.over)
         return memory.latest
 
     async def carry_out(

@@ -1,17 +1,14 @@
-"""A pass over one search: the plan as far as it can be carried out, and what came of it."""
+"""A pass over one search: what came of its plan, and the Events that follow."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from blockqnn_api.events import EventReason
-from blockqnn_api.history.replay import SearchState
-from blockqnn_operator.core.jobs.trial import job_name
 from blockqnn_operator.core.observed.snapshot import Observed
-from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.events import Event, deleted_jobs
 from blockqnn_operator.core.planning.open_trials import OpenTrial
-from blockqnn_operator.core.planning.trials import Plan, plan
+from blockqnn_operator.core.planning.trials import Plan
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.shell.reconcile.state import ReconcileState
 
@@ -29,20 +26,6 @@ class Outcome:
     """It has changed what holds of the search or its finalists."""
     cut_short: bool = False
     """More Jobs are to be created at once, in the next pass."""
-
-
-def plan_around(observed: Observed, state: SearchState) -> Plan:
-    """Plan the next steps; a trial whose Job is there and cannot be read is not started anew."""
-    decided = plan(observed, state, assess(observed, state))
-    if not observed.unreadable:
-        return decided
-    name = observed.search.name
-    create = tuple(
-        trials
-        for trials in decided.create
-        if not observed.hides(job_name(name, trials[0].number, trials[0].attempt))
-    )
-    return replace(decided, create=create)
 
 
 def events_of_pass(

@@ -16,7 +16,7 @@ from search_under_faults import UP_TO_DATE, Disturbed, Pass, quick_passes
 
 from blockqnn_operator.shell.kubernetes.answers import Answer
 from blockqnn_operator.shell.kubernetes.client import ApiError, _refusal
-from blockqnn_operator.shell.reconcile import outcome
+from blockqnn_operator.shell.reconcile import controller
 
 LOOK = Pass(UP_TO_DATE, ())
 
@@ -219,7 +219,7 @@ def test_a_fault_of_the_operator_is_a_condition_and_is_tried_again(error: Except
         raise error
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(outcome, "plan", fail)
+        patched.setattr(controller, "plan", fail)
         with pytest.raises(type(error)):
             run.processes[0].reconcile(UP_TO_DATE, {})
     assert run.degraded["reason"] == "InternalError"
