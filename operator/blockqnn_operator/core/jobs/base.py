@@ -206,9 +206,12 @@ def template_hash_of(settings: BlockSearchSpec, *own: Any) -> str:
         own: what is said of this kind alone: its resources, volumes and timeout, as JSON.
     """
     trial = settings.trial
-    text = json.dumps(
-        [trial.image, trial.pod_template.model_dump(mode="json"), *own], sort_keys=True
-    )
+    return short_hash([trial.image, trial.pod_template.model_dump(mode="json"), *own])
+
+
+def short_hash(value: Any) -> str:
+    """Return eight hexadecimal digits of a value's hash, by its JSON."""
+    text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

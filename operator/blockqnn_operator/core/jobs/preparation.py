@@ -1,9 +1,6 @@
 """The Job that makes a dataset ready before the first trial, as the API server takes it. Pure."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from blockqnn_api import names
 from blockqnn_api.objects import SearchObject
@@ -14,6 +11,7 @@ from blockqnn_operator.core.jobs.base import (
     dataset_volume,
     job,
     job_labels,
+    short_hash,
 )
 
 RETRIES = 6
@@ -48,7 +46,7 @@ def no_need(settings: BlockSearchSpec) -> str | None:
 def dataset_hash(settings: BlockSearchSpec) -> str:
     """Return a hash of a dataset and its volume: Jobs with the same hash do the same work."""
     dataset = settings.dataset
-    return _hash([dataset.name, dataset.path, dataset.image_size, dataset.volume])
+    return short_hash([dataset.name, dataset.path, dataset.image_size, dataset.volume])
 
 
 def preparation_job(search: SearchObject, settings: BlockSearchSpec) -> Manifest:
@@ -67,11 +65,6 @@ def preparation_job(search: SearchObject, settings: BlockSearchSpec) -> Manifest
         accelerators=False,
     )
     dataset = dataset_hash(settings)
-    name = f"{search.name}-prepare-{_hash([dataset, pod.template(settings)])}"
+    name = f"{search.name}-prepare-{short_hash([dataset, pod.template(settings)])}"
     annotations = {names.DATASET_ANNOTATION: dataset}
     return job(search, settings, name, pod, RETRIES, annotations=annotations)
-
-
-def _hash(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
