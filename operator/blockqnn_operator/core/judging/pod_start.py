@@ -134,12 +134,14 @@ def stall(pods: Sequence[TrialPod], now: datetime) -> tuple[Trouble | None, date
         waits.append(news_at)
     often = [pod for pod in pods if pod.interrupted]
     if len(often) >= OFTEN:
-        message = (
-            f"Its Pods were interrupted {len(often)} times, the latest, {often[0].name}, by this: "
-            f"{quote(often[0].interrupted)}"
-        )
+        message = interrupted_often(len(often), often[0].name, quote(often[0].interrupted))
         return Trouble(INTERRUPTED, message, often[0].interrupted), min(waits, default=None)
     return None, min(waits, default=None)
+
+
+def interrupted_often(count: int, pod: str, why: str) -> str:
+    """Say how often a Job's Pods were interrupted, and why the latest was."""
+    return f"Its Pods were interrupted {count} times, the latest, {pod}, by this: {why}"
 
 
 def _not_ending(pod: TrialPod, since: datetime) -> str:

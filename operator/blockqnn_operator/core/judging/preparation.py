@@ -15,7 +15,6 @@ from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.base import Manifest
 from blockqnn_operator.core.judging.pod_start import start_delay
 from blockqnn_operator.core.judging.result import (
-    LINGERING,
     REPORTING_DEADLINE,
     describe_end,
     last_words,
@@ -78,6 +77,12 @@ def assess_preparation(
         # It has failed; the message of its last Pod is about to arrive.
         message = f"Job {job.name} has ended."
         return Preparation(False, Reason.PREPARING, message, delete=outdated, wait_until=deadline)
+    return _failed(ended, job, outdated)
+
+
+def _failed(
+    ended: Sequence[TrialPod], job: PreparationJob, outdated: tuple[str, ...]
+) -> Preparation:
     reason, said = _failure(ended, job)
     message = f"{said} Fix this, then delete Job {job.name} to try again."
     return Preparation(False, reason, message, delete=outdated, failed=True)
@@ -88,13 +93,11 @@ def _running(
 ) -> Preparation:
     message = f"Job {job.name} prepares the images."
     trouble, wait_until = start_delay(pods, now)
-    if (pod := lingering(pods)) and pod.finished_at:
-        wait_until = pod.finished_at + LINGERING
+    if outlived := lingering(pods):
+        pod, wait_until = outlived
         if now >= wait_until:
             # Kubernetes waits for the other containers of its Pod, and would never retry.
-            reason, said = _failure([pod], job)
-            message = f"{said} Fix this, then delete Job {job.name} to try again."
-            return Preparation(False, reason, message, delete=outdated, failed=True)
+            return _failed([pod], job, outdated)
     if trouble is not None:
         message = trouble.message
     elif wait_until is None and (ended := [pod for pod in pods if pod.exit_code]):
@@ -116,9 +119,13 @@ def pods_of(observed: Observed, job: PreparationJob) -> list[TrialPod]:
 
 def is_complete(job: PreparationJob, pods: Sequence[TrialPod]) -> bool:
     """Return whether the images are ready: all has ended, or only other containers live on."""
-    pod = lingering(pods)
-    outlived = pod is not None and pod.exit_code == 0 and success_message([pod]) is not None
-    return job.condition == "Complete" or outlived
+    if job.condition == "Complete":
+        return True
+    outlived = lingering(pods)
+    if outlived is None:
+        return False
+    pod, _ = outlived
+    return pod.exit_code == 0 and success_message([pod]) is not None
 
 
 def success_message(pods: Sequence[TrialPod]) -> str | None:

@@ -18,6 +18,7 @@ from blockqnn_api import names
 from blockqnn_operator.core.judging.pod_start import (
     Trouble,
     give_up_at,
+    interrupted_often,
     missing_pods,
     quote,
     start_delay,
@@ -318,19 +319,17 @@ class JobJudge(ABC, Generic[Part, Result]):
         ended = interruptions(self.pods)
         if len(ended) < MOST_INTERRUPTIONS:
             return None
-        pod, why = ended[0]
-        message = f"Its Pods were interrupted {len(ended)} times, the latest, {pod}, by this: {why}"
-        return "InterruptedTooOften", message
+        return "InterruptedTooOften", interrupted_often(len(ended), *ended[0])
 
     def _running(self, reported: Result | None) -> JobAssessment[Result]:
         """Assess whether a Job that has not ended can still bring a result."""
         if in_vain := self._elsewhere() or self.in_vain() or self._interrupted_too_often():
             return JobAssessment(annotate=self.failed(*in_vain), end=True)
-        if (pod := lingering(self.pods)) and pod.finished_at:
-            deadline = pod.finished_at + LINGERING
+        if outlived := lingering(self.pods):
+            ended, deadline = outlived
             if self.now < deadline:
                 return JobAssessment(wait_until=deadline)
-            return self.outlived(pod, reported)
+            return self.outlived(ended, reported)
         trouble, wait_until = start_delay(self.pods, self.now)
         if not self.pods:
             trouble, wait_until = missing_pods(self.job, self.now)
@@ -367,13 +366,17 @@ def all_seen(job: Job[Any], pods: Sequence[TrialPod]) -> bool:
     )
 
 
-def lingering(pods: Sequence[TrialPod]) -> TrialPod | None:
-    """Return the Pod whose trainer has ended while another of its containers lives on."""
-    return next((pod for pod in pods if pod.exit_code is not None and _lives_on(pod)), None)
+def lingering(pods: Sequence[TrialPod]) -> tuple[TrialPod, datetime] | None:
+    """Return the Pod whose trainer has ended while another of its containers lives on.
 
-
-def _lives_on(pod: TrialPod) -> bool:
-    return not (pod.over or pod.gone or pod.interrupted or pod.finished_at is None)
+    With it comes the time from which on the trainer's end counts.
+    """
+    for pod in pods:
+        if pod.exit_code is None or pod.finished_at is None:
+            continue
+        if not (pod.over or pod.gone or pod.interrupted):
+            return pod, pod.finished_at + LINGERING
+    return None
 
 
 def interruptions(pods: Iterable[TrialPod]) -> tuple[tuple[str, str], ...]:
