@@ -64,8 +64,11 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
     """
     open_trials = list_open_trials(observed, state)
     exhausted = spent(observed, state, open_trials)
-    failing = too_many_failures(open_trials, state)
-    first_failed = first_trials_failed(open_trials, state)
+    outcomes = open_trials.outcomes()
+    failed = state.archive.outcomes[Outcome.FAILED] + outcomes[Outcome.FAILED]
+    failing = failed > state.settings.failure_policy.max_failed_trials
+    succeeded = state.archive.outcomes[Outcome.SUCCEEDED] + outcomes[Outcome.SUCCEEDED]
+    first_failed = 0 if succeeded else first_trials_failed(open_trials, state)
     last = last_wanted(state, open_trials, exhausted, failing=failing or first_failed > 0)
     wanted = tuple(t for t in open_trials.at(Stage.UNSTARTED) if last is None or t.number <= last)
     drained = last is not None and not wanted and not open_trials.at(Stage.RUNNING)
@@ -76,7 +79,7 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
         spent=exhausted,
         too_many_failures=failing,
         first_trials_failed=first_failed,
-        has_result=_count(Outcome.SUCCEEDED, open_trials, state) > 0,
+        has_result=succeeded > 0,
         last_wanted=last,
         wanted=wanted,
         drained=drained,
@@ -85,30 +88,18 @@ def assess(observed: Observed, state: SearchState) -> SearchAssessment:
     )
 
 
-def too_many_failures(open_trials: OpenTrials, state: SearchState) -> bool:
-    """Return whether more trials have failed than the search tolerates."""
-    failed = _count(Outcome.FAILED, open_trials, state)
-    return failed > state.settings.failure_policy.max_failed_trials
-
-
 def first_trials_failed(open_trials: OpenTrials, state: SearchState) -> int:
-    """Return how many trials at the beginning have all failed; 0 unless that is enough.
+    """Return how many trials at the beginning of a search without a result have all failed.
 
-    A whole iteration without a result, of :data:`FIRST_TRIALS` trials or more, has a cause that the
-    others would meet as well: images that are none, an image that does not start. An accuracy of
-    any later trial shows that they do not.
+    It is 0 unless that is enough: a whole iteration, of :data:`FIRST_TRIALS` trials or more, has a
+    cause that the others would meet as well, such as images that are none, or an image that does
+    not start. An accuracy of any later trial shows that they do not.
     """
-    if _count(Outcome.SUCCEEDED, open_trials, state):
-        return 0
     first = max(state.settings.agent.batch_size, FIRST_TRIALS)
     outcomes: list[Outcome | None] = [r.outcome for r in state.archive.records[:first]]
     outcomes += [trial.outcome for trial in open_trials.trials if trial.number < first]
     failed = len(outcomes) == first and all(outcome is Outcome.FAILED for outcome in outcomes)
     return first if failed else 0
-
-
-def _count(outcome: Outcome, open_trials: OpenTrials, state: SearchState) -> int:
-    return state.archive.outcomes[outcome] + open_trials.outcomes()[outcome]
 
 
 def last_wanted(

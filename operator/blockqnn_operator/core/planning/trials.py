@@ -138,14 +138,14 @@ def _outdated(
     """
     if assessment.last_wanted is not None:
         return ()
-    current, pods = trial_template_hash(state.settings), observed.pods_by_job()
-    running = assessment.open_trials.at(Stage.RUNNING)
-    jobs = {trial.job.name: trial.job for trial in running if trial.job and not trial.to_annotate}
-    return tuple(
-        name
-        for name, job in jobs.items()
-        if job.template_hash not in ("", current) and never_ran(job, pods[name])
-    )
+    current = trial_template_hash(state.settings)
+    jobs = {
+        trial.job.name: trial.job
+        for trial in assessment.open_trials.at(Stage.RUNNING)
+        if trial.job and trial.job.template_hash not in ("", current) and not trial.to_annotate
+    }
+    pods = observed.pods_by_job() if jobs else {}
+    return tuple(name for name, job in jobs.items() if never_ran(job, pods[name]))
 
 
 def _to_archive(assessment: SearchAssessment, state: SearchState) -> tuple[TrialRecord, ...]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
-from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
@@ -180,7 +179,8 @@ def mean_reward(records: Sequence[TrialRecord]) -> float | None:
 
 def mean_layers(records: Sequence[TrialRecord]) -> float | None:
     """Return the mean number of layers of the blocks, without the terminal."""
-    lengths = [len(Block.parse(record.block).body) for record in records]
+    # Each scrape asks: codes are counted, not parsed. The last layer is the terminal.
+    lengths = [record.block.count("(") - 1 for record in records]
     return fmean(lengths) if lengths else None
 
 
