@@ -22,7 +22,7 @@ from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.history.trial_record import TrialRecord
-from blockqnn_api.status import BlockSearchStatus
+from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.snapshot import Observed
 from blockqnn_operator.core.observed.trial_job import TrialJob
@@ -80,6 +80,11 @@ def history_of(*outcomes: Outcome, script: Sequence[Block] = BLOCKS) -> list[Tri
         make_record(trial, script[trial % len(script)], outcome=outcome)
         for trial, outcome in enumerate(outcomes)
     ]
+
+
+def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
+    (matching,) = [condition for condition in status.conditions if condition.type == kind]
+    return matching
 
 
 GOOD, BAD, UNFIT = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE

@@ -10,20 +10,17 @@ from operator_builders import (
     failed,
     make_job,
     make_observed,
-    make_record,
     make_search,
     make_spec,
     make_state,
     succeeded,
 )
-from operator_plans import status_of
+from operator_plans import BAD, GOOD, UNFIT, condition, history_of, status_of
 
 from blockqnn.contract.message import Outcome
 from blockqnn_api.history.trial_record import TrialRecord
-from blockqnn_api.status import BlockSearchStatus, Condition, ConditionType, Phase
+from blockqnn_api.status import BlockSearchStatus, ConditionType, Phase
 from blockqnn_operator.core.observed.trial_job import TrialJob
-
-GOOD, BAD, UNFIT = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE
 
 
 def reported(
@@ -32,18 +29,6 @@ def reported(
     """The status of a search with these Jobs and records."""
     state = make_state(BLOCKS, records, **changes)
     return status_of(make_observed(*jobs, search=make_search(make_spec(**changes))), state)
-
-
-def history_of(*outcomes: Outcome) -> list[TrialRecord]:
-    return [
-        make_record(trial, BLOCKS[trial % len(BLOCKS)], outcome=outcome)
-        for trial, outcome in enumerate(outcomes)
-    ]
-
-
-def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
-    (matching,) = [condition for condition in status.conditions if condition.type == kind]
-    return matching
 
 
 @given(st.lists(st.sampled_from([BAD, UNFIT, GOOD]), min_size=8, max_size=8))

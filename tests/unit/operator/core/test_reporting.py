@@ -24,7 +24,7 @@ from operator_builders import (
     make_state,
     succeeded,
 )
-from operator_plans import status_of
+from operator_plans import BAD, GOOD, UNFIT, condition, history_of, status_of
 
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
@@ -35,7 +35,6 @@ from blockqnn_api.status import (
     LONGEST_MESSAGE,
     MOST_TOP,
     BlockSearchStatus,
-    Condition,
     ConditionType,
     Phase,
     Reason,
@@ -45,7 +44,7 @@ from blockqnn_operator.core.planning.events import transitions
 from blockqnn_operator.core.reporting.conditions import Problem, previous_status
 from blockqnn_operator.core.reporting.status import dump, report_stopped
 
-GOOD, BAD, UNFIT, SHARED = Outcome.SUCCEEDED, Outcome.FAILED, Outcome.INFEASIBLE, Outcome.CACHED
+SHARED = Outcome.CACHED
 
 
 def reported(
@@ -63,18 +62,6 @@ def reported(
     search = make_search(make_spec(**changes), status=status, generation=generation)
     seen = make_observed(*jobs, search=search, now=at(after))
     return status_of(seen, state, problems)
-
-
-def history_of(*outcomes: Outcome) -> list[TrialRecord]:
-    return [
-        make_record(trial, BLOCKS[trial % len(BLOCKS)], outcome=outcome)
-        for trial, outcome in enumerate(outcomes)
-    ]
-
-
-def condition(status: BlockSearchStatus, kind: ConditionType) -> Condition:
-    (matching,) = [condition for condition in status.conditions if condition.type == kind]
-    return matching
 
 
 def truths(status: BlockSearchStatus) -> dict[str, str]:
