@@ -71,6 +71,10 @@ class WriteThroughCache(Generic[AnyJob]):
         """Drop a deleted Job, so that its last write does not linger."""
         self._written.pop(name, None)
 
+    def forget_all(self) -> None:
+        """Drop every write: the API server has gone back to a time before them."""
+        self._written.clear()
+
 
 class GonePods:
     """The last known state of deleted Pods, for as long as it matters.

@@ -42,11 +42,13 @@ class ReconcileState:
     written_status: WrittenStatus = field(default_factory=WrittenStatus)
 
     def forget_what_is_stored(self) -> None:
-        """Forget histories and status: the API server has gone back to an earlier version."""
+        """Forget histories, status and writes: the API server went back to an earlier version."""
         if self.state is not None:
             self.restored = len(self.state.archive)
         self.state, self.finalists.state = None, None
         self.written_status = WrittenStatus()
+        self.freshest.forget_all()
+        self.finalists.freshest.forget_all()
 
     def forget_empty_histories(self, search: SearchObject) -> None:
         """Forget histories without a trial: some may be imported while a search is suspended."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from search_simulation import serial, spec_of
 from search_under_faults import UP_TO_DATE, Disturbed, Pass, quick_passes
@@ -18,6 +18,7 @@ def _quick_passes() -> Iterator[None]:
         yield
 
 
+@example(15, 29)
 @given(st.integers(1, 40), st.integers(20, 40))
 @settings(max_examples=6)
 def test_a_search_goes_on_from_an_earlier_state_and_says_so(kept: int, steps: int) -> None:
