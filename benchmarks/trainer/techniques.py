@@ -4,7 +4,7 @@ Nothing of this is an option of the trainer: a technique is switched off here, b
 would write without it in its place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
@@ -175,6 +175,10 @@ def _unfolded() -> Iterator[None]:
         yield
 
 
+def _concatenated(values: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(values), 1)
+
+
 @contextmanager
 def rounding_plainly() -> Iterator[None]:
     """Do without every technique that adds and multiplies in another order, but for the optimizer.
@@ -185,6 +189,8 @@ def rounding_plainly() -> Iterator[None]:
         _channels_first(),
         _unfolded(),
         patch.object(Values, "rectified", _rectified_each_time),
+        # Its gradients lie channels last, in which a batch norm sums in another order.
+        patch.object(block_module, "concatenate", _concatenated),
     ):
         yield
 
