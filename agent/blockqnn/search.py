@@ -119,17 +119,22 @@ class Search:
         """Return the probability with which an iteration draws a layer at random, 0 to 1."""
         return self._strategy.epsilon(iteration)
 
-    def proposable(self, iteration: int) -> bool:
-        """Return whether :meth:`proposals` is possible for an iteration now.
+    def proposable(self, iteration: int, learned: int | None = None) -> bool:
+        """Return whether :meth:`proposals` is possible for an iteration.
 
         It is always possible for the next iteration to be learned, and for `agent.pipelining` more
         after it; for later ones if learning cannot change them (epsilon 1, random search); for
         earlier ones only if they do not depend on values at all, because the values have changed
         since.
+
+        Args:
+            iteration: its number.
+            learned: the number of iterations that are learned then; None for those learned now.
         """
-        if self._learned <= iteration <= self._learned + self._pipelining:
+        learned = self._learned if learned is None else learned
+        if learned <= iteration <= learned + self._pipelining:
             return True
-        return iteration >= 0 and self._strategy.proposable(iteration, self._learned)
+        return iteration >= 0 and self._strategy.proposable(iteration, learned)
 
     def proposals(self, iteration: int) -> tuple[Proposal, ...]:
         """Return the blocks of an iteration, always a full batch, in trial order.
@@ -173,17 +178,8 @@ class Search:
         return self._curves.rules(-self.reward(block, {}))
 
     @property
-    def has_proposed_next(self) -> bool:
-        """True once the proposals that may be requested next have been computed."""
-        return all(iteration in self._proposals for iteration in self._next)
-
-    def propose_next(self) -> None:
-        """Compute in advance the proposals that may be requested next."""
-        for iteration in self._next:
-            self.proposals(iteration)
-
-    @property
-    def _next(self) -> range:
+    def open_iterations(self) -> range:
+        """The next iteration to be learned, and those that `agent.pipelining` adds to it."""
         return range(self._learned, self._learned + self._pipelining + 1)
 
     def _in_flight(self, iteration: int) -> list[Candidate]:

@@ -116,6 +116,9 @@ class Reason(StrEnum):
     """The API server refuses to store, change or delete an object of the search, for instance
     because a ConfigMap of its history is immutable. The message names the object and quotes the
     API server. The operator tries again with growing delays, at least once a minute."""
+    AGENT_COMPUTING = "AgentComputing"
+    """The agent has been learning the history of the search for some time, and the blocks of its
+    Jobs are not known until it has: after a restart of the operator. Other searches go on."""
     INTERNAL_ERROR = "InternalError"
     """A fault of the operator keeps it from going on with the search. The message quotes the
     error, and the operator's log has the rest. It tries again with growing delays, at least once a
@@ -230,6 +233,7 @@ CONDITION_REASONS: Mapping[ConditionType, tuple[Sequence[Reason], Sequence[Reaso
             Reason.RESULT_INVALID,
             Reason.DATASET_NOT_READY,
             Reason.FINALISTS_NOT_READY,
+            Reason.AGENT_COMPUTING,
             Reason.INTERNAL_ERROR,
             Reason.OBJECT_UNREADABLE,
             Reason.REQUEST_REFUSED,

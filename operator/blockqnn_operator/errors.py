@@ -3,6 +3,7 @@
 ::
 
     blockqnn_api.errors.OperatorError
+        ├── AgentEnded          the process of a search's agent has ended
         ├── AddressUnavailable  a port that the operator should serve is not free
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
         │   └── AnswerUnreadable    an answer that is none of an API server
@@ -11,6 +12,10 @@
 """
 
 from blockqnn_api.errors import OperatorError
+
+
+class AgentEnded(OperatorError):
+    """The process of a search's agent has ended; the search is recovered with another."""
 
 
 class AddressUnavailable(OperatorError):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from agents_nearby import AgentsNearby
 from finalist_simulation import FINALISTS as ASKED
 from finalist_simulation import TARGETS, serial_trials, spec_of
 from finalist_world import busy_finalists, finalists_of, is_finalist
@@ -85,6 +86,7 @@ class FinalistProcess(Process):
             Slots(None, lambda _key: None),
             self.cleanup,
             lambda: [KEY],
+            AgentsNearby(),
             clock=self._now,
         )
 

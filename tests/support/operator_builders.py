@@ -8,8 +8,8 @@ from blockqnn.block.graph import canonical_hash
 from blockqnn.block.nsc import Block
 from blockqnn.contract.message import Outcome
 from blockqnn.contract.trial import Seconds, TrialResult
-from blockqnn.search import Proposal, Search, SearchSettings
-from blockqnn_api.history.replay import Archive, SearchState
+from blockqnn.search import Proposal
+from blockqnn_api.history.replay import Archive, Blueprint, LearningAgent, SearchState
 from blockqnn_api.history.shards import Shard, shard_name
 from blockqnn_api.history.trial_record import Header, TrialRecord
 from blockqnn_api.objects import SearchObject
@@ -92,13 +92,13 @@ def make_header(settings: BlockSearchSpec | None = None) -> Header:
     )
 
 
-class ScriptedSearch(Search):
+class ScriptedAgent(LearningAgent):
     """An agent that proposes given blocks, over and over; all else is as in a real one."""
 
-    def __init__(self, settings: SearchSettings, seed: int, script: Sequence[Block]) -> None:
-        super().__init__(settings, seed)
+    def __init__(self, blueprint: Blueprint, script: Sequence[Block]) -> None:
+        super().__init__(blueprint)
         self._script = script
-        self._size = settings.agent.batch_size
+        self._size = blueprint.batch_size
 
     def proposals(self, iteration: int) -> tuple[Proposal, ...]:
         """Return the blocks of an iteration."""
@@ -122,13 +122,7 @@ def make_state(
     settings = make_settings(**changes)
     header = make_header(settings)
     text = "".join(line + "\n" for line in [header.write(), *(r.write() for r in records)])
-    wanted = SearchSettings(
-        space=settings.space,
-        agent=settings.agent,
-        reward=settings.reward,
-        network=settings.network,
-    )
-    agent = ScriptedSearch(wanted, settings.seed, script)
+    agent = ScriptedAgent(Blueprint.of(settings, settings.seed), script)
     state = SearchState(header, settings, [Shard(0, text, "1")], Archive(), agent)
     state.extend(records)
     return state

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+from agents_nearby import AgentsNearby
 from hypothesis import strategies as st
 from operator_builders import at, make_search
 from operator_server import Crash, Fault, Informers, Lag, Server
@@ -86,6 +87,7 @@ class Process:
             Slots(None, lambda _key: None),
             self.cleanup,
             lambda: [KEY],
+            AgentsNearby(),
             clock=self._now,
         )
 

@@ -20,6 +20,7 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator import __version__
 from blockqnn_operator.errors import ClusterUnavailable, ResourceUndefined, WatchesEnded
+from blockqnn_operator.shell.agents.pool import AgentPool
 from blockqnn_operator.shell.kubernetes.backoff import delay_after
 from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
 from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Cluster
@@ -264,6 +265,7 @@ class Operator:
         """
         watched = self._watched
         self._cleanup = JobCleanup(self._leftovers.add, news=self._queue.add)
+        agents = AgentPool(lambda key: self._queue.add_after(key, 0.0), cluster.clock.now)
         self._controller = Controller(
             cluster,
             watched.search,
@@ -275,6 +277,7 @@ class Operator:
             Slots(self._options.max_jobs_in_flight, self._queue.add),
             self._cleanup,
             watched.known,
+            agents,
             self._options.trainer_image,
             cluster.clock.now,
             unreadable=watched.unreadable,
@@ -293,7 +296,9 @@ class Operator:
         stopping.set()
         for task in others:
             task.cancel()
-        for result in await asyncio.gather(kopf_task, *others, return_exceptions=True):
+        results = await asyncio.gather(kopf_task, *others, return_exceptions=True)
+        await agents.close()
+        for result in results:
             if isinstance(result, Exception):
                 raise result
 

@@ -1,6 +1,5 @@
 """Carries out the plan for a search's trials."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
@@ -91,8 +90,7 @@ async def archive(
         return
     stored = len(state.archive)
     await append(cluster, search, state.shards, records)
-    # What an iteration teaches may take seconds; other searches, and the probes, go on meanwhile.
-    await asyncio.to_thread(state.extend, records)
+    state.extend(records)
     logger.info(
         "%s: trials %d to %d are in the history", search.key, stored, len(state.archive) - 1
     )

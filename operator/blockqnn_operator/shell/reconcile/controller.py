@@ -1,6 +1,5 @@
 """The reconcile of one search: observe, plan, apply, and the status last."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -8,15 +7,12 @@ from functools import partial
 
 from blockqnn.errors import InvalidBlock, InvalidHistory
 from blockqnn_api.errors import HistoryUnreadable, InvalidSearch
-from blockqnn_api.history import shards as history
 from blockqnn_api.history import trial_record as records
-from blockqnn_api.history.identity import check_complete, check_owner
 from blockqnn_api.history.replay import SearchState
 from blockqnn_api.objects import SearchObject
-from blockqnn_api.resolve import pin, resolve
+from blockqnn_api.resolve import resolve
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_api.status import Reason
-from blockqnn_operator import __version__
 from blockqnn_operator.core.observed.finalist_job import FinalistJob
 from blockqnn_operator.core.observed.pod import TrialPod
 from blockqnn_operator.core.observed.preparation_job import PreparationJob
@@ -30,16 +26,17 @@ from blockqnn_operator.core.planning.open_trials import OpenTrial
 from blockqnn_operator.core.planning.trials import Plan, plan
 from blockqnn_operator.core.reporting.conditions import Problem
 from blockqnn_operator.core.reporting.status import report, report_stopped
+from blockqnn_operator.shell.agents.remote import Agents
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
-from blockqnn_operator.shell.reconcile import apply
+from blockqnn_operator.shell.reconcile import apply, waiting
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.events import tell
 from blockqnn_operator.shell.reconcile.finalists import EarlierSearch, Finalists
 from blockqnn_operator.shell.reconcile.job_writer import CONCURRENCY, JobWriter
-from blockqnn_operator.shell.reconcile.load_history import load_shards
+from blockqnn_operator.shell.reconcile.load_history import recover
 from blockqnn_operator.shell.reconcile.outcome import Outcome, events_of_pass
 from blockqnn_operator.shell.reconcile.preparing import create_preparation
 from blockqnn_operator.shell.reconcile.refusals import CONFLICT, problem_of
@@ -75,6 +72,7 @@ class Controller:
         slots: hands out the Jobs that may be in flight.
         cleanup: receives the Jobs of archived trials to delete.
         keys: finds the keys of all searches.
+        agents: asks the agents of searches for blocks, and has a pass follow each answer.
         trainer_image: the trainer's image of searches that name none.
         clock: tells the time.
         unreadable: finds the watched Jobs and Pods of a search that cannot be read.
@@ -92,10 +90,12 @@ class Controller:
         slots: Slots,
         cleanup: JobCleanup,
         keys: Callable[[], Iterable[Key]],
+        agents: Agents,
         trainer_image: str = DEFAULT_TRAINER_IMAGE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         unreadable: Callable[[Key], Iterable[UnreadableObject]] = lambda _key: (),
     ) -> None:
+        self._agents = agents
         self._clock = clock
         self._unreadable = unreadable
         self._resolve = partial(resolve, trainer_image=trainer_image)
@@ -145,6 +145,7 @@ class Controller:
         if search is None or search.deleting:
             self._slots.forget(key)
             self._cleanup.forget(key)
+            self._agents.forget(key)
             self._memories.pop(key, None)
             return None
         memory = self._memories.get(key)
@@ -201,9 +202,9 @@ class Controller:
 
     async def _advance(self, observed: Observed, memory: ReconcileState) -> float | None:
         search = observed.search
-        state = await self._load(search, memory)
+        state = await self._load(observed, memory)
         if state is None:
-            return COLLECTED_SECONDS
+            return await self._await_agent(observed, memory)
         what, warned = "the Job of a trial", memory.warnings.add
         writer = JobWriter(self._cluster, search, memory.freshest, what, warned)
         decided = plan(observed, state, assess(observed, state))
@@ -227,19 +228,23 @@ class Controller:
             observed = self._observe(_key(search), search, memory)
             assessment = assess(observed, state)
             await self._finalists.decide(observed, state, memory.finalists, assessment)
+        if memory.agent is not None and memory.agent.waits:
+            self._agents.work(_key(search), memory.agent)
+        since = self._agents.working_since(_key(search))
         memory.open_trials = assessment.open_trials
         memory.reported = report(
             observed,
             state,
             assessment,
             self._problems(observed, outcome),
-            outcome.note,
+            outcome.note + waiting.note(since, observed.now),
             self._finalists.report(state, memory.finalists, assessment),
         )
         waits = [
             decided.requeue_after,
             await self._write_status(observed, memory),
             memory.finalists.latest.seconds_left(observed.now),
+            waiting.SLOW_SECONDS if since else None,
         ]
         durable = decided.annotate or decided.archive or finalists.annotate or finalists.archive
         if outcome.problems:
@@ -255,19 +260,39 @@ class Controller:
         unreadable = [Problem(Reason.OBJECT_UNREADABLE, str(o)) for o in observed.unreadable]
         return [*unreadable, *outcome.problems, *([refused] if refused else [])]
 
-    async def _load(self, search: SearchObject, memory: ReconcileState) -> SearchState | None:
-        """Return the state of a search; None while an earlier search's history is collected."""
+    async def _load(self, observed: Observed, memory: ReconcileState) -> SearchState | None:
+        """Return the state of a search; None while it has to be waited for.
+
+        That is while an earlier search's history is collected, and until the agent of a state that
+        was recovered has proposed the blocks of every trial that may have a Job.
+        """
+        search = observed.search
         if search.unreadable:
             raise InvalidSearch(f"The search cannot be read: {search.unreadable}.")
         memory.forget_empty_histories(search)
         if memory.state is None:
-            memory.generation = search.generation
-            memory.state = await self._recover(search)
-        state = memory.state
-        if state is not None:
-            state.settings = self._resolve(search.spec, state.header.settings)
-            await self._propose(state)
-        return state
+            memory.generation, memory.complete = search.generation, False
+            recovered = await recover(self._cluster, search, self._resolve)
+            if recovered is None:
+                return None
+            memory.state, memory.agent = recovered
+        state, agent = memory.state, memory.agent
+        assert agent is not None
+        agent.raise_failure()
+        state.settings = self._resolve(search.spec, state.header.settings)
+        if not memory.complete:
+            iterations = waiting.iterations_with_jobs(observed, state)
+            if any([agent.awaits(iteration) for iteration in iterations]):
+                self._agents.work(_key(search), agent)
+            memory.complete = not any(agent.awaits(iteration) for iteration in iterations)
+        return state if memory.complete else None
+
+    async def _await_agent(self, observed: Observed, memory: ReconcileState) -> float:
+        """Report that a search waits for its agent, if it does so for long; return the wait."""
+        since = self._agents.working_since(_key(observed.search))
+        if (problem := waiting.problem(since, observed.now)) is not None:
+            await report_trouble(self._cluster, observed, memory, problem)
+        return COLLECTED_SECONDS
 
     async def _carry_out(
         self,
@@ -303,13 +328,7 @@ class Controller:
             self._slots.ask(_key(search), in_flight + len(outcome.created), 0)
         # Free slots are filled first: the history of what has ended can wait that long.
         await self._archive(search, memory, state, decided.archive)
-        await self._propose(state)
         return outcome
-
-    async def _propose(self, state: SearchState) -> None:
-        """Compute the next proposals beside the loop: what a spec asks for may take a while."""
-        if not state.agent.has_proposed_next:
-            await asyncio.to_thread(state.agent.propose_next)
 
     async def _annotate(
         self, observed: Observed, writer: JobWriter[TrialJob], decided: Plan
@@ -362,29 +381,6 @@ class Controller:
         if pod.started_at is not None and job.created_at is not None and is_first:
             launched = (pod.started_at - job.created_at).total_seconds()
         self._metrics.collected(launched, (self._clock() - pod.finished_at).total_seconds())
-
-    async def _recover(self, search: SearchObject) -> SearchState | None:
-        """Read the history and replay it; begin one where there is none."""
-        shards = await load_shards(self._cluster, search)
-        if shards is None:
-            return None
-        if not shards:
-            check_complete(search, 0)
-            settings = self._resolve(search.spec)
-            header = records.Header(
-                operator_version=__version__,
-                search_uid=search.uid,
-                seed=settings.seed,
-                settings=pin(settings),
-            )
-            shards = [await apply.write_shard(self._cluster, search, history.start(header))]
-        header, stored = records.read_lines(history.lines(shards))
-        settings = self._resolve(search.spec, header.settings)
-        check_owner(search, header, settings)
-        check_complete(search, len(stored))
-        shards = await apply.adopt(self._cluster, search, shards)
-        # Replaying a long history takes seconds; other searches, and the probes, go on meanwhile.
-        return await asyncio.to_thread(SearchState.recover, header, settings, shards, stored)
 
     async def _stop(self, observed: Observed, memory: ReconcileState, error: Exception) -> None:
         """Report that a search cannot run as it is; its change, or an upgrade, brings it back."""

@@ -7,6 +7,7 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_api.status import BlockSearchStatus
 from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.open_trials import OpenTrials
+from blockqnn_operator.shell.agents.remote import RemoteAgent
 from blockqnn_operator.shell.kubernetes.write_through import WriteThroughCache
 from blockqnn_operator.shell.reconcile.finalists import FinalistMemory
 from blockqnn_operator.shell.reconcile.status import WrittenStatus
@@ -23,6 +24,10 @@ class ReconcileState:
     generation: int = 0
     """Generation of the search when its history was read."""
     state: SearchState | None = None
+    agent: RemoteAgent | None = None
+    """The agent of the state."""
+    complete: bool = False
+    """The blocks of every trial that may have a Job have been proposed since the state was read."""
     finalists: FinalistMemory = field(default_factory=FinalistMemory)
     open_trials: OpenTrials | None = None
     """The open trials as last surveyed."""

@@ -1,6 +1,5 @@
 """A search with a predictor: its history survives every fault, and its operator responds."""
 
-import threading
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -20,7 +19,6 @@ from search_under_faults import (
     schedules,
 )
 
-from blockqnn.surrogate.ridge import Ridge
 from blockqnn_api.history.trial_record import TrialRecord
 
 BUDGET = 30
@@ -98,21 +96,3 @@ def test_what_was_predicted_is_stored_beside_what_came_out() -> None:
     for record in records:
         chosen = record in warm and record.shared_with is None
         assert (record.predicted is not None) == chosen
-
-
-@pytest.mark.parametrize("pipelining", [0, 1])
-def test_the_predictor_learns_beside_the_event_loop(
-    pipelining: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fit takes up to seconds, in which other searches and the probes must go on."""
-    threads = []
-    fit = Ridge.fit
-
-    def fit_and_note(ridge: Ridge, targets: Any) -> None:
-        threads.append(threading.current_thread())
-        fit(ridge, targets)
-
-    monkeypatch.setattr(Ridge, "fit", fit_and_note)
-    Disturbed(spec_of(3, pipelining)).finish()
-    assert len(threads) >= 4
-    assert threading.main_thread() not in threads

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from agents_nearby import AgentsNearby
 from hostile_values import changed, hostile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +48,7 @@ class WatchingProcess(Process):
             Slots(None, lambda _key: None),
             self.cleanup,
             lambda: [KEY],
+            AgentsNearby(),
             clock=self._now,
             unreadable=lambda key: self.cache().unreadable(key),
         )
