@@ -175,4 +175,5 @@ _VOLUME_SENTENCES = volume_sentences(
         "example with securityContext.fsGroup."
     ),
     full="The volume at {place} is full; enlarge it.",
+    is_shared=True,
 )

@@ -20,13 +20,22 @@ _UNSUPPORTED = (
 _OTHER = "{error}, on the volume at {place}; remove what is in the way, or use another volume."
 
 
-def volume_sentences(read_only: str, forbidden: str, full: str) -> Mapping[int, str]:
+def volume_sentences(
+    read_only: str, forbidden: str, full: str, *, is_shared: bool = False
+) -> Mapping[int, str]:
     """Return sentences by number of error, each with the fields `place` and `user` (its id).
 
     An error that is missing here may be gone at the next attempt, as a network's may.
+
+    Args:
+        read_only: the sentence for a volume that is mounted read-only.
+        forbidden: the one for a volume that the process may not write to.
+        full: the one for a volume without room.
+        is_shared: True if everybody needs the place, so that what is in the way there is a fault
+            of the volume; else it is the fault of whatever has that place alone.
     """
     return {
-        **dict.fromkeys(_IN_THE_WAY, _OTHER),
+        **(dict.fromkeys(_IN_THE_WAY, _OTHER) if is_shared else {}),
         **dict.fromkeys((errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK), _UNSUPPORTED),
         errno.EFBIG: _LIMITED,
         errno.EROFS: read_only,
