@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,27 +63,33 @@ def used_by_cluster(directory: Path) -> dict[str, float]:
     return used
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class OperatorProcess:
-    """An operator of one namespace; what it uses is added up over restarts.
+    """An operator of some namespaces; what it uses is added up over restarts.
 
     Args:
         kubeconfig: of its account.
-        namespace: the one that it serves.
+        namespaces: those that it serves.
         log: where its output goes.
     """
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path) -> None:
-        self._kubeconfig, self._namespace, self._log = kubeconfig, namespace, log
+    def __init__(self, kubeconfig: Path, namespaces: Sequence[str], log: Path) -> None:
+        self._kubeconfig, self._namespaces, self._log = kubeconfig, namespaces, log
+        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._seconds, self._peak = 0.0, 0
         self._requests: Counter[str] = Counter()
 
     def start(self) -> None:
         """Start it, as a user would."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = int(free.getsockname()[1])
-        options = ["-n", self._namespace, "--metrics-port", str(self._port)]
+        self._ports = {name: _free_port() for name in ("--metrics-port", "--probe-port")}
+        options = [f"--namespace={namespace}" for namespace in self._namespaces]
+        options += [f"{name}={port}" for name, port in self._ports.items()]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "blockqnn_operator.shell.main", *options],
@@ -93,6 +100,10 @@ class OperatorProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+
+    def port(self, option: str) -> int:
+        """Return the port that it was started with, by the option's name."""
+        return self._ports[option]
 
     def kill(self) -> None:
         """End it as a power failure would; what it has used until then is kept."""
@@ -123,7 +134,8 @@ class OperatorProcess:
         """Its requests to the API server by verb, Kopf's lists and watches left out."""
         if self._process is None:
             return self._requests
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=30) as answer:
+        address = f"http://127.0.0.1:{self.port('--metrics-port')}/metrics"
+        with urllib.request.urlopen(address, timeout=30) as answer:
             text = answer.read().decode()
         counts = self._requests.copy()
         for family in text_string_to_metric_families(text):

@@ -110,7 +110,7 @@ async def measure_slots(iterations: int) -> list[Slots]:
 
 async def _bare(api: Api, cluster: DevCluster, number: int, setting: Setting) -> bare.Bare:
     namespace = f"bare-{number}"
-    _create_namespace(cluster, namespace)
+    create_namespace(cluster, namespace)
     before = used_by_cluster(cluster.directory)
     bare_run = await bare.run(api, namespace, setting.bare_trials, setting.parallelism)
     bare_run.milliseconds = _milliseconds(before, cluster, bare_run.trials)
@@ -178,9 +178,9 @@ def _told(milliseconds: Mapping[str, float]) -> str:
 
 
 def _operator(cluster: DevCluster, namespace: str, log: Path | None) -> OperatorProcess:
-    _create_namespace(cluster, namespace)
+    create_namespace(cluster, namespace)
     kubeconfig = cluster.kubeconfig_for(USER)
-    return OperatorProcess(kubeconfig, namespace, log or cluster.logs / "operator.log")
+    return OperatorProcess(kubeconfig, [namespace], log or cluster.logs / "operator.log")
 
 
 @contextmanager
@@ -191,11 +191,12 @@ def _cluster() -> Iterator[DevCluster]:
     ]
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with DevCluster.start(name, node=False) as cluster, SimulatedNodes(cluster, NODES, stages):
-        _install(cluster)
+        install(cluster)
         yield cluster
 
 
-def _install(cluster: DevCluster) -> None:
+def install(cluster: DevCluster) -> None:
+    """Define BlockSearches, and give the operator's account its rights."""
     files = (str(ROOT / "crds"), str(ROOT / "operator" / "role.yaml"))
     cluster.kubectl("apply", "--server-side", "-f", files[0], "-f", files[1])
     binding = ("create", "clusterrolebinding", USER, f"--clusterrole={USER}", f"--user={USER}")
@@ -203,7 +204,7 @@ def _install(cluster: DevCluster) -> None:
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 
-def _create_namespace(cluster: DevCluster, name: str) -> None:
+def create_namespace(cluster: DevCluster, name: str) -> None:
     """Create a namespace with the account that Pods need, which a controller makes too late."""
     metadata = {"name": "default", "namespace": name}
     objects = [

@@ -7,6 +7,7 @@ namespace wait for them, and nobody else does.
 
 import asyncio
 import logging
+import os
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from blockqnn_operator.shell.agents.process import AgentProcess
 from blockqnn_operator.shell.agents.remote import RemoteAgent
 from blockqnn_operator.shell.kubernetes.informer import Key
 
-AT_ONCE = 4
-"""Most agents of a namespace that compute at the same time."""
+AT_ONCE = max(2, (os.cpu_count() or 2) // 2)
+"""Most agents of a namespace that compute at the same time: half of the processors, at least 2."""
 
 IDLE_PROCESSES = 24
 """Most processes that are kept for the next request; the ones that were idle longest end first. One

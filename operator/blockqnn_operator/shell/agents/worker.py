@@ -1,7 +1,8 @@
 """An agent where it computes: it answers requests, in a process that ends with the operator's.
 
-The process yields to the operator's own whenever both want a processor, and is the first to go when
-memory runs out: it can be started again from the history at any time.
+The process yields to the operator's own whenever both want a processor; one that has once computed
+for long yields to the other agents as well. It is the first to go when memory runs out: it can be
+started again from the history at any time.
 """
 
 import contextlib
@@ -19,6 +20,13 @@ from blockqnn_api.history.replay import Blueprint, LearningAgent, Lesson
 
 NICENESS = 10
 """Against 0 of the operator: nine processes of agents together get less than it does."""
+
+LONG_SECONDS = 1.0
+"""Processor time of one answer after which a process yields to the others, until it ends. An answer
+of the papers' presets takes a tenth of that."""
+
+NICENESS_OF_LONG = 19
+"""Seven such processes get less than one of :data:`NICENESS`."""
 
 _FIRST_TO_GO = "1000"
 
@@ -78,11 +86,13 @@ def serve(connection: Connection, blueprint: Blueprint) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             request = connection.recv()
+            signal.setitimer(signal.ITIMER_PROF, LONG_SECONDS)
             try:
                 worker = worker or AgentWorker(blueprint)
                 answer: Answer | BlockQNNError = worker.answer(request)
             except BlockQNNError as error:
                 answer = error
+            signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send(answer)
 
 
@@ -90,5 +100,9 @@ def _yield_to_others() -> None:
     # The operator ends its agents itself, after Ctrl-C as well.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
+    signal.signal(
+        signal.SIGPROF,
+        lambda _number, _frame: os.setpriority(os.PRIO_PROCESS, 0, NICENESS_OF_LONG),
+    )
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)

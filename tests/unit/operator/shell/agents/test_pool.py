@@ -21,7 +21,7 @@ from blockqnn_operator.shell.agents import pool as pool_module
 from blockqnn_operator.shell.agents.pool import AT_ONCE, AgentPool
 from blockqnn_operator.shell.agents.process import AgentProcess
 from blockqnn_operator.shell.agents.remote import RemoteAgent
-from blockqnn_operator.shell.agents.worker import NICENESS
+from blockqnn_operator.shell.agents.worker import NICENESS, NICENESS_OF_LONG
 from blockqnn_operator.shell.kubernetes.informer import Key
 
 DEADLINE = 30.0
@@ -229,6 +229,20 @@ async def test_processes_yield_to_the_operator_and_are_the_first_to_go(pool: Ask
 
 def out_of_memory_score(pid: int) -> int:
     return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
+async def test_a_process_that_computes_for_long_yields_to_the_others(
+    greedy: Callable[[], RemoteAgent],
+) -> None:
+    process = await AgentProcess.start(blueprint_of(**GREEDY))
+    asked = asyncio.create_task(process.ask(greedy().request(0)))
+    pid = process._process.pid or 0
+    async with asyncio.timeout(DEADLINE):
+        while os.getpriority(os.PRIO_PROCESS, pid) < NICENESS_OF_LONG:
+            await asyncio.to_thread(time.sleep, 0.05)
+    process.kill()
+    with pytest.raises(AgentEnded):
+        await asked
 
 
 async def test_a_process_ends_with_the_operator() -> None:
