@@ -35,12 +35,12 @@ TRIALS = 99_999
 
 def greedy_searches() -> list[Json]:
     """Return searches of which each is at a maximum of the definition."""
-    updates = {"replay": {"updates": 1_000_000}}
+    updates = {"updates": 1_000_000}
     return [
-        _learning("updates", 1, **updates),
-        _learning("samples", 1, replay={"updates": 1_000_000, "sampleSize": 65_536}),
+        _learning("updates", 1, replay=updates),
+        _learning("samples", 1, replay=updates | {"sampleSize": 65_536}),
         _learning("candidates", 4096, predictor={"candidates": 100, "warmup": 2}),
-        _learning("batch", 4096, **updates),
+        _learning("batch", 4096, replay=updates),
         _search(
             "evolution",
             batchSize=4096,
