@@ -58,6 +58,14 @@ def shard_name(search: str, number: int, kind: str = TRIALS) -> str:
     return f"{search}-{kind}-{number:04d}"
 
 
+def is_shard(body: Mapping[str, Any], search: str, kind: str = TRIALS) -> bool:
+    """Return whether a ConfigMap has the name of a shard of a search's history."""
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    number = _NUMBER.search(name) if isinstance(name, str) else None
+    return number is not None and name == shard_name(search, int(number[1]), kind)
+
+
 def start(header: Header) -> ShardWrite:
     """Return the write that begins a history."""
     return ShardWrite(0, header.write() + "\n", None)
@@ -148,6 +156,11 @@ def read_shard(body: Mapping[str, Any]) -> Shard:
     if not text or number is None:
         raise HistoryUnreadable(
             f"ConfigMap {name} holds no history; it should have the key {DATA_KEY}."
+        )
+    if len(text.encode()) > SHARD_LIMIT:
+        raise HistoryUnreadable(
+            f"ConfigMap {name} has more than {SHARD_LIMIT // 1024} KiB of history, and none of the "
+            "operator has; restore it from a backup."
         )
     owners = metadata.parts("ownerReferences")
     owner = owners[0].text("uid") if owners else ""

@@ -42,7 +42,7 @@ WATCH_SECONDS = 300
 CONNECT_SECONDS = 30.0
 """Seconds within which a watch must be connected."""
 
-PAGE = "500"
+PAGE = 500
 """Objects of one page of a list."""
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -131,16 +131,17 @@ class Cluster:
         """Return an object."""
         return await self._request("GET", path)
 
-    async def list(self, path: str, selector: str) -> list[Json]:
-        """Return all objects of a collection that a label selector matches."""
-        return [body async for page in self.pages(path, selector) for body in page["items"]]
-
-    async def pages(self, path: str, selector: str) -> AsyncIterator[Json]:
+    async def pages(self, path: str, selector: str, size: int = PAGE) -> AsyncIterator[Json]:
         """Yield the objects of a collection that a label selector matches, in pages.
 
         A page has ``items`` and ``metadata``, with the version from which a watch goes on.
+
+        Args:
+            path: the collection.
+            selector: the label selector.
+            size: the most objects of a page.
         """
-        query = {"labelSelector": selector, "limit": PAGE}
+        query = {"labelSelector": selector, "limit": str(size)}
         while True:
             page = await self._request("GET", path, query=query)
             metadata, items = page.get("metadata"), page.get("items")

@@ -1,14 +1,15 @@
 """Reads the stored histories of a search, and begins them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from blockqnn_api import names
 from blockqnn_api.errors import HistoryUnreadable, ObjectUnreadable
 from blockqnn_api.history import shards as history
 from blockqnn_api.history.identity import check_complete, check_owner
 from blockqnn_api.history.replay import Blueprint, SearchState
-from blockqnn_api.history.shards import TRIALS, Shard, read_shard
+from blockqnn_api.history.shards import TRIALS, Shard, is_shard, read_shard
 from blockqnn_api.history.trial_record import Header, read_lines
 from blockqnn_api.object_fields import Fields
 from blockqnn_api.objects import SearchObject
@@ -25,6 +26,9 @@ async def load_shards(
 ) -> list[Shard] | None:
     """Read a stored history of a search, in order; empty when there is none.
 
+    ConfigMaps are read one by one, and those of other names are left out: whoever may create
+    ConfigMaps must not fill the operator's memory with them.
+
     Args:
         cluster: the API server.
         search: the search.
@@ -35,21 +39,27 @@ async def load_shards(
         being collected.
 
     Raises:
-        HistoryUnreadable: when a ConfigMap holds no shard.
+        HistoryUnreadable: when a ConfigMap holds no shard, or a larger one than the operator
+            writes.
     """
     selector = f"{names.SEARCH_LABEL}={search.name},{names.COMPONENT_LABEL}={kind}"
-    bodies = await cluster.list(config_maps_path(search.namespace), selector)
+    shards: list[Shard] = []
+    async for page in cluster.pages(config_maps_path(search.namespace), selector, size=1):
+        for body in page["items"]:
+            if not is_shard(body, search.name, kind):
+                continue
+            if _owners(body) - {search.uid}:
+                return None
+            shards.append(read_shard(body))
+    return sorted(shards, key=lambda shard: shard.number)
+
+
+def _owners(body: Mapping[str, Any]) -> set[str]:
     try:
-        owners = {
-            owner.text("uid", None)
-            for body in bodies
-            for owner in Fields(body).part("metadata").parts("ownerReferences")
-        }
+        owners = Fields(body).part("metadata").parts("ownerReferences")
+        return {owner.text("uid", None) for owner in owners}
     except ObjectUnreadable as error:
         raise HistoryUnreadable(f"A ConfigMap of the history cannot be read: {error}.") from None
-    if owners - {search.uid}:
-        return None
-    return sorted((read_shard(body) for body in bodies), key=lambda shard: shard.number)
 
 
 async def recover(
