@@ -6,7 +6,7 @@ import re
 from blockqnn_cli.__main__ import parser as kubectl_parser
 from blockqnn_cli.commands import all_commands
 from blockqnn_cli.errors import ExitStatus
-from blockqnn_operator.shell.main import parser as operator_parser
+from blockqnn_operator.shell.options import parser as operator_parser
 from blockqnn_trainer.__main__ import parser as trainer_parser
 from reference import markdown
 from reference.docstrings import attribute_docstrings

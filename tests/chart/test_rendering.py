@@ -14,6 +14,7 @@ VERSION = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
 BAD_VALUES = {
     "registy=x": "additional properties 'registy' not allowed",
     "operator.maxJobsInFlight=-1": "/operator/maxJobsInFlight",
+    "operator.labels.team=null,operator.labels.site=1": "/operator/labels/site",
     "operator.logLevel=LOUD": "/operator/logLevel",
     "image.digest=sha256:short": "/image/digest",
     "namespaces={Upper}": "/namespaces/0",

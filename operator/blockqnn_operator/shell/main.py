@@ -17,13 +17,12 @@ from prometheus_client import CollectorRegistry
 from blockqnn_api import names
 from blockqnn_api.errors import OperatorError
 from blockqnn_api.objects import SearchObject
-from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE
 from blockqnn_operator import __version__
 from blockqnn_operator.errors import ClusterUnavailable, ResourceUndefined, WatchesEnded
 from blockqnn_operator.shell.agents.pool import AgentPool
 from blockqnn_operator.shell.kubernetes.backoff import delay_after
 from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
-from blockqnn_operator.shell.kubernetes.client import CONNECTIONS, ApiError, Cluster
+from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
 from blockqnn_operator.shell.kubernetes.informer import Key
 from blockqnn_operator.shell.kubernetes.kopf_connection import Listed, open_session
 from blockqnn_operator.shell.kubernetes.kopf_handlers import register
@@ -31,6 +30,7 @@ from blockqnn_operator.shell.kubernetes.kopf_settings import operator_settings
 from blockqnn_operator.shell.listening import listen_all
 from blockqnn_operator.shell.metrics.operator import Metrics
 from blockqnn_operator.shell.metrics.search import Measured
+from blockqnn_operator.shell.options import parser
 from blockqnn_operator.shell.probes import Probes
 from blockqnn_operator.shell.reconcile.cleanup import JobCleanup
 from blockqnn_operator.shell.reconcile.controller import Controller
@@ -40,10 +40,6 @@ from blockqnn_operator.shell.reconcile.work_queue import WorkQueue
 
 WORKERS = 4
 """Searches that are reconciled at the same time; one pass takes milliseconds of processor time."""
-
-RESYNC_SECONDS = 300
-"""Seconds between two looks at every search, even if nothing changed: a safety net under the
-watches, rare enough to cost nothing."""
 
 GARBAGE = 5_000
 """Objects that are created and not freed between two searches for reference cycles: about a
@@ -69,88 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
     return 0
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    argument_parser = argparse.ArgumentParser(
-        prog="blockqnn-operator",
-        description="Runs the BlockSearches of a Kubernetes cluster. Credentials come from the "
-        "service account inside a Pod, elsewhere from KUBECONFIG.",
-    )
-    argument_parser.add_argument(
-        "-n",
-        "--namespace",
-        action="append",
-        default=[],
-        help="watch this namespace only; may be repeated (default: all namespaces)",
-    )
-    argument_parser.add_argument(
-        "--trainer-image",
-        metavar="IMAGE",
-        default=DEFAULT_TRAINER_IMAGE,
-        help="the trainer's image of searches that name none (default: %(default)s)",
-    )
-    argument_parser.add_argument(
-        "--listen-address",
-        metavar="ADDRESS",
-        help="serve probes and metrics on this address only (default: all addresses, IPv4 and "
-        "IPv6)",
-    )
-    argument_parser.add_argument(
-        "--probe-port",
-        type=_port,
-        metavar="PORT",
-        help="serve the probes of a kubelet on this port, at /healthz and /readyz",
-    )
-    argument_parser.add_argument(
-        "--metrics-port",
-        type=_port,
-        metavar="PORT",
-        help="serve metrics for Prometheus on this port, at /metrics",
-    )
-    argument_parser.add_argument(
-        "--max-jobs-in-flight",
-        type=_positive,
-        metavar="N",
-        help="run at most N trials at a time, all searches together, shared fairly among them "
-        "(default: as many as the searches' parallelism allows)",
-    )
-    argument_parser.add_argument(
-        "--api-concurrency",
-        type=_positive,
-        metavar="N",
-        default=CONNECTIONS,
-        help="send at most N requests to the API server at a time (default: %(default)s)",
-    )
-    argument_parser.add_argument(
-        "--resync-seconds",
-        type=_positive,
-        metavar="SECONDS",
-        default=RESYNC_SECONDS,
-        help="reconcile every search this often, even if nothing has changed "
-        "(default: %(default)s)",
-    )
-    argument_parser.add_argument(
-        "--log-level",
-        default="INFO",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        help="the least important messages to print (default: INFO)",
-    )
-    argument_parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return argument_parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:6]) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; these are 1 to 65535")
-    return int(text)
 
 
 def _configure_logging(level: str) -> None:
@@ -183,6 +97,7 @@ async def _run(options: argparse.Namespace) -> None:
     operator = Operator(options)
     operator.metrics.serve(listeners["--metrics-port"])
     cluster = await Cluster.connect(operator.metrics.requested, options.api_concurrency)
+    cluster.labels = dict(options.label)
     probes = Probes(cluster.version)
     try:
         await probes.serve(listeners["--probe-port"])

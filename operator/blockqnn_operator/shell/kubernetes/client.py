@@ -26,6 +26,7 @@ from blockqnn_operator.shell.kubernetes.answers import (
 )
 from blockqnn_operator.shell.kubernetes.proxy import proxy_for
 from blockqnn_operator.shell.kubernetes.server_clock import ServerClock
+from blockqnn_operator.shell.kubernetes.site_labels import Labels, with_labels
 
 Requested = Callable[[str, int], None]
 
@@ -70,6 +71,8 @@ class Cluster:
         self._api = api
         self._requested = requested
         self.clock = ServerClock()
+        self.labels: Labels = {}
+        """Labels of everything that is created, besides its own."""
         self._turns = asyncio.Semaphore(connections)
 
     @classmethod
@@ -212,11 +215,12 @@ class Cluster:
 
         A field that Kubernetes does not know is refused; else it would be left out in silence.
         """
-        return await self._request("POST", path, query={"fieldValidation": "Strict"}, body=body)
+        labelled = with_labels(body, self.labels)
+        return await self._request("POST", path, query={"fieldValidation": "Strict"}, body=labelled)
 
     async def replace(self, path: str, body: Json) -> Json:
         """Replace an object; refused with 409 when ``resourceVersion`` is not the current one."""
-        return await self._request("PUT", path, body=body)
+        return await self._request("PUT", path, body=with_labels(body, self.labels))
 
     async def patch(self, path: str, body: Json) -> Json:
         """Merge a patch into an object and return it."""
