@@ -20,6 +20,7 @@ from blockqnn_api.objects import SearchObject
 from blockqnn_operator import __version__
 from blockqnn_operator.errors import ClusterUnavailable, ResourceUndefined, WatchesEnded
 from blockqnn_operator.shell.agents.pool import AgentPool
+from blockqnn_operator.shell.agents.process import prepare
 from blockqnn_operator.shell.kubernetes.backoff import delay_after
 from blockqnn_operator.shell.kubernetes.cache import Informers, ObjectCache
 from blockqnn_operator.shell.kubernetes.client import ApiError, Cluster
@@ -180,6 +181,7 @@ class Operator:
         """
         watched = self._watched
         self._cleanup = JobCleanup(self._leftovers.add, news=self._queue.add)
+        await asyncio.to_thread(prepare)
         agents = AgentPool(lambda key: self._queue.add_after(key, 0.0), cluster.clock.now)
         self._controller = Controller(
             cluster,

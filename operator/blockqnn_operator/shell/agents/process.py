@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Self, cast
@@ -17,6 +18,11 @@ from blockqnn_operator.shell.agents.worker import Answer, Request, serve
 # connections; so each starts within milliseconds and shares most of its memory with the others.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([serve.__module__])
+
+
+def prepare() -> None:
+    """Start the process to fork from, so that it has imported everything before it is needed."""
+    forkserver.ensure_running()
 
 
 class AgentProcess:
@@ -34,7 +40,7 @@ class AgentProcess:
         """Start the process of an agent that has learned nothing."""
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=serve, args=(theirs, blueprint), daemon=True)
-        # The first start waits until the process to fork from has imported what it needs.
+        # This waits until the process to fork from has imported what it needs.
         await asyncio.to_thread(process.start)
         theirs.close()
         return cls(process, ours, blueprint.batch_size)

@@ -1,8 +1,7 @@
 """An agent where it computes: it answers requests, in a process that ends with the operator's.
 
-The process yields to the operator's own whenever both want a processor; one that has once computed
-for long yields to the other agents as well. It is the first to go when memory runs out: it can be
-started again from the history at any time.
+A process that has once computed for long yields to the operator and to all other agents. Each is
+the first to go when memory runs out: it can be started again from the history at any time.
 """
 
 import contextlib
@@ -18,15 +17,12 @@ from blockqnn.errors import BlockQNNError
 from blockqnn.search import Proposal
 from blockqnn_api.history.replay import Blueprint, LearningAgent, Lesson
 
-NICENESS = 10
-"""Against 0 of the operator: nine processes of agents together get less than it does."""
+LONG_SECONDS = 2.0
+"""Processor time of one answer after which a process yields to all others, until it ends. An answer
+to a search of the papers takes a tenth of a second."""
 
-LONG_SECONDS = 1.0
-"""Processor time of one answer after which a process yields to the others, until it ends. An answer
-of the papers' presets takes a tenth of that."""
-
-NICENESS_OF_LONG = 19
-"""Seven such processes get less than one of :data:`NICENESS`."""
+NICENESS_OF_LONG = 10
+"""Nine such processes together get less than the operator, or a trainer on the same machine."""
 
 _FIRST_TO_GO = "1000"
 
@@ -99,10 +95,10 @@ def serve(connection: Connection, blueprint: Blueprint) -> None:
 def _yield_to_others() -> None:
     # The operator ends its agents itself, after Ctrl-C as well.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
+    niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS_OF_LONG, 19)
     signal.signal(
         signal.SIGPROF,
-        lambda _number, _frame: os.setpriority(os.PRIO_PROCESS, 0, NICENESS_OF_LONG),
+        lambda _number, _frame: os.setpriority(os.PRIO_PROCESS, 0, niceness),
     )
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)

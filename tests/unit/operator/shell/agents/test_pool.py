@@ -21,7 +21,6 @@ from blockqnn_operator.shell.agents import pool as pool_module
 from blockqnn_operator.shell.agents.pool import AT_ONCE, AgentPool
 from blockqnn_operator.shell.agents.process import AgentProcess
 from blockqnn_operator.shell.agents.remote import RemoteAgent
-from blockqnn_operator.shell.agents.worker import NICENESS, NICENESS_OF_LONG
 from blockqnn_operator.shell.kubernetes.informer import Key
 
 DEADLINE = 30.0
@@ -219,11 +218,10 @@ async def test_another_agent_of_a_search_takes_the_place_of_the_first(
     assert len(agent.proposals(0)) == 4
 
 
-async def test_processes_yield_to_the_operator_and_are_the_first_to_go(pool: Asked) -> None:
+async def test_processes_are_the_first_to_go_when_memory_runs_out(pool: Asked) -> None:
     await pool.answer(KEY, RemoteAgent(blueprint_of()), 0)
     pid = pool.process_of(KEY)._process.pid or 0
-    niceness = os.getpriority(os.PRIO_PROCESS, 0)
-    assert os.getpriority(os.PRIO_PROCESS, pid) == min(niceness + NICENESS, 19)
+    assert os.getpriority(os.PRIO_PROCESS, pid) == os.getpriority(os.PRIO_PROCESS, 0)
     assert out_of_memory_score(pid) == 1000
 
 
@@ -238,7 +236,7 @@ async def test_a_process_that_computes_for_long_yields_to_the_others(
     asked = asyncio.create_task(process.ask(greedy().request(0)))
     pid = process._process.pid or 0
     async with asyncio.timeout(DEADLINE):
-        while os.getpriority(os.PRIO_PROCESS, pid) < NICENESS_OF_LONG:
+        while os.getpriority(os.PRIO_PROCESS, pid) <= os.getpriority(os.PRIO_PROCESS, 0):
             await asyncio.to_thread(time.sleep, 0.05)
     process.kill()
     with pytest.raises(AgentEnded):
