@@ -4,9 +4,13 @@ import asyncio
 import contextlib
 import multiprocessing
 import signal
+import sys
+import threading
+from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from types import ModuleType
 from typing import Self, cast
 
 from blockqnn.errors import BlockQNNError
@@ -20,9 +24,33 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([serve.__module__])
 
 
+_HIDING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _nothing_to_import() -> Iterator[None]:
+    """Keep new processes from importing the program that runs here.
+
+    They would, to find what the program's own file defines, and need nothing of it. What the
+    operator imports takes more processor time than most answers.
+    """
+    with _HIDING:
+        program = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = program
+
+
 def prepare() -> None:
     """Start the process to fork from, so that it has imported everything before it is needed."""
     forkserver.ensure_running()
+
+
+def _start(process: ForkServerProcess) -> None:
+    with _nothing_to_import():
+        process.start()
 
 
 class AgentProcess:
@@ -41,7 +69,7 @@ class AgentProcess:
         ours, theirs = _CONTEXT.Pipe()
         process = _CONTEXT.Process(target=serve, args=(theirs, blueprint), daemon=True)
         # This waits until the process to fork from has imported what it needs.
-        await asyncio.to_thread(process.start)
+        await asyncio.to_thread(_start, process)
         theirs.close()
         return cls(process, ours, blueprint.batch_size)
 

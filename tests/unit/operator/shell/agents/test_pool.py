@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -241,6 +243,20 @@ async def test_a_process_that_computes_for_long_yields_to_the_others(
     process.kill()
     with pytest.raises(AgentEnded):
         await asked
+
+
+async def test_processes_do_not_run_the_program_of_the_operator_again(
+    pool: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default each would import it: kopf and all, two seconds of processor time."""
+    program, trace = ModuleType("__main__"), tmp_path / "was-run"
+    (tmp_path / "program.py").write_text(f"open({str(trace)!r}, 'w')")
+    program.__file__ = str(tmp_path / "program.py")
+    monkeypatch.setitem(sys.modules, "__main__", program)
+    keys = [("lab", name) for name in ("first", "second", "third")]
+    await asyncio.gather(*(pool.answer(key, RemoteAgent(blueprint_of()), 0) for key in keys))
+    assert sys.modules["__main__"] is program
+    assert not trace.exists()
 
 
 async def test_a_process_ends_with_the_operator() -> None:
