@@ -150,7 +150,7 @@ def _install(cluster: DevCluster) -> None:
     cluster.kubectl(*apply, "-f", str(ROOT / "crds"), "-f", str(ROOT / "operator" / "role.yaml"))
     role = (f"--clusterrole={USER}", f"--user={USER}")
     cluster.kubectl("create", "clusterrolebinding", USER, *role)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.wait_for_definitions()
 
 
 def _table(runs: Sequence[Run]) -> str:

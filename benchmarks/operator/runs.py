@@ -201,7 +201,7 @@ def install(cluster: DevCluster) -> None:
     cluster.kubectl("apply", "--server-side", "-f", files[0], "-f", files[1])
     binding = ("create", "clusterrolebinding", USER, f"--clusterrole={USER}", f"--user={USER}")
     cluster.kubectl(*binding)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.wait_for_definitions()
 
 
 def create_namespace(cluster: DevCluster, name: str) -> None:

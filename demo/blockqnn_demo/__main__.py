@@ -86,7 +86,7 @@ def _run(console: Console) -> SearchView:
             f"--clusterrole={OPERATOR_USER}",
             f"--user={OPERATOR_USER}",
         )
-        _kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        cluster.wait_for_definitions()
         log = cluster.logs / "blockqnn-operator.log"
         console.print(f"[3/5] starting the operator; its log: {log}")
         with _operator(cluster, log) as operator:

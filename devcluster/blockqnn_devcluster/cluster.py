@@ -192,6 +192,17 @@ class DevCluster:
             raise DevClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
 
+    def wait_for_definitions(self, within: float = 30.0) -> None:
+        """Wait until the API server serves every CustomResourceDefinition.
+
+        kubectl fails at once for one that is so new that it has no conditions, so it is repeated.
+        Raises `DevClusterError` with its last words when the seconds are over.
+        """
+        deadline = time.monotonic() + within
+        wait = ("wait", "--for=condition=Established", "crd", "--all", f"--timeout={within:.0f}s")
+        while self.kubectl(*wait, check=time.monotonic() > deadline).returncode != 0:
+            time.sleep(0.1)
+
     def load_images(self, archive: Path | IO[bytes]) -> None:
         """Give the images of an archive, as `docker save` writes it, to the container node.
 

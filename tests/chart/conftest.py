@@ -54,7 +54,7 @@ def monitored(cluster: DevCluster) -> DevCluster:
     for kind in ("servicemonitors", "prometheusrules"):
         definition = str(sources / DEFINITIONS.format(kind))
         cluster.kubectl("apply", "--server-side", "-f", definition)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.wait_for_definitions()
     return cluster
 
 

@@ -56,7 +56,7 @@ def exists(cluster: DevCluster, what: str, *options: str) -> bool:
 
 
 def apply_search(cluster: DevCluster, namespace: str, search: str = SEARCH) -> None:
-    cluster.kubectl("wait", "--for=condition=Established", CRD, "--timeout=30s")
+    cluster.wait_for_definitions()
     cluster.kubectl("apply", "-n", namespace, "-f", "-", input=search)
 
 

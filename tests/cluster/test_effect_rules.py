@@ -196,8 +196,7 @@ def test_an_object_that_is_older_than_the_rules_stays_as_it_is(
 
     def apply(definition: dict[str, Any]) -> None:
         installed.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump(definition))
-        name = definition["metadata"]["name"]
-        installed.kubectl("wait", "--for=condition=Established", f"crd/{name}")
+        installed.wait_for_definitions()
 
     def ask(*arguments: str, text: str | None = None) -> Any:
         return installed.kubectl(*arguments, "-n", namespace, input=text, check=False)

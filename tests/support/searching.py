@@ -215,7 +215,7 @@ def install(cluster: DevCluster) -> DevCluster:
         ],
     }
     cluster.kubectl(*apply, "-f", "-", input=json.dumps(binding))
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    cluster.wait_for_definitions()
     return cluster
 
 
