@@ -177,11 +177,6 @@ class Search:
             return ()
         return self._curves.rules(-self.reward(block, {}))
 
-    @property
-    def open_iterations(self) -> range:
-        """The next iteration to be learned, and those that `agent.pipelining` adds to it."""
-        return range(self._learned, self._learned + self._pipelining + 1)
-
     def _in_flight(self, iteration: int) -> list[Candidate]:
         """Return the candidates before an iteration that are not learned yet when it is proposed.
 
