@@ -4,19 +4,15 @@ Policies often require them of Jobs, Pods and ConfigMaps alike. They are laid un
 labels in the one place where objects are created.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
+
+from blockqnn_api.pod_fields import check_metadata
 
 Labels = Mapping[str, str]
 
 RESERVED = ("blockqnn.dev", "kubernetes.io", "k8s.io", "x-k8s.io")
 """Ends of the prefixes of labels that have a meaning for the operator or for Kubernetes."""
-
-_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*"
-_KEY = re.compile(rf"(?:({_DOMAIN})/)?{_NAME}")
-_VALUE = re.compile(rf"(?:{_NAME})?")
 
 
 def read_label(text: str) -> tuple[str, str]:
@@ -26,10 +22,9 @@ def read_label(text: str) -> tuple[str, str]:
         ValueError: when it is none of Kubernetes, or has a reserved prefix.
     """
     key, equals, value = text.partition("=")
-    parts = _KEY.fullmatch(key)
-    if not equals or parts is None or len(parts[1] or "") > 253 or not _VALUE.fullmatch(value):
+    if not equals or any(check_metadata({"labels": {key: value}}, ())):
         raise ValueError(f"{text!r} is no label; write KEY=VALUE, such as example.com/team=vision")
-    domain = parts[1] or ""
+    domain = key.rpartition("/")[0]
     if any(domain == end or domain.endswith(f".{end}") for end in RESERVED):
         raise ValueError(f"{text!r} has a reserved prefix; use one of your own")
     return key, value
