@@ -8,19 +8,15 @@ import argparse
 import asyncio
 import time
 import urllib.request
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.operator.api import Api
-from benchmarks.operator.fixtures import NODES, Json, complete_stage, search
+from benchmarks.operator.fixtures import Json, search
 from benchmarks.operator.measure import searches_path
 from benchmarks.operator.process import OperatorProcess
-from benchmarks.operator.runs import USER, create_namespace, install
+from benchmarks.operator.report import quantile
+from benchmarks.operator.runs import USER, create_namespace, simulated_cluster
 from benchmarks.report import is_quick, write
-from blockqnn_devcluster import DevCluster
-from blockqnn_devcluster.simulated import SimulatedNodes
 
 VICTIM, GREEDY = "victim", "greedy"
 """Namespaces, one for each user."""
@@ -64,7 +60,7 @@ def _search(name: str, parallelism: int = 1, **agent: Any) -> Json:
 
 async def measure(seconds: float) -> Json:
     """Measure both for a time each, and return the figures."""
-    with _cluster() as cluster:
+    with simulated_cluster() as cluster:
         async with Api(cluster.kubeconfig) as api:
             create_namespace(cluster, VICTIM)
             create_namespace(cluster, GREEDY)
@@ -99,8 +95,8 @@ async def _measure(api: Api, operator: OperatorProcess, seconds: float) -> Json:
         "trials a second, alone, before and after": (before, after),
         "trials a second, beside greedy searches": beside,
         "share": beside / ((before + after) / 2),
-        "healthz p99 alone, s": _percentile(answers_before + answers_after, 0.99),
-        "healthz p99, s": _percentile(answers, 0.99),
+        "healthz p99 alone, s": quantile(sorted(answers_before + answers_after), 0.99),
+        "healthz p99, s": quantile(sorted(answers), 0.99),
         "healthz longest, s": max(answers),
         "answers": len(answers),
         "greedy": states,
@@ -135,19 +131,6 @@ async def _until(api: Api, count: int) -> None:
     async with asyncio.timeout(120):
         while await _total(api) < count:
             await asyncio.to_thread(time.sleep, 0.5)
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
-
-
-@contextmanager
-def _cluster() -> Iterator[DevCluster]:
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    stages = [complete_stage(0.0, 0.0, paced=False)]
-    with DevCluster.start(name, node=False) as cluster, SimulatedNodes(cluster, NODES, stages):
-        install(cluster)
-        yield cluster
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ class Scale:
 
     def set_reactions(self, seconds: Sequence[float]) -> None:
         """Take note of the reactions, in ascending order."""
-        self.reaction = {str(share): _quantile(seconds, share) for share in (0.5, 0.95)}
+        self.reaction = {str(share): quantile(seconds, share) for share in (0.5, 0.95)}
 
     @property
     def rate(self) -> float:
@@ -106,7 +106,8 @@ class Slots:
         return asdict(self)
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value of sorted ones below which a share of them lies; NaN if there is none."""
     return values[min(int(len(values) * share), len(values) - 1)] if values else float("nan")
 
 

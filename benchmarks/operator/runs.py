@@ -52,7 +52,7 @@ class Setting:
 async def measure_scale(sizes: Sequence[int], setting: Setting) -> list[Scale]:
     """Run a search of each size, and the bare loop before and after each, on one control plane."""
     scales = []
-    with _cluster() as cluster:
+    with simulated_cluster() as cluster:
         async with Api(cluster.kubeconfig) as api:
             before = await _bare(api, cluster, 0, setting)
             for number, size in enumerate(sizes, 1):
@@ -88,7 +88,7 @@ async def measure_slots(iterations: int) -> list[Slots]:
         path = searches_path("slots")
         return await watch(api, "slots", name, lambda: api.request("POST", path, manifest))
 
-    with _cluster() as cluster:
+    with simulated_cluster() as cluster:
         async with Api(cluster.kubeconfig) as api:
             operator = _operator(cluster, "slots", None)
             _progress(f"use of slots: {len(searches)} searches of {trials} trials side by side")
@@ -184,19 +184,19 @@ def _operator(cluster: DevCluster, namespace: str, log: Path | None) -> Operator
 
 
 @contextmanager
-def _cluster() -> Iterator[DevCluster]:
+def simulated_cluster() -> Iterator[DevCluster]:
+    """Start a control plane whose nodes are simulated, and define BlockSearches in it."""
     stages = [
         complete_stage(0.0, 0.0, paced=False),
         complete_stage(SHORTEST, LONGEST, paced=True),
     ]
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with DevCluster.start(name, node=False) as cluster, SimulatedNodes(cluster, NODES, stages):
-        install(cluster)
+        _install(cluster)
         yield cluster
 
 
-def install(cluster: DevCluster) -> None:
-    """Define BlockSearches, and give the operator's account its rights."""
+def _install(cluster: DevCluster) -> None:
     files = (str(ROOT / "crds"), str(ROOT / "operator" / "role.yaml"))
     cluster.kubectl("apply", "--server-side", "-f", files[0], "-f", files[1])
     binding = ("create", "clusterrolebinding", USER, f"--clusterrole={USER}", f"--user={USER}")
