@@ -96,7 +96,10 @@ def fill_in(recipe: str, given: Mapping[str, Any]) -> dict[str, Any]:
             f"There is no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}."
         )
     filled = overlay(RECIPES[recipe], given)
-    named = given.get("training", {}).get("augmentation", {})
+    training = given.get("training")
+    named = training.get("augmentation") if isinstance(training, Mapping) else None
+    # Anything else than a map is what the models refuse, with the field's name.
+    named = named if isinstance(named, Mapping) else {}
     for chosen, other in (("padding", "scale"), ("scale", "padding")):
         if named.get(chosen) and other not in named:
             filled["training"]["augmentation"].pop(other, None)

@@ -65,6 +65,13 @@ def test_one_way_to_crop_takes_the_recipes_other_way_away() -> None:
     assert shifted["training"]["augmentation"] == {"padding": 2, "flip": True}
 
 
+@pytest.mark.parametrize("wrong", [None, [], "text", 1])
+def test_a_section_that_is_no_map_is_refused_by_its_name(wrong: Any) -> None:
+    fields = finalist_fields(VOLUME, training__augmentation=wrong)
+    with pytest.raises(InvalidMessage, match=r"wrong at training\.augmentation"):
+        FinalistSpec.read(json.dumps(fields))
+
+
 def test_there_is_no_other_recipe() -> None:
     with pytest.raises(
         InvalidSettings, match=r"no recipe 'mnist'; the recipes are cifar, imagenet"
