@@ -10,8 +10,9 @@
         └── HistoryUnreadable   stored history that this version cannot read
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from blockqnn.errors import BlockQNNError
 
@@ -27,29 +28,54 @@ class InvalidSearch(OperatorError):
 FieldPath = tuple[str | int, ...]
 """The path of a field: names, and positions in lists."""
 
-
-def write_path(path: FieldPath) -> str:
-    """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.removeprefix(".")
-
-
 LONGEST_VALUE = 60
 """Characters of the longest value that a message repeats; longer ones are cut."""
 
+LONGEST_NAME_WRITTEN = 100
+"""Characters of the longest name in brackets."""
 
-def write_value(value: Any) -> str:
-    """Write a wrong value for a message: a map, a list, or the value itself, in one short line."""
-    if value is None:
-        return "empty"
-    if isinstance(value, Mapping | list):
-        return "a map" if isinstance(value, Mapping) else "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        value = value[: LONGEST_VALUE + 1]
-    text = repr(value)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_LARGEST_WRITTEN = 10**18
+
+
+def write_path(path: FieldPath) -> str:
+    """Write a path as Kubernetes does, such as ``spec.agent.epsilonSchedule[0].epsilon``.
+
+    A name with other characters than letters, digits, hyphens and underscores is in brackets, as in
+    ``metadata.annotations[example.com/a]``.
+    """
+    text = ""
+    for step in path:
+        plain = isinstance(step, str) and _PLAIN_NAME.fullmatch(step)
+        text += f".{step}" if plain else f"[{str(step)[:LONGEST_NAME_WRITTEN]}]"
+    return text.removeprefix(".")
+
+
+def write_value(value: object) -> str:
+    """Write a wrong value, which may be anything, in one short line of a message."""
+    match value:
+        case None:
+            return "empty"
+        case Mapping() | list() | tuple():
+            return "a map" if isinstance(value, Mapping) else "a list"
+        case bool():
+            return str(value).lower()
+        case str():
+            # Half of a pair of characters is no text that could be printed.
+            text = repr(value[: LONGEST_VALUE + 1].encode(errors="replace").decode())
+        case int() | float():
+            # Python refuses to write a number of thousands of digits.
+            text = repr(value) if abs(value) < _LARGEST_WRITTEN else _write_huge(value)
+        case _:
+            text = repr(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
+
+
+def _write_huge(value: float) -> str:
+    try:
+        return f"{float(value):.3g}"
+    except OverflowError:
+        return "inf" if value > 0 else "-inf"
 
 
 class UnusedField(NamedTuple):

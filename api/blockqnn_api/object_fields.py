@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from blockqnn_api.errors import ObjectUnreadable
+from blockqnn_api.errors import LONGEST_VALUE, ObjectUnreadable, write_path, write_value
 
 LARGEST_COUNT = 2**31 - 1
 """The largest number of things: Kubernetes counts in 32 bits."""
@@ -22,7 +22,6 @@ EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo
 """The times that are read: a duration can be added to any of them, before the year 9999."""
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
-_QUOTED_CHARACTERS = 60
 
 
 class Fields:
@@ -44,7 +43,9 @@ class Fields:
             values = {}
         self._path = path
         if not isinstance(values, Mapping):
-            raise ObjectUnreadable(f"{_write(path) or 'It'} is {quoted(values)}, not a map")
+            raise ObjectUnreadable(
+                f"{write_path(path) or 'It'} is {write_value(values)}, not a map"
+            )
         self._values = values
 
     def __contains__(self, name: str) -> bool:
@@ -141,43 +142,8 @@ class Fields:
 
     def _wrong(self, name: str, expected: str) -> ObjectUnreadable:
         value = self._values.get(name)
-        was = "is missing; it should be" if value is None else f"is {quoted(value)}, not"
-        return ObjectUnreadable(f"{_write((*self._path, name))} {was} {expected}")
-
-
-def _write(path: tuple[str | int, ...]) -> str:
-    """Write a path as Kubernetes does, such as ``metadata.annotations[example.com/a]``."""
-    text = ""
-    for step in path:
-        plain = isinstance(step, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,63}", step)
-        text += f".{step}" if plain else f"[{str(step)[:100]}]"
-    return text.removeprefix(".")
-
-
-def quoted(value: object) -> str:
-    """Quote a value that may be anything, in a few words."""
-    match value:
-        case str():
-            short = value[:_QUOTED_CHARACTERS].encode(errors="replace").decode()
-            return repr(short) + ("..." if len(value) > len(short) else "")
-        case None | bool():
-            return {None: "null", True: "true", False: "false"}[value]
-        case int() | float():
-            # Python refuses to write a number of thousands of digits.
-            return repr(value) if abs(value) < 1e18 else f"{float_or_huge(value):.3g}"
-        case Mapping():
-            return "a map"
-        case list() | tuple():
-            return "a list"
-    return f"of the type {type(value).__name__}"
-
-
-def float_or_huge(value: float) -> float:
-    """Return a number as a float; infinity where it is larger than any."""
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+        was = "is missing; it should be" if value is None else f"is {write_value(value)}, not"
+        return ObjectUnreadable(f"{write_path((*self._path, name))} {was} {expected}")
 
 
 def read_time(text: str) -> datetime:
@@ -188,7 +154,7 @@ def read_time(text: str) -> datetime:
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None or not EARLIEST.year < moment.year < LATEST.year:
-        raise ValueError(f"{text[:_QUOTED_CHARACTERS]!r} is no time with a zone, before 9000")
+        raise ValueError(f"{text[:LONGEST_VALUE]!r} is no time with a zone, before 9000")
     return moment
 
 
