@@ -8,8 +8,9 @@ from blockqnn.errors import InvalidSettings
 PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$"
 _DURATION = re.compile(r"(?:([0-9]{1,15})h)?(?:([0-9]{1,15})m)?(?:([0-9]{1,15})s)?")
 
-LONGEST_HOURS = 999_999
-"""The longest duration, a century: it can be added to any time that is read."""
+LONGEST_HOURS = 596_523
+"""The longest duration, 68 years: Kubernetes counts the seconds of a Job in 32 bits, and it can be
+added to any time that is read."""
 
 
 @lru_cache(maxsize=256)
@@ -29,6 +30,6 @@ def seconds(text: str) -> int:
         )
     if total > LONGEST_HOURS * 3600:
         raise InvalidSettings(
-            f"{text[:40]!r} is longer than a century; write a duration of at most {LONGEST_HOURS}h."
+            f"{text[:40]!r} is longer than 68 years; write a duration of at most {LONGEST_HOURS}h."
         )
     return total

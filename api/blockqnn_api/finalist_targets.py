@@ -11,7 +11,6 @@ from blockqnn.contract.message import describe
 from blockqnn.contract.recipes import RECIPES, fill_in, overlay
 from blockqnn.network.datasets import DATASETS
 from blockqnn.network.spec import NetworkSpec, most_stages
-from blockqnn_api.durations import seconds
 from blockqnn_api.errors import InvalidSearch
 from blockqnn_api.finalists_spec import Finalists, Target
 from blockqnn_api.spec import BlockSearchSpec, Dataset
@@ -77,8 +76,6 @@ def check_finalists(settings: BlockSearchSpec) -> None:
     asked = settings.finalists
     if asked is None:
         return
-    if asked.timeout is not None:
-        seconds(asked.timeout)
     targets = [target.name for target in asked.targets]
     for name in targets:
         if targets.count(name) > 1:

@@ -70,12 +70,10 @@ def resolve(
     asked["agent"] = _fitted(asked, spec, pinned)
     try:
         resolved = BlockSearchSpec.model_validate(asked)
-        _check_durations(resolved)
     except ValidationError as error:
         raise InvalidSearch(f"The spec {describe(error)}.") from None
-    except InvalidSettings as error:
-        raise InvalidSearch(str(error)) from None
     try:
+        _check_durations(resolved)
         check_finalists(resolved)
         space = resolved.space
         check_layers(space.layers, space.convolution, space.start_with_identity)
@@ -228,10 +226,18 @@ def _count(asked: Mapping[str, Any], section: str, field: str) -> int:
 
 
 def _check_durations(resolved: BlockSearchSpec) -> None:
-    seconds(resolved.failure_policy.trial_timeout)
-    seconds(resolved.failure_policy.pending_timeout)
-    if resolved.budget.duration is not None:
-        seconds(resolved.budget.duration)
+    policy, finalists = resolved.failure_policy, resolved.finalists
+    durations = {
+        "failurePolicy.trialTimeout": policy.trial_timeout,
+        "failurePolicy.pendingTimeout": policy.pending_timeout,
+        "budget.duration": resolved.budget.duration,
+        "finalists.timeout": finalists.timeout if finalists else None,
+    }
+    for field, text in durations.items():
+        try:
+            seconds(text or "1s")
+        except InvalidSettings as error:
+            raise InvalidSettings(f"{field}: {error}") from None
 
 
 def _merge(

@@ -127,7 +127,8 @@ def test_an_unknown_preset_is_refused_with_those_there_are() -> None:
         ({"typo": 1}, "The spec is wrong at typo: Extra inputs are not permitted."),
         (
             {"failurePolicy": {"trialTimeout": "soon"}},
-            "'soon' is not a duration; write hours, minutes and seconds as in 90s, 45m or 1h30m.",
+            "spec.failurePolicy.trialTimeout: 'soon' is not a duration; write hours, minutes and "
+            "seconds as in 90s, 45m or 1h30m.",
         ),
     ],
 )

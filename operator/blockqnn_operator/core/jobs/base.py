@@ -41,6 +41,8 @@ SIGTERM_STATUS = 143
 """The exit status of a process that SIGTERM ended: the Pod was deleted or its node drained."""
 TRAINER_USER = 65532
 """The user that the trainer runs as, which is the image's; any user but root works."""
+LONGEST_SECONDS = 2**31 - 1
+"""The longest time that a Pod may be given: 68 years."""
 MOST_THREADS = 1024
 """The most threads that a trainer is told to use; no node has as many processors."""
 Manifest = dict[str, Any]
@@ -84,12 +86,14 @@ class TrainerPod:
     """The number of accelerators that the user declares; None to count the known devices."""
     timeout: int | None = None
     """Seconds that the Pod may run, of the Pod and not of the Job, whose clock runs while the Pod
-    waits for a node."""
+    waits for a node; more than Kubernetes counts means as long as it counts."""
     shutdown_seconds: int = SHUTDOWN_SECONDS
 
     def template(self, settings: BlockSearchSpec) -> Manifest:
         """Return the Pod template: the operator's, with the user's merged over it."""
-        limit = {} if self.timeout is None else {"activeDeadlineSeconds": self.timeout}
+        limit: Manifest = {}
+        if self.timeout is not None:
+            limit = {"activeDeadlineSeconds": min(self.timeout, LONGEST_SECONDS)}
         # A volume must be writable for the trainer's user; one that already is stays as it is.
         owned = {"fsGroup": TRAINER_USER, "fsGroupChangePolicy": "OnRootMismatch"}
         writes = any(not volume.read_only for volume in self.volumes)
@@ -168,7 +172,7 @@ def job(
         pod: the properties of its Pods that are its own.
         retries: how often Kubernetes replaces a failed Pod.
         attempt: counts the Jobs for the same thing, from 0; None where nothing is reported.
-        template_hash: of what the spec says of its Pods (:func:`template_hash_of`).
+        template_hash: of what the spec says of it (:func:`template_hash_of`).
         version: the version of the contract with the trainer.
         annotations: annotations besides those of its Pods.
         failure_policy: which ends of a Pod count as failures; None for the usual.
@@ -199,11 +203,11 @@ def job(
 
 
 def template_hash_of(settings: BlockSearchSpec, *own: Any) -> str:
-    """Return a hash of what a spec says of the Pods of a kind of Job.
+    """Return a hash of what a spec says of a kind of Job, and may come to say of one that waits.
 
     Args:
         settings: the settings of the search.
-        own: what is said of this kind alone: its resources, volumes and timeout, as JSON.
+        own: what is said of this kind alone: its resources, volumes, limits, as JSON.
     """
     trial = settings.trial
     return short_hash([trial.image, trial.pod_template.model_dump(mode="json"), *own])
