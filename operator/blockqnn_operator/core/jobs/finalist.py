@@ -110,9 +110,11 @@ def finalist_job(
 
 
 def finalist_template_hash(settings: BlockSearchSpec, asked: Finalists, dataset: Dataset) -> str:
-    """Return a hash of what a spec says of the Pods of the finalists on a dataset."""
-    own = (_resources(settings, asked), asked.volume, asked.path, asked.timeout)
-    return template_hash_of(settings, *own, dataset.volume, dataset.path)
+    """Return a hash of what a spec says of the Jobs of the finalists on a dataset."""
+    pod = _resources(settings, asked), asked.accelerators, asked.volume, asked.path
+    process = asked.processes, asked.checkpoints.model_dump()
+    limits = asked.timeout, asked.retries
+    return template_hash_of(settings, pod, process, limits, dataset.volume, dataset.path)
 
 
 def _resources(settings: BlockSearchSpec, asked: Finalists) -> Mapping[str, Any]:

@@ -61,10 +61,12 @@ def trial_job(
 
 
 def trial_template_hash(settings: BlockSearchSpec) -> str:
-    """Return a hash of what a spec says of the Pods of trials."""
-    dataset, trial = settings.dataset, settings.trial
-    timeout = settings.failure_policy.trial_timeout
-    return template_hash_of(settings, trial.resources, dataset.volume, dataset.path, timeout)
+    """Return a hash of what a spec says of the Jobs of trials."""
+    dataset, trial, policy = settings.dataset, settings.trial, settings.failure_policy
+    limits = policy.trial_timeout, policy.retries
+    return template_hash_of(
+        settings, trial.resources, trial.accelerators, dataset.volume, dataset.path, limits
+    )
 
 
 def trial_pod(

@@ -37,6 +37,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         }
     },
     "trialTimeout": {"failurePolicy": {"trialTimeout": "1m"}},
+    "retries": {"failurePolicy": {"retries": 7}},
+    "accelerators": {"trial": {"accelerators": 3}},
 }
 STALE = trial_template_hash(make_settings())
 UNPLACED = make_pod(unplaced="0/3 nodes are available.")
