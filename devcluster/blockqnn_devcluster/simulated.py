@@ -7,6 +7,7 @@ its status. Without a stage of the caller's, pods start and then run for ever.
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,6 +112,7 @@ class SimulatedNodes:
     def __init__(self, cluster: DevCluster, count: int, stages: Sequence[Stage] = ()) -> None:
         self._cluster, self._count, self._stages = cluster, count, stages
         self._family: ProcessFamily | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         program = ensure_programs(to_stderr, KWOK) / "kwok"
@@ -122,7 +124,7 @@ class SimulatedNodes:
         try:
             self._start(program, configuration)
         except BaseException:
-            self._family.close()
+            self._end()
             raise
         return self
 
@@ -132,8 +134,13 @@ class SimulatedNodes:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if self._family is not None:
             self._family.close()
+        if self._process is not None:
+            self._process.wait()
 
     def _start(self, program: Path, configuration: Path) -> None:
         log = self._cluster.logs / "kwok.log"
@@ -145,6 +152,7 @@ class SimulatedNodes:
         assert self._family is not None
         with log.open("ab") as output:
             process = self._family.spawn(command, output=output, environment=dict(os.environ))
+        self._process = process
         deadline = time.monotonic() + READY_WITHIN
         path = '-o=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
         while True:
