@@ -109,4 +109,4 @@ def untouched(cluster: DevCluster, helm: Helm, eventually: Eventually) -> Iterat
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition is true, and return its value; fail with its last value."""
-    return waiting(30.0, 0.1)
+    return waiting(90.0, 0.1)

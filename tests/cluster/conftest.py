@@ -98,7 +98,7 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 @pytest.fixture(scope="session")
 def eventually() -> Eventually:
     """Wait until a condition is true, and return its value; fail with its last value."""
-    return waiting(30.0, 0.05)
+    return waiting(90.0, 0.05)
 
 
 @pytest.fixture
