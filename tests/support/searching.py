@@ -221,15 +221,19 @@ def install(cluster: DevCluster) -> DevCluster:
 
 @pytest.fixture
 def make_searching(
-    installed: DevCluster, make_namespace: Callable[[], str], tmp_path: Path
+    installed: DevCluster,
+    make_namespace: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[[], Searching]]:
     """Return a function that makes a namespace with an operator of its own, not started yet."""
     operators: list[Operator] = []
+    # Not where a test keeps its images: the operator has temporary folders there.
+    folder = tmp_path_factory.mktemp("operators")
 
     def make() -> Searching:
         namespace = make_namespace()
         kubeconfig = installed.kubeconfig_for(OPERATOR_USER)
-        operator = Operator(kubeconfig, namespace, tmp_path / f"operator-{namespace}.log")
+        operator = Operator(kubeconfig, namespace, folder / f"operator-{namespace}.log")
         operators.append(operator)
         return Searching(installed, namespace, operator)
 
