@@ -91,11 +91,6 @@ def check_finalists(settings: BlockSearchSpec) -> None:
                 model.model_validate(sections[section])
             except ValidationError as error:
                 raise InvalidSearch(f"{where}.{section} {describe(error)}.") from None
-        if goal.dataset.volume is not None and goal.dataset.path == asked.path:
-            raise InvalidSearch(
-                f"{where}: the dataset and the finalists' volume would both be mounted at "
-                f"{asked.path}; change spec.finalists.path."
-            )
 
 
 def check_stages(settings: BlockSearchSpec) -> None:
@@ -107,18 +102,15 @@ def check_stages(settings: BlockSearchSpec) -> None:
     Raises:
         InvalidSearch: naming the filters, the size of the images, and how many they allow.
     """
-    _check_stages("spec.network", settings.network, _sides(settings.dataset))
+    _check_stages("spec.network", settings.network, settings.dataset)
     for number, goal in enumerate(goals_of(settings)):
         sections = goal.sections(settings.network)
         network = FinalistNetwork.model_validate(sections["network"])
         training = FinalistTraining.model_validate(sections["training"])
-        sides = _sides(goal.dataset)
         # Images that are cropped have another size than the dataset's.
-        if sides is not None and training.augmentation.scale is None:
-            quarter = 4 if network.stem == "ImageNet" else 1
-            sides = (-(-sides[0] // quarter), -(-sides[1] // quarter))
+        if training.augmentation.scale is None:
             where = f"spec.finalists.targets[{number - 1}]" if goal.name else "spec.finalists"
-            _check_stages(f"{where}.network", network, sides)
+            _check_stages(f"{where}.network", network, goal.dataset, network.stem)
 
 
 def _sides(dataset: Dataset) -> tuple[int, int] | None:
@@ -128,16 +120,25 @@ def _sides(dataset: Dataset) -> tuple[int, int] | None:
     return None if dataset.images is None else (dataset.images.height, dataset.images.width)
 
 
-def _check_stages(where: str, network: NetworkSpec, sides: tuple[int, int] | None) -> None:
+def _check_stages(where: str, network: NetworkSpec, dataset: Dataset, stem: str = "Plain") -> None:
+    sides = _sides(dataset)
     if sides is None:
         return
-    allowed = most_stages(*sides)
-    if len(network.filters) > allowed:
-        raise InvalidSearch(
-            f"{where}.filters has {len(network.filters)} stages, between which the image is "
-            f"halved, but images of {sides[0]}x{sides[1]} pixels allow only {allowed}; give at "
-            f"most {allowed} filters."
-        )
+    reduction = 4 if stem == "ImageNet" else 1
+    height, width = (-(-side // reduction) for side in sides)
+    allowed = most_stages(height, width)
+    if len(network.filters) <= allowed:
+        return
+    size, remedy = f"{height}x{width} pixels", f"give at most {allowed} filters"
+    if reduction > 1:
+        size += f" after the stem {stem}"
+        remedy += ", or the stem Plain"
+    if dataset.image_size is not None:
+        remedy += ", or a larger imageSize"
+    raise InvalidSearch(
+        f"{where}.filters has {len(network.filters)} stages, between which the image is halved, "
+        f"but images of {size} allow only {allowed}; {remedy}."
+    )
 
 
 def _own_dataset(settings: BlockSearchSpec, asked: Finalists) -> Dataset:

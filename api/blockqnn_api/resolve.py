@@ -18,6 +18,7 @@ from blockqnn_api.durations import seconds
 from blockqnn_api.errors import InvalidSearch, UnusedFields
 from blockqnn_api.finalist_targets import check_finalists, check_stages
 from blockqnn_api.free_form import check_depth
+from blockqnn_api.mount_paths import check_mount_paths
 from blockqnn_api.spec import DEFAULT_TRAINER_IMAGE, MOST_TRIALS, BlockSearchSpec
 from blockqnn_api.unused_settings import unused_settings, without_unused
 
@@ -75,6 +76,7 @@ def resolve(
     try:
         _check_durations(resolved)
         check_finalists(resolved)
+        check_mount_paths(resolved, begun=pinned is not None)
         space = resolved.space
         check_layers(space.layers, space.convolution, space.start_with_identity)
         limits_of(resolved)

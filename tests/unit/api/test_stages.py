@@ -46,14 +46,17 @@ def test_the_sentence_says_what_to_change() -> None:
 
 
 def test_images_that_are_scaled_have_the_size_they_are_scaled_to() -> None:
-    with pytest.raises(InvalidSearch, match="4x4 pixels allow only 3"):
+    with pytest.raises(InvalidSearch, match=r"4x4 pixels allow only 3; .*, or a larger imageSize"):
         resolve(spec(4, name="imagefolder", imageSize=4))
     assert resolve(spec(8, name="imagefolder"))
 
 
 FINALISTS = [
     ({"network": {"filters": [8] * 5}}, "spec.finalists.network.filters has 5 stages"),
-    ({"network": {"stem": "ImageNet"}}, "images of 2x2 pixels allow only 2"),
+    (
+        {"network": {"stem": "ImageNet"}},
+        "2x2 pixels after the stem ImageNet allow only 2; give at most 2 filters, or the stem",
+    ),
     (
         {"targets": [{"name": "a"}, {"name": "b", "network": {"filters": [8] * 5}}]},
         "spec.finalists.targets[1].network.filters has 5 stages",

@@ -26,6 +26,7 @@ from blockqnn.contract.trial import THREADS_VARIABLE
 from blockqnn_api import names
 from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.history.shards import owner_reference
+from blockqnn_api.mount_paths import SCRATCH_PATH
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.quantities import number
 from blockqnn_api.spec import BlockSearchSpec, Dataset
@@ -65,7 +66,7 @@ class Volume:
         return {"name": self.name, "mountPath": self.path, **read_only}
 
 
-SCRATCH = Volume("scratch", {"emptyDir": {}}, "/tmp")
+SCRATCH = Volume("scratch", {"emptyDir": {}}, SCRATCH_PATH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
