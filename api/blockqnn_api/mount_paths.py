@@ -11,6 +11,8 @@ from blockqnn_api.spec import BlockSearchSpec
 SCRATCH_PATH = "/tmp"
 """Directory of the trainer's temporary files; every Pod has a volume of its own there."""
 
+_OWN_IMAGES: FieldPath = ("dataset", "path")
+_FINALISTS: FieldPath = ("finalists", "path")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f:]+")
 
 
@@ -22,38 +24,38 @@ def check_mount_paths(settings: BlockSearchSpec, *, begun: bool) -> None:
 
     Args:
         settings: the search.
-        begun: whether it has begun; then a relative path is no error, since kubelets make it
-            absolute.
+        begun: whether it has begun; then a relative path of its own images, which cannot change, is
+            no error, since kubelets make it absolute.
 
     Raises:
         InvalidSearch: naming the field.
     """
     finalists = settings.finalists
     taken = None if finalists is None else posixpath.normpath(finalists.path)
-    for field, path, is_finalists in _mounts(settings):
+    for field, path in _mounts(settings):
         where = write_path(("spec", *field))
         normal = posixpath.normpath(path)
-        mountable = _PRINTABLE.fullmatch(path) and (begun or path.startswith("/"))
+        may_be_relative = begun and field == _OWN_IMAGES
+        mountable = _PRINTABLE.fullmatch(path) and (may_be_relative or path.startswith("/"))
         if not mountable or normal in ("/", "//", SCRATCH_PATH):
             raise InvalidSearch(
                 f"{where} is {write_value(path)}, and no volume can be mounted there; write an "
                 f"absolute path besides / and {SCRATCH_PATH}, without colons."
             )
-        if normal == taken and not is_finalists:
+        if normal == taken and field != _FINALISTS:
             raise InvalidSearch(
                 f"{where} is {write_value(path)}, where the finalists' volume is mounted, too; "
                 "change spec.finalists.path, or write another path."
             )
 
 
-def _mounts(settings: BlockSearchSpec) -> Iterator[tuple[FieldPath, str, bool]]:
+def _mounts(settings: BlockSearchSpec) -> Iterator[tuple[FieldPath, str]]:
     """Yield each path at which a volume is mounted, with its field."""
     if settings.dataset.volume is not None:
-        yield ("dataset", "path"), settings.dataset.path, False
+        yield _OWN_IMAGES, settings.dataset.path
     if settings.finalists is None:
         return
-    yield ("finalists", "path"), settings.finalists.path, True
+    yield _FINALISTS, settings.finalists.path
     for number, target in enumerate(goals_of(settings)[1:]):
         if target.dataset.volume is not None and settings.finalists.targets[number].dataset:
-            field = ("finalists", "targets", number, "dataset", "path")
-            yield field, target.dataset.path, False
+            yield ("finalists", "targets", number, "dataset", "path"), target.dataset.path
