@@ -135,6 +135,8 @@ def _check_stages(where: str, network: NetworkSpec, dataset: Dataset, stem: str 
         remedy += ", or the stem Plain"
     if dataset.image_size is not None:
         remedy += ", or a larger imageSize"
+    elif dataset.shape is not None:
+        remedy += ", or correct the height and width of the dataset's shape"
     raise InvalidSearch(
         f"{where}.filters has {len(network.filters)} stages, between which the image is halved, "
         f"but images of {size} allow only {allowed}; {remedy}."

@@ -32,13 +32,14 @@ def prepare(
     settings = state.settings
     if dataset is not None:
         settings = settings.model_copy(update={"dataset": dataset})
-    unneeded = no_need(settings)
-    if unneeded is not None:
-        return Preparation(ready=True, reason=Reason.NOT_NEEDED, message=unneeded)
     mine = dataset_hash(settings)
     others_of_ours = _datasets(state.settings) - {mine}
     own = observed.own(observed.preparations)
     jobs = [job for job in own if job.part.dataset not in others_of_ours]
+    unneeded = no_need(settings)
+    if unneeded is not None:
+        every = tuple(job.name for job in jobs)
+        return Preparation(True, Reason.NOT_NEEDED, unneeded, delete=every)
     for job in jobs:
         pods = pods_of(observed, job)
         if job.part.dataset == mine and is_complete(job, pods):

@@ -142,6 +142,12 @@ class TestWhen:
         assert decided.create == ()
         assert decided.cleanup.delete == (old.name,)
 
+    def test_one_whose_volume_is_taken_away_is_deleted(self) -> None:
+        without = {"name": "imagefolder", "path": "/images", "imageSize": 64}
+        decided = planned(prepares(), dataset=without)
+        assert decided.cleanup.delete == (prepares().name,)
+        assert len(decided.create) == 2
+
     def test_another_image_needs_no_other_preparation_once_it_is_done(self) -> None:
         done = prepares(condition="Complete")
         decided = planned(done, trial={"image": "registry.example/trainer:2"})
