@@ -70,6 +70,7 @@ FAULTS = {
     "delete_job": 8,
     "stop_api_server": 1,
     "stop_etcd": 1,
+    "bad_weather": 4,
 }
 """Frequency of each. Any Pod is rare: of one that has ended, the result is lost with it, and
 its Job is waited for a minute before another attempt."""
@@ -85,8 +86,10 @@ SECONDS_PER_TRIAL = 12.0
 @pytest.mark.timeout(TRIALS * SECONDS_PER_TRIAL + 600)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path, capsys):
-    with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
-        chaos = Chaos(cluster, tmp_path, SEED)
+    with (
+        DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster,
+        Chaos(cluster, tmp_path, SEED) as chaos,
+    ):
         chaos.run(search(agent), FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()
     with capsys.disabled():

@@ -1,7 +1,9 @@
 """A search while everything around it fails at random, and what its history must be.
 
-Two operators serve the same namespace. They are killed, the API server and etcd are taken away,
-Pods and Jobs are deleted. The faults follow from a seed; when they strike depends on the machine.
+Two operators serve the same namespace, each by a road of its own to the API server. They are
+killed, their roads are slow, full, late or closed for a while, the API server and etcd are taken
+away, Pods and Jobs are deleted. The faults follow from a seed; when they strike depends on the
+machine.
 """
 
 import json
@@ -12,8 +14,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+from api_road import FINE, ApiRoad, Weather
 from custom_trainer import result_of
 from searching import OPERATOR_USER, Operator, Searching, install
 
@@ -33,6 +37,18 @@ from blockqnn_operator.core.planning.trials import plan
 
 PATIENCE = 8
 """So many faults in a row without an ended trial, and they strike half as often."""
+
+WEATHERS = {
+    "slow answers": Weather(answer_seconds=2.0),
+    "throttled": Weather(throttled=True),
+    "cache behind": Weather(event_seconds=3.0),
+    "parted": Weather(parted=True),
+    "compacted": Weather(compacted=True),
+}
+"""States of the road to the API server."""
+
+SHORTEST_WEATHER, LONGEST_WEATHER = 2.0, 15.0
+"""Seconds that such a state lasts."""
 
 UNTOLD = {"seconds", "attempt"}
 """Fields that may differ between a disturbed and an undisturbed run: timings and attempts."""
@@ -94,11 +110,29 @@ class Chaos:
         install(self.cluster)
         self.cluster.kubectl("create", "namespace", "chaos")
         kubeconfig = self.cluster.kubeconfig_for(OPERATOR_USER)
+        folders = [self.folder / f"operator-{number}" for number in range(2)]
+        for folder in folders:
+            folder.mkdir()
+        self._roads = [ApiRoad(kubeconfig, folder) for folder in folders]
         self._operators = [
-            Operator(kubeconfig, "chaos", self.folder / f"operator-{number}.log")
-            for number in range(2)
+            Operator(road.kubeconfig, "chaos", folder / "operator.log")
+            for road, folder in zip(self._roads, folders, strict=True)
         ]
         self.searching = Searching(self.cluster, "chaos", self._operators[0])
+
+    def __enter__(self) -> Self:
+        for road in self._roads:
+            road.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for road in self._roads:
+            road.__exit__(kind, error, traceback)
 
     def run(
         self, manifest: dict[str, Any], faults: dict[str, int], pause: float, within: float
@@ -164,6 +198,17 @@ class Chaos:
         time.sleep(self._random.uniform(0.0, 2.0))
         for operator in self._operators:
             operator.start()
+
+    def _bad_weather(self) -> None:
+        """Change the road of one operator or of both, for a while."""
+        name = self._random.choice(list(WEATHERS))
+        roads = self._random.choice([self._roads[:1], self._roads[1:], self._roads])
+        for road in roads:
+            road.weather = WEATHERS[name]
+        time.sleep(self._random.uniform(SHORTEST_WEATHER, LONGEST_WEATHER))
+        for road in roads:
+            road.weather = FINE
+        self.faults[f"road {name}"] += 1
 
     def _delete_pod(self) -> None:
         self._delete("pods", "status.phase!=Succeeded", "Pod deleted")
