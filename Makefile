@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment demo images test unit cluster long chart chaos monitoring test-node reproduce static lint format generate lock programs clean
+.PHONY: help environment demo images test unit cluster long chart chaos walk monitoring test-node reproduce static lint format generate lock programs clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -67,6 +67,9 @@ test-node: programs images ## helm install and a search in real containers; as r
 
 chaos: programs ## hundreds of trials while everything is killed, stopped and deleted
 	$(BIN)/python -m pytest tests/chaos -s -q
+
+walk: programs ## every field of a BlockSearch, with its boundaries and wrong values
+	$(BIN)/python -m pytest tests/walk -s -q
 
 chart: programs ## the chart, by Helm against a real API server
 	$(BIN)/python -m pytest tests/chart -n 2 -q

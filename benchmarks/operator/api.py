@@ -79,11 +79,18 @@ class Api:
         answer: Json = json.loads(await self._text("PATCH", path, patch, {}, headers))
         return answer
 
+    async def replace(self, path: str, field: str, value: Json, **query: str) -> Json:
+        """Replace a field of an object, by its JSON pointer, and return the object."""
+        headers = {"Content-Type": "application/json-patch+json"}
+        patch = [{"op": "replace", "path": field, "value": value}]
+        answer: Json = json.loads(await self._text("PATCH", path, patch, query, headers))
+        return answer
+
     async def _text(
         self,
         method: str,
         path: str,
-        body: Json | None,
+        body: Json | list[Json] | None,
         query: Mapping[str, str],
         headers: Mapping[str, str] | None = None,
     ) -> str:
