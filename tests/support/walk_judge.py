@@ -30,7 +30,13 @@ UNSEEN = {
 
 AT_THE_END = ("parallelism", "budget")
 """Fields, and all below, that do not end what waits already, so that only the end is that of a new
-search. What runs when a search is suspended even ends as it would have."""
+search."""
+
+NOT_AS_NEW = {
+    "suspend": "what waits when a search is suspended ends as it would have",
+    "trial.blocksPerJob": "Jobs that wait keep their blocks",
+}
+"""Fields that a search may be given later with another state than that of a new one, and why."""
 
 SearchesByName = Mapping[tuple[str, str], Seen]
 """Searches by namespace and name."""
@@ -114,7 +120,7 @@ class Judge:
         return False
 
     def _difference(self, case: Case, changed: Seen, new: Seen, moment: str) -> str:
-        if case.path[0] == "suspend" or (case.path[0] in AT_THE_END and moment != AT_END):
+        if case.field in NOT_AS_NEW or (case.path[0] in AT_THE_END and moment != AT_END):
             return ""
         first, second = changed.state, new.state
         if case.path[0] == "budget":
