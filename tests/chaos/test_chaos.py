@@ -88,7 +88,7 @@ SECONDS_PER_TRIAL = 12.0
 def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path, capsys):
     with (
         DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster,
-        Chaos(cluster, tmp_path, SEED) as chaos,
+        Chaos(cluster, tmp_path, SEED, roads=True) as chaos,
     ):
         chaos.run(search(agent), FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()

@@ -1,8 +1,8 @@
 """A search while everything around it fails at random, and what its history must be.
 
-Two operators serve the same namespace, each by a road of its own to the API server. They are
-killed, their roads are slow, full, late or closed for a while, the API server and etcd are taken
-away, Pods and Jobs are deleted. The faults follow from a seed; when they strike depends on the
+Two operators serve the same namespace. They are killed, the API server and etcd are taken away,
+Pods and Jobs are deleted. Each may have a road of its own to the API server, which is slow, full,
+late or closed for a while. The faults follow from a seed; when they strike depends on the
 machine.
 """
 
@@ -103,6 +103,8 @@ class Chaos:
     cluster: DevCluster
     folder: Path
     seed: int
+    roads: bool = False
+    """Whether each operator has a road of its own to the API server; it takes more time."""
     faults: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -113,10 +115,11 @@ class Chaos:
         folders = [self.folder / f"operator-{number}" for number in range(2)]
         for folder in folders:
             folder.mkdir()
-        self._roads = [ApiRoad(kubeconfig, folder) for folder in folders]
+        self._roads = [ApiRoad(kubeconfig, folder) for folder in folders if self.roads]
+        used = [road.kubeconfig for road in self._roads] or [kubeconfig, kubeconfig]
         self._operators = [
-            Operator(road.kubeconfig, "chaos", folder / "operator.log")
-            for road, folder in zip(self._roads, folders, strict=True)
+            Operator(path, "chaos", folder / "operator.log")
+            for path, folder in zip(used, folders, strict=True)
         ]
         self.searching = Searching(self.cluster, "chaos", self._operators[0])
 
