@@ -104,7 +104,7 @@ class Chaos:
     folder: Path
     seed: int
     roads: bool = False
-    """Whether each operator has a road of its own to the API server; it takes more time."""
+    """True for a road of its own to the API server for each operator; it takes more time."""
     faults: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
