@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 
 from blockqnn_api.errors import FieldPath, InvalidSearch, write_path, write_value
-from blockqnn_api.finalist_targets import goals_of
 from blockqnn_api.spec import BlockSearchSpec
 
 SCRATCH_PATH = "/tmp"
@@ -56,6 +55,6 @@ def _mounts(settings: BlockSearchSpec) -> Iterator[tuple[FieldPath, str]]:
     if settings.finalists is None:
         return
     yield _FINALISTS, settings.finalists.path
-    for number, target in enumerate(goals_of(settings)[1:]):
-        if target.dataset.volume is not None and settings.finalists.targets[number].dataset:
+    for number, target in enumerate(settings.finalists.targets):
+        if target.dataset is not None and target.dataset.volume is not None:
             yield ("finalists", "targets", number, "dataset", "path"), target.dataset.path

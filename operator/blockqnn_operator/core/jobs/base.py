@@ -27,6 +27,7 @@ from blockqnn_api import names
 from blockqnn_api.accelerators import count_accelerators
 from blockqnn_api.history.shards import owner_reference
 from blockqnn_api.mount_paths import SCRATCH_PATH
+from blockqnn_api.object_fields import LARGEST_COUNT
 from blockqnn_api.objects import SearchObject
 from blockqnn_api.quantities import number
 from blockqnn_api.spec import BlockSearchSpec, Dataset
@@ -42,8 +43,6 @@ SIGTERM_STATUS = 143
 """The exit status of a process that SIGTERM ended: the Pod was deleted or its node drained."""
 TRAINER_USER = 65532
 """The user that the trainer runs as, which is the image's; any user but root works."""
-LONGEST_SECONDS = 2**31 - 1
-"""The longest time that a Pod may be given: 68 years."""
 MOST_THREADS = 1024
 """The most threads that a trainer is told to use; no node has as many processors."""
 Manifest = dict[str, Any]
@@ -94,7 +93,7 @@ class TrainerPod:
         """Return the Pod template: the operator's, with the user's merged over it."""
         limit: Manifest = {}
         if self.timeout is not None:
-            limit = {"activeDeadlineSeconds": min(self.timeout, LONGEST_SECONDS)}
+            limit = {"activeDeadlineSeconds": min(self.timeout, LARGEST_COUNT)}
         # A volume must be writable for the trainer's user; one that already is stays as it is.
         owned = {"fsGroup": TRAINER_USER, "fsGroupChangePolicy": "OnRootMismatch"}
         writes = any(not volume.read_only for volume in self.volumes)

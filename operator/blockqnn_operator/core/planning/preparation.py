@@ -32,14 +32,12 @@ def prepare(
     settings = state.settings
     if dataset is not None:
         settings = settings.model_copy(update={"dataset": dataset})
-    mine = dataset_hash(settings)
-    others_of_ours = _datasets(state.settings) - {mine}
-    own = observed.own(observed.preparations)
-    jobs = [job for job in own if job.part.dataset not in others_of_ours]
+    jobs = _jobs_for(observed, state, settings)
     unneeded = no_need(settings)
     if unneeded is not None:
         every = tuple(job.name for job in jobs)
         return Preparation(True, Reason.NOT_NEEDED, unneeded, delete=every)
+    mine = dataset_hash(settings)
     for job in jobs:
         pods = pods_of(observed, job)
         if job.part.dataset == mine and is_complete(job, pods):
@@ -56,6 +54,17 @@ def prepare(
         message = f"Job {name} will prepare the images."
         return Preparation(False, Reason.PREPARING, message, manifest, outdated)
     return assess_preparation(observed, current, outdated)
+
+
+def _jobs_for(
+    observed: Observed, state: SearchState, settings: BlockSearchSpec
+) -> list[PreparationJob]:
+    """Return the Jobs of a search that prepare these images, or some that it no longer uses."""
+    own = observed.own(observed.preparations)
+    if not own:
+        return []
+    others = _datasets(state.settings) - {dataset_hash(settings)}
+    return [job for job in own if job.part.dataset not in others]
 
 
 def _datasets(settings: BlockSearchSpec) -> set[str]:

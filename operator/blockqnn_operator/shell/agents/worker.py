@@ -100,6 +100,7 @@ def _yield_to_others() -> None:
         signal.SIGPROF,
         lambda _number, _frame: os.setpriority(os.PRIO_PROCESS, 0, niceness),
     )
+    # What has started the operator may have blocked it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
