@@ -27,20 +27,25 @@ BUFFER = 2**21
 """The longest line of a watch, in bytes: an object is at most 1.5 MiB."""
 
 
+def read_kubeconfig(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    """Return the server of a kubeconfig with embedded certificates, and how to talk to it."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with NamedTemporaryFile() as pair:
+        pair.write(b64decode(user["client-certificate-data"]))
+        pair.write(b64decode(user["client-key-data"]))
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return cluster["server"], context
+
+
 class Api:
     """An API server, as the user of a kubeconfig with embedded certificates."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self.server: str = cluster["server"]
-        authority = b64decode(cluster["certificate-authority-data"]).decode()
-        self._context = ssl.create_default_context(cadata=authority)
-        with NamedTemporaryFile() as pair:
-            pair.write(b64decode(user["client-certificate-data"]))
-            pair.write(b64decode(user["client-key-data"]))
-            pair.flush()
-            self._context.load_cert_chain(pair.name)
+        self.server, self._context = read_kubeconfig(kubeconfig)
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=self._context, limit=0)

@@ -5,11 +5,8 @@ state is what the caller sets last.
 """
 
 import asyncio
-import base64
 import contextlib
 import json
-import ssl
-import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -20,6 +17,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 from aiohttp import web
+from benchmarks.operator.api import read_kubeconfig
 
 LARGEST = 8 * 2**20
 """The largest request, and the longest line of a watch, in bytes."""
@@ -56,17 +54,8 @@ class ApiRoad:
     """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._server = cluster["server"]
-        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-        self._context = ssl.create_default_context(cadata=authority)
-        with tempfile.NamedTemporaryFile(dir=folder) as pair:
-            pair.write(base64.b64decode(user["client-certificate-data"]))
-            pair.write(base64.b64decode(user["client-key-data"]))
-            pair.flush()
-            self._context.load_cert_chain(pair.name)
-        self._config = config
+        self._server, self._context = read_kubeconfig(kubeconfig)
+        self._config = yaml.safe_load(kubeconfig.read_text())
         self.kubeconfig = folder / "road.yaml"
         """Of the same user, by the road."""
         self.weather = FINE

@@ -6,6 +6,7 @@ late or closed for a while. The faults follow from a seed; when they strike depe
 machine.
 """
 
+import contextlib
 import json
 import random
 import subprocess
@@ -14,8 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from api_road import FINE, ApiRoad, Weather
 from custom_trainer import result_of
@@ -123,20 +123,6 @@ class Chaos:
         ]
         self.searching = Searching(self.cluster, "chaos", self._operators[0])
 
-    def __enter__(self) -> Self:
-        for road in self._roads:
-            road.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for road in self._roads:
-            road.__exit__(kind, error, traceback)
-
     def run(
         self, manifest: dict[str, Any], faults: dict[str, int], pause: float, within: float
     ) -> None:
@@ -152,6 +138,14 @@ class Chaos:
             pause: the mean time between two faults, in seconds, while trials end.
             within: how long it may take, in seconds.
         """
+        with contextlib.ExitStack() as roads:
+            for road in self._roads:
+                roads.enter_context(road)
+            self._run(manifest, faults, pause, within)
+
+    def _run(
+        self, manifest: dict[str, Any], faults: dict[str, int], pause: float, within: float
+    ) -> None:
         self.searching.apply(manifest)
         for operator in self._operators:
             operator.start()

@@ -28,7 +28,7 @@ UNSEEN = {
 }
 """Fields whose effect does not show in the state of a search here, and why."""
 
-AT_THE_END = ("parallelism", "budget")
+ENDS_AS_NEW = ("parallelism", "budget")
 """Fields, and all below, that do not end what waits already, so that only the end is that of a new
 search."""
 
@@ -120,14 +120,13 @@ class Judge:
         return False
 
     def _difference(self, case: Case, changed: Seen, new: Seen, moment: str) -> str:
-        if case.field in NOT_AS_NEW or (case.path[0] in AT_THE_END and moment != AT_END):
+        if case.field in NOT_AS_NEW or (case.path[0] in ENDS_AS_NEW and moment != AT_END):
             return ""
-        first, second = changed.state, new.state
+        states = changed.state, new.state
         if case.path[0] == "budget":
             # Its schedule stays as long as it was when the search began.
-            for state in (first, second):
-                state["history"].pop("settings", None)
-        return difference(first, second)
+            states = changed.without_settings, new.without_settings
+        return difference(*states)
 
     def _judge_new(self, case: Case, new: Seen, unchanged: Seen, moment: str) -> None:
         if new.refusal is not None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from blockqnn_api import names
@@ -72,7 +73,7 @@ class Seen:
         """Whether any condition has a reason."""
         return any(c["reason"] == reason for c in self.status.get("conditions", ()))
 
-    @property
+    @cached_property
     def state(self) -> Json:
         """What must be equal: settings, results, Jobs and status, without names and times."""
         metadata = self.search["metadata"]
@@ -87,6 +88,12 @@ class Seen:
         text = text.replace(metadata["uid"][:8], "UID")
         text = HASH.sub(r"\1HASH", text)
         return dict(json.loads(text))
+
+    @property
+    def without_settings(self) -> Json:
+        """The state without the settings that the search began with."""
+        history = {key: value for key, value in self.state["history"].items() if key != "settings"}
+        return {**self.state, "history": history}
 
 
 def _job(job: Json) -> Json:
