@@ -35,8 +35,11 @@ from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.trials import plan
 
-PATIENCE = 8
-"""So many faults in a row without an ended trial, and they strike half as often."""
+STORM = 3
+"""Faults for each trial of an iteration; after them it is calm until the iteration is over."""
+
+CALM_SECONDS = 0.5
+"""Time between two looks at a search in the calm."""
 
 WEATHERS = {
     "slow answers": Weather(answer_seconds=2.0),
@@ -128,14 +131,15 @@ class Chaos:
     ) -> None:
         """Bring a search to its end, with faults of some kinds, weighted, until then.
 
-        A trial that no machine can end between two faults would never end. So the faults strike
-        half as often after every :data:`PATIENCE` of them between which no trial has ended: a slow
-        or busy machine meets as many faults for a trial as a quick one.
+        A Job that has ended is deleted like any other, and its trial begins anew, until the
+        iteration is in the history. So an iteration that meets fault after fault would never be
+        over: after :data:`STORM` for each of its trials there is no other until it is. A slow or
+        busy machine meets as many faults as a quick one.
 
         Args:
             manifest: the search.
             faults: how often each kind strikes, relative to the others.
-            pause: the mean time between two faults, in seconds, while trials end.
+            pause: the mean time between two faults, in seconds.
             within: how long it may take, in seconds.
         """
         with contextlib.ExitStack() as roads:
@@ -152,15 +156,18 @@ class Chaos:
         deadline = time.monotonic() + within
         strikes: list[Callable[[], None]] = [getattr(self, f"_{name}") for name in faults]
         weights = list(faults.values())
-        ended, in_vain = "", 0
+        storm = STORM * manifest["spec"]["agent"]["batchSize"]
+        struck: Counter[str] = Counter()
         try:
             while not self._is_over():
-                assert time.monotonic() < deadline, f"not over after {within} s: {self._status()}"
+                self._check_progress(deadline, within)
+                if struck[iteration := self._iteration()] >= storm:
+                    time.sleep(CALM_SECONDS)
+                    continue
+                struck[iteration] += 1
                 (strike,) = self._random.choices(strikes, weights)
                 strike()
-                time.sleep(self._random.uniform(0.0, 2 * pause) * 2 ** (in_vain // PATIENCE))
-                before, ended = ended, self._ended() or ended
-                in_vain = in_vain + 1 if ended == before else 0
+                time.sleep(self._random.uniform(0.0, 2 * pause))
         finally:
             for operator in self._operators:
                 operator.kill()
@@ -172,9 +179,17 @@ class Chaos:
     def _status(self) -> str:
         return self._kubectl("get", "bs", "search", "-o", "jsonpath={.status}").stdout
 
-    def _ended(self) -> str:
-        """Return how many trials have succeeded; empty where nobody answers."""
-        path = "jsonpath={.status.trials.succeeded}"
+    def _check_progress(self, deadline: float, within: float) -> None:
+        for operator in self._operators:
+            ending = operator.log.read_text(errors="replace")[-2000:]
+            assert operator.is_running(), f"an operator has ended by itself:\n{ending}"
+            assert time.monotonic() < deadline, (
+                f"not over after {within} s: {self._status()}\n{self.faults}\n{ending}"
+            )
+
+    def _iteration(self) -> str:
+        """Return the lowest iteration that is not over; empty where nobody answers."""
+        path = "jsonpath={.status.iteration}"
         return self._kubectl("get", "bs", "search", "-o", path).stdout
 
     def _is_over(self) -> bool:

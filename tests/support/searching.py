@@ -120,6 +120,10 @@ class Operator:
                 stderr=subprocess.STDOUT,
             )
 
+    def is_running(self) -> bool:
+        """Return whether its process has not ended by itself."""
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """End it as a power failure would."""
         self._signal(signal.SIGKILL)
