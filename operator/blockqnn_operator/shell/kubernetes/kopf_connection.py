@@ -2,8 +2,10 @@
 
 Kopf ends the process at an answer that is no JSON, at an error in a watch, and at an object that is
 nested more deeply than Python reads. It goes on with a watch from a version that the API server may
-never have had, after its data were restored. So each answer passes through here: objects are cut at
-some depth, and a watch that ends, for whatever reason, makes Kopf list anew.
+never have had, after its data were restored. It asks once whether the resource exists, and then
+watches nothing for ever where an API server that has just started does not know it yet. So each
+answer passes through here: objects are cut at some depth, a watch that ends, for whatever reason,
+makes Kopf list anew, and an answer that leaves out the resource is none.
 """
 
 import asyncio
@@ -33,6 +35,9 @@ LIST_ANEW = b'{"type":"ERROR","object":{"code":410}}\n'
 
 PAUSE_SECONDS = 1.0
 """Seconds before a new attempt after an answer that is none: a proxy may answer so for long."""
+
+DISCOVERY = {"/apis": names.API_VERSION, f"/apis/{names.API_VERSION}": names.PLURAL}
+"""The paths by which Kopf looks for the resource when it starts, and what each must announce."""
 
 Listed = Callable[[str, set[Key]], None]
 
@@ -74,7 +79,15 @@ def _response_class(listed: Listed) -> type[aiohttp.ClientResponse]:
             await super().start(connection)
             if self.status < 400 and "watch" in self.url.query:
                 self.content = _Events(self.content)  # type: ignore[assignment]
+            for path, name in DISCOVERY.items():
+                if self.status in (200, 404) and self.url.path.endswith(path):
+                    await self._check_announces(name)
             return self
+
+        async def _check_announces(self, name: str) -> None:
+            if f'"{name}"'.encode() not in await self.read():
+                # Kopf asks again after such an error.
+                raise aiohttp.ClientConnectionError(f"{self.url.path} does not announce {name} yet")
 
         async def json(self, **_: Any) -> Any:
             try:

@@ -1,11 +1,16 @@
 """Kopf's settings, each with its reason."""
 
+import itertools
 import logging
 from typing import Any
 
 import kopf
 
 from blockqnn_api import names
+
+
+A_DAY = 86_400
+"""Seconds that Kopf waits for an API server, before it ends the process."""
 
 
 class NothingHandled(kopf.DiffBaseStorage):
@@ -48,6 +53,8 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 60
+    # However long the API server is away, or knows nobody's rights yet, the operator waits for it.
+    settings.networking.error_backoffs = (1, 1, 2, 3, 5, *itertools.repeat(10, A_DAY // 10))
     # Kopf would copy every object that it receives, to find out what has changed since it last
     # handled it: a fifth of the operator's processor time. No handler of ours asks for that.
     settings.persistence.diffbase_storage = NothingHandled()

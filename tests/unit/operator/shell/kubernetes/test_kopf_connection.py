@@ -70,9 +70,13 @@ class ApiServer:
 
     def __init__(self, lists: list[str], watches: list[bytes]) -> None:
         self.lists, self.watches = lists, watches
+        self.discovery: dict[str, list[web.Response]] = {}
+        """First answers, by path, of a server that has just started."""
         self.listed = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        if self.discovery.get(request.path):
+            return self.discovery[request.path].pop(0)
         if not request.path.endswith(names.PLURAL):
             return web.json_response(DISCOVERY[request.path])
         if "watch" in request.query:
@@ -172,6 +176,26 @@ WATCHES = {
     "no metadata": b'{"type":"ADDED","object":{"metadata":7}}\n',
     "no text": b'{"type":"ADDED","object":"\xff"}\n',
 }
+
+
+COLD = {
+    "no group": ("/apis", 200, '{"groups":[]}'),
+    "no right to see any group": ("/apis", 403, '{"reason":"Forbidden"}'),
+    "not the group's resources": (f"/apis/{names.API_VERSION}", 404, "404 page not found"),
+    "no resource of the group": (f"/apis/{names.API_VERSION}", 200, '{"resources":[]}'),
+    "a page": ("/apis", 200, "<html>a load balancer's page</html>"),
+}
+
+
+@pytest.mark.parametrize(("path", "status", "text"), COLD.values(), ids=COLD)
+async def test_a_server_that_does_not_know_the_resource_yet_is_asked_again(
+    path: str, status: int, text: str
+) -> None:
+    server, heard = ApiServer([page(json.dumps(search("a")))], []), dict[Key, SearchObject]()
+    server.discovery[path] = [web.Response(status=status, text=text) for _ in range(2)]
+    async with kopf_at(server, heard) as task:
+        await until(lambda: ("team", "a") in heard or task.done())
+        assert not task.done()
 
 
 @pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
