@@ -79,15 +79,11 @@ def _response_class(listed: Listed) -> type[aiohttp.ClientResponse]:
             await super().start(connection)
             if self.status < 400 and "watch" in self.url.query:
                 self.content = _Events(self.content)  # type: ignore[assignment]
-            for path, name in DISCOVERY.items():
-                if self.status in (200, 404) and self.url.path.endswith(path):
-                    await self._check_announces(name)
-            return self
-
-        async def _check_announces(self, name: str) -> None:
-            if f'"{name}"'.encode() not in await self.read():
+            name = _to_announce(self.url.path) if self.status in (200, 404) else ""
+            if name and f'"{name}"'.encode() not in await self.read():
                 # Kopf asks again after such an error.
                 raise aiohttp.ClientConnectionError(f"{self.url.path} does not announce {name} yet")
+            return self
 
         async def json(self, **_: Any) -> Any:
             try:
@@ -138,6 +134,11 @@ class _Events:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.debug("watching %s: %s", names.PLURAL, error)
         yield LIST_ANEW
+
+
+def _to_announce(path: str) -> str:
+    """Return what an answer to this path must name; empty where nothing is looked for there."""
+    return next((name for end, name in DISCOVERY.items() if path.endswith(end)), "")
 
 
 def _items_of(answer: Json) -> Iterable[Any]:

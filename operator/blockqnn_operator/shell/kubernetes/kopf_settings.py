@@ -8,7 +8,6 @@ import kopf
 
 from blockqnn_api import names
 
-
 A_DAY = 86_400
 """Seconds that Kopf waits for an API server, before it ends the process."""
 
