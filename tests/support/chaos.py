@@ -35,7 +35,7 @@ from blockqnn_operator.core.observed.trial_job import TrialJob
 from blockqnn_operator.core.planning.assessment import assess
 from blockqnn_operator.core.planning.trials import plan
 
-STORM = 3
+STORM = 2
 """Faults for each trial of an iteration; after them it is calm until the iteration is over."""
 
 CALM_SECONDS = 0.5
