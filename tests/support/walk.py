@@ -9,6 +9,7 @@ at :class:`~walk_judge.Judge`; besides, nothing may be left of deleted searches.
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,10 +73,13 @@ class Walk:
         api: the API server, as the administrator.
         nodes: the number of simulated nodes.
         judge: judges what is seen.
+        most: the number of values of each field to make searches with; of the others, the API
+            server alone is asked.
     """
 
-    def __init__(self, api: Api, nodes: int, judge: Judge) -> None:
-        self._api, self._nodes, self._judge = api, nodes, judge
+    def __init__(self, api: Api, nodes: int, judge: Judge, most: float) -> None:
+        self._api, self._nodes, self._judge, self._most = api, nodes, judge, most
+        self._accepted: Counter[str] = Counter()
         self._finalists: dict[str, Json] = {}
         """Jobs of finalists by uid, which are deleted once they have ended."""
 
@@ -105,6 +109,9 @@ class Walk:
             self._judge.counts["values"] += 1
             said = await self._post(NEW, "asked", case.spec, dryRun="All")
             if not self._judge.judge_refusal(case, said, "refused by the API server"):
+                continue
+            self._accepted[case.field] += 1
+            if self._accepted[case.field] > self._most:
                 continue
             key = json.dumps(case.without, sort_keys=True)
             if key not in bases:

@@ -245,7 +245,6 @@ def cases() -> Iterator[Case]:
 
 
 def _values(schema: Mapping[str, Any], field: str) -> Iterator[Any]:
-    yield None
     yield from schema.get("enum", ())
     yield from WRITTEN.get(field, ())
     yield from FREE_FORM.get(field, ())
@@ -271,6 +270,7 @@ def _values(schema: Mapping[str, Any], field: str) -> Iterator[Any]:
             if not schema.get("minProperties") and field not in ("finalists", "dataset"):
                 yield {}
             yield {"zzUnknown": 1}
+    yield None
 
 
 def _lists(schema: Mapping[str, Any]) -> Iterator[Any]:

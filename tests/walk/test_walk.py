@@ -1,6 +1,8 @@
 """Every field of a BlockSearch, with its boundaries and wrong values, against a real API server.
 
-Run it by ``make walk``. WALK_FIELDS, the beginning of a path such as ``budget``, chooses some.
+Run it by ``make walk``. WALK_FIELDS, the beginning of a path such as ``budget``, chooses some;
+WALK_SEARCHES, a number, makes searches with so many values of each field, of those that the API
+server accepts.
 """
 
 import os
@@ -22,10 +24,11 @@ from blockqnn_devcluster.simulated import SimulatedNodes
 
 NODES = 2
 
-ROUND = 400
-"""Values in a round: more of them share the waiting, and need more memory."""
-
 FIELDS = os.environ.get("WALK_FIELDS", "")
+SEARCHES = float(os.environ.get("WALK_SEARCHES", "inf"))
+
+ROUND = 400 if SEARCHES > 2 else 800
+"""Values in a round: more of them share the waiting, and need more memory."""
 
 
 @pytest.mark.timeout(3600)
@@ -44,7 +47,7 @@ async def test_every_field_has_an_effect_or_is_refused_by_its_name(tmp_path, cap
         operator.start()
         try:
             async with Api(cluster.kubeconfig) as api:
-                walk = Walk(api, NODES, judge)
+                walk = Walk(api, NODES, judge, SEARCHES)
                 begun = time.monotonic()
                 for first in range(0, len(chosen), ROUND):
                     await walk.round(chosen[first : first + ROUND])
