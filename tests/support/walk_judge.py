@@ -98,10 +98,17 @@ class Judge:
         if differs := difference(reverted.state, unchanged.state):
             self._alarm(case, f"put back, and not as before {moment}: {differs}")
 
-    def finish(self, log: str) -> None:
-        """Judge what can be judged at the end alone, the operator's log included."""
+    def finish(self, log: str, *, all_values: bool) -> None:
+        """Judge what can be judged at the end alone, the operator's log included.
+
+        Args:
+            log: of the operator.
+            all_values: whether every accepted value was seen; else a field whose values have had no
+                effect may have others.
+        """
         # A section of its own has no effect: the fields in it have.
-        for field in sorted(self._accepted - self._effective - set(UNSEEN)):
+        ineffective = self._accepted - self._effective - set(UNSEEN) if all_values else ()
+        for field in sorted(ineffective):
             self.alarms.append(f"{field}: no accepted value has an effect")
         tracebacks = log.count("Traceback (most recent call last)")
         if tracebacks:
