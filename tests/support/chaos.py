@@ -159,12 +159,12 @@ class Chaos:
         storm = STORM * manifest["spec"]["agent"]["batchSize"]
         struck: Counter[str] = Counter()
         try:
-            while not self._is_over():
-                self._check_progress(deadline, within)
-                if struck[iteration := self._iteration()] >= storm:
+            while (progress := self._progress()) is not None:
+                self._check_time(deadline, within)
+                if struck[progress] >= storm:
                     time.sleep(CALM_SECONDS)
                     continue
-                struck[iteration] += 1
+                struck[progress] += 1
                 (strike,) = self._random.choices(strikes, weights)
                 strike()
                 time.sleep(self._random.uniform(0.0, 2 * pause))
@@ -179,7 +179,7 @@ class Chaos:
     def _status(self) -> str:
         return self._kubectl("get", "bs", "search", "-o", "jsonpath={.status}").stdout
 
-    def _check_progress(self, deadline: float, within: float) -> None:
+    def _check_time(self, deadline: float, within: float) -> None:
         for operator in self._operators:
             ending = operator.log.read_text(errors="replace")[-2000:]
             assert operator.is_running(), f"an operator has ended by itself:\n{ending}"
@@ -187,15 +187,15 @@ class Chaos:
                 f"not over after {within} s: {self._status()}\n{self.faults}\n{ending}"
             )
 
-    def _iteration(self) -> str:
-        """Return the lowest iteration that is not over; empty where nobody answers."""
-        path = "jsonpath={.status.iteration}"
-        return self._kubectl("get", "bs", "search", "-o", path).stdout
+    def _progress(self) -> str | None:
+        """Return the lowest iteration that is not over, empty where nobody answers.
 
-    def _is_over(self) -> bool:
-        phase = self._kubectl("get", "bs", "search", "-o", "jsonpath={.status.phase}").stdout
+        None when the search is over.
+        """
+        path = "jsonpath={.status.phase} {.status.iteration}"
+        phase, _, iteration = self._kubectl("get", "bs", "search", "-o", path).stdout.partition(" ")
         assert phase != "Failed", self._status()
-        return phase == "Complete"
+        return None if phase == "Complete" else iteration
 
     def _kill_operator(self) -> None:
         operator = self._random.choice(self._operators)
