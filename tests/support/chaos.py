@@ -41,6 +41,13 @@ STORM = 2
 CALM_SECONDS = 0.5
 """Time between two looks at a search in the calm."""
 
+LOOKS = 60
+"""Looks in the calm after which the Job controller starts anew.
+
+One that was cut off from the API server waits five minutes for a Pod that it created and never saw,
+and then for an event of the Job (ExpectationsTimeout in pkg/controller of Kubernetes 1.34).
+"""
+
 WEATHERS = {
     "slow answers": Weather(answer_seconds=2.0),
     "throttled": Weather(throttled=True),
@@ -158,13 +165,18 @@ class Chaos:
         weights = list(faults.values())
         storm = STORM * manifest["spec"]["agent"]["batchSize"]
         struck: Counter[str] = Counter()
+        looks = 0
         try:
             while (progress := self._progress()) is not None:
                 self._check_time(deadline, within)
                 if struck[progress] >= storm:
+                    looks += 1
+                    if looks % LOOKS == 0:
+                        self._rest("kube-controller-manager")
                     time.sleep(CALM_SECONDS)
                     continue
                 struck[progress] += 1
+                looks = 0
                 (strike,) = self._random.choices(strikes, weights)
                 strike()
                 time.sleep(self._random.uniform(0.0, 2 * pause))
