@@ -44,8 +44,9 @@ CALM_SECONDS = 0.5
 LOOKS = 60
 """Looks in the calm after which the Job controller starts anew.
 
-One that was cut off from the API server waits five minutes for a Pod that it created and never saw,
-and then for an event of the Job (ExpectationsTimeout in pkg/controller of Kubernetes 1.34).
+One that was cut off from the API server may see no change of a Job for up to five minutes. Its
+writes are refused until then as those of an older version, and the Job gets no Pod (once in about
+five runs of the short test, with Kubernetes 1.34).
 """
 
 WEATHERS = {

@@ -13,7 +13,7 @@ from blockqnn.contract.preparation import PreparationResult
 from blockqnn.errors import InvalidMessage
 from blockqnn_api.status import Reason
 from blockqnn_operator.core.jobs.base import Manifest
-from blockqnn_operator.core.judging.pod_start import start_delay
+from blockqnn_operator.core.judging.pod_start import missing_pods, start_delay
 from blockqnn_operator.core.judging.result import (
     REPORTING_DEADLINE,
     describe_end,
@@ -92,7 +92,7 @@ def _running(
     now: datetime, job: PreparationJob, pods: Sequence[TrialPod], outdated: tuple[str, ...]
 ) -> Preparation:
     message = f"Job {job.name} prepares the images."
-    trouble, wait_until = start_delay(pods, now)
+    trouble, wait_until = start_delay(pods, now) if pods else missing_pods(job, now)
     if outlived := lingering(pods):
         pod, wait_until = outlived
         if now >= wait_until:

@@ -259,6 +259,13 @@ class TestFailing:
         assert planned(job, pods=(pod,)).requeue_after == 10
         assert "0/3 nodes" in ready(reported(job, pods=(pod,), now=at(10)))[2]
 
+    def test_a_job_without_a_pod_is_news_after_a_minute(self) -> None:
+        job = prepares(created_at=NOW)
+        assert planned(job).requeue_after == 60
+        status = reported(job, now=at(60))
+        assert "has no Pod" in ready(status)[2]
+        assert condition(status, ConditionType.DEGRADED).reason == "DatasetNotReady"
+
 
 class TestTheJob:
     def test_it_writes_where_trials_read_and_asks_for_no_accelerator(self) -> None:
