@@ -4,6 +4,7 @@
 
     blockqnn_api.errors.OperatorError
         ├── AgentEnded          the process of a search's agent has ended
+        ├── AgentsUnavailable   no process of an agent can be started
         ├── AddressUnavailable  a port that the operator should serve is not free
         ├── ClusterUnavailable  the API server cannot be reached or refuses the operator
         │   └── AnswerUnreadable    an answer that is none of an API server
@@ -16,6 +17,10 @@ from blockqnn_api.errors import OperatorError
 
 class AgentEnded(OperatorError):
     """The process of a search's agent has ended; the search is recovered with another."""
+
+
+class AgentsUnavailable(OperatorError):
+    """The process that agents are forked from cannot be started."""
 
 
 class AddressUnavailable(OperatorError):

@@ -85,9 +85,9 @@ SECONDS_PER_TRIAL = 12.0
 
 @pytest.mark.timeout(TRIALS * SECONDS_PER_TRIAL + 600)
 @pytest.mark.parametrize("agent", AGENTS)
-def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path, capsys):
+def test_nothing_is_lost_and_nothing_is_counted_twice(agent, tmp_path_factory, capsys):
     with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
-        chaos = Chaos(cluster, tmp_path, SEED, roads=True)
+        chaos = Chaos(cluster, tmp_path_factory.mktemp("chaos"), SEED, roads=True)
         chaos.run(search(agent), FAULTS, PAUSE, within=TRIALS * SECONDS_PER_TRIAL)
         records = chaos.searching.records()
     with capsys.disabled():

@@ -17,9 +17,9 @@ FAULTS = {"kill_both_operators": 1, "delete_pod": 3, "delete_job": 3, "stop_api_
 
 
 @pytest.mark.timeout(420)
-def test_the_history_is_that_of_an_undisturbed_search_whatever_fails(tmp_path):
+def test_the_history_is_that_of_an_undisturbed_search_whatever_fails(tmp_path_factory):
     with DevCluster.start(f"chaos-{uuid.uuid4().hex[:8]}") as cluster:
-        chaos = Chaos(cluster, tmp_path, seed=1)
+        chaos = Chaos(cluster, tmp_path_factory.mktemp("chaos"), seed=1)
         chaos.run(SEARCH, FAULTS, pause=0.5, within=300)
         assert comparable(chaos.searching.records()) == undisturbed(SEARCH)
         assert sum(chaos.faults.values()) >= 3, chaos.faults

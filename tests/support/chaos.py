@@ -113,6 +113,7 @@ class Chaos:
 
     cluster: DevCluster
     folder: Path
+    """Holds the operators' logs and temporary files; its path must be short, for sockets."""
     seed: int
     roads: bool = False
     """True for a road of its own to the API server for each operator; it takes more time."""

@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from multiprocessing import forkserver
@@ -15,7 +16,7 @@ from typing import Self, cast
 
 from blockqnn.errors import BlockQNNError
 from blockqnn_api.history.replay import Blueprint
-from blockqnn_operator.errors import AgentEnded
+from blockqnn_operator.errors import AgentEnded, AgentsUnavailable
 from blockqnn_operator.shell.agents.worker import Answer, Request, serve
 
 # Processes are forked from one that has imported what they need, and has neither threads nor
@@ -44,8 +45,19 @@ def _nothing_to_import() -> Iterator[None]:
 
 
 def prepare() -> None:
-    """Start the process to fork from, so that it has imported everything before it is needed."""
-    forkserver.ensure_running()
+    """Start the process to fork from, so that it has imported everything before it is needed.
+
+    Raises:
+        AgentsUnavailable: where that cannot be done, such as for a long path of temporary files.
+    """
+    try:
+        forkserver.ensure_running()
+    except OSError as error:
+        raise AgentsUnavailable(
+            f"The process that agents are forked from cannot be started: {error}. It needs a "
+            f"socket below {tempfile.gettempdir()}: set TMPDIR to a writable folder with a path "
+            "of at most 60 characters."
+        ) from None
 
 
 def _start(process: ForkServerProcess) -> None:
