@@ -51,7 +51,7 @@ class Seen:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the status is of the spec as it is now."""
+        """True where the status is of the spec as it is now."""
         generation: int = self.search["metadata"]["generation"]
         return bool(self.status.get("observedGeneration") == generation)
 
@@ -65,12 +65,12 @@ class Seen:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is expected to happen by itself."""
+        """True where nothing more is expected to happen by itself."""
         over = self.status.get("phase") in ("Complete", "Failed", "Suspended")
         return self.is_answered and (over or self.refusal is not None)
 
     def has_reason(self, reason: str) -> bool:
-        """Whether any condition has a reason."""
+        """Return whether any condition has a reason."""
         return any(c["reason"] == reason for c in self.status.get("conditions", ()))
 
     @cached_property

@@ -16,7 +16,7 @@ except AgentsUnavailable as error:
 
 
 def said_with(folder: Path) -> str:
-    """What is said where temporary files are in a folder."""
+    """Return the words of a process whose temporary files are in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM],
