@@ -195,11 +195,13 @@ class Chaos:
 
     def _check_time(self, deadline: float, within: float) -> None:
         for operator in self._operators:
-            ending = operator.log.read_text(errors="replace")[-2000:]
-            assert operator.is_running(), f"an operator has ended by itself:\n{ending}"
-            assert time.monotonic() < deadline, (
-                f"not over after {within} s: {self._status()}\n{self.faults}\n{ending}"
+            assert operator.is_running(), (
+                f"an operator has ended by itself:\n{operator.last_words()}"
             )
+        assert time.monotonic() < deadline, (
+            f"not over after {within} s: {self._status()}\n{self.faults}\n"
+            + "\n".join(operator.last_words() for operator in self._operators)
+        )
 
     def _progress(self) -> str | None:
         """Return the lowest iteration that is not over, empty where nobody answers.

@@ -124,6 +124,10 @@ class Operator:
         """Return whether its process has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text(errors="replace")[-2000:]
+
     def kill(self) -> None:
         """End it as a power failure would."""
         self._signal(signal.SIGKILL)
